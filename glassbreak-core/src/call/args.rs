@@ -1,0 +1,151 @@
+//! A tool's arguments: typed values, kept apart from JSON so that nothing in them can be taken for anything else.
+
+use std::collections::BTreeMap;
+
+use super::Malformed;
+use crate::error::shown;
+use crate::json::{Json, Place};
+use crate::text;
+
+/// One value among a tool's arguments.
+///
+/// Floats, nulls and integers beyond 64 bits have no place here: Cedar has none of them, two readers may round a
+/// float apart, and a null may mean "absent" or "empty". They are refused with their place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ArgValue {
+    /// True or false.
+    Bool(bool),
+    /// A whole number.
+    Int(i64),
+    /// A text.
+    Str(Box<str>),
+    /// A list.
+    List(Vec<ArgValue>),
+    /// Named values.
+    Record(Args),
+}
+
+/// Named values, by name.
+pub type Args = BTreeMap<Box<str>, ArgValue>;
+
+impl ArgValue {
+    /// The longest text among arguments, in bytes.
+    pub const MAX_TEXT: usize = 64 * 1024;
+    /// The most bytes of names and texts in one call's arguments.
+    pub const MAX_BYTES: usize = 256 * 1024;
+    /// The most elements in one list or record.
+    pub const MAX_ELEMENTS: usize = 4096;
+    /// The deepest nesting.
+    pub const MAX_DEPTH: usize = 8;
+}
+
+/// Turns a JSON object into arguments.
+///
+/// # Errors
+/// For a float, a null, an integer beyond 64 bits, and for anything over its size, with its place.
+pub(super) fn from_json(json: &Json, place: &Place) -> Result<Args, Malformed> {
+    let mut left = ArgValue::MAX_BYTES;
+    match value(json, place, 0, &mut left)? {
+        ArgValue::Record(args) => Ok(args),
+        _ => Err(refused(
+            "args.shape",
+            place,
+            "the arguments are not an object",
+            "write {\"name\": value, …}",
+        )),
+    }
+}
+
+fn value(json: &Json, place: &Place, depth: usize, left: &mut usize) -> Result<ArgValue, Malformed> {
+    if depth > ArgValue::MAX_DEPTH {
+        return Err(refused(
+            "args.too-deep",
+            place,
+            "nested more than 8 deep",
+            "flatten the arguments",
+        ));
+    }
+    Ok(match json {
+        Json::Null => {
+            return Err(refused(
+                "args.null",
+                place,
+                "a null, which may mean absent or empty",
+                "leave the argument out",
+            ));
+        }
+        Json::Bool(value) => ArgValue::Bool(*value),
+        Json::Int(value) => ArgValue::Int(*value),
+        Json::Number(text) => {
+            let what = format!("the number {} is not a whole number of 64 bits", shown(text));
+            let help = "write whole numbers (cents, milliseconds), or declare the argument as a string";
+            return Err(refused("args.number", place, &what, help));
+        }
+        Json::Str(value) => {
+            spend(left, value.len(), place)?;
+            ArgValue::Str(checked(value, place)?.into())
+        }
+        Json::List(items) => {
+            count(items.len(), place)?;
+            let items = items.iter().enumerate();
+            ArgValue::List(
+                items
+                    .map(|(n, item)| value(item, &place.item(n), depth + 1, left))
+                    .collect::<Result<_, _>>()?,
+            )
+        }
+        Json::Record(fields) => {
+            count(fields.len(), place)?;
+            let mut args = Args::new();
+            for (name, field) in fields {
+                let place = place.field(name);
+                spend(left, name.len(), &place)?;
+                checked(name, &place)?;
+                args.insert(name.as_str().into(), value(field, &place, depth + 1, left)?);
+            }
+            ArgValue::Record(args)
+        }
+    })
+}
+
+fn checked<'a>(value: &'a str, place: &Place) -> Result<&'a str, Malformed> {
+    if value.len() > ArgValue::MAX_TEXT {
+        let what = format!("a text of {} bytes", value.len());
+        return Err(refused(
+            "args.too-long",
+            place,
+            &what,
+            "write at most 65,536 bytes; put large input in a file",
+        ));
+    }
+    text::check(value).map_err(|unfit| super::exec::unfit_word(unfit, &place.to_string(), value, "text"))?;
+    Ok(value)
+}
+
+fn count(elements: usize, place: &Place) -> Result<(), Malformed> {
+    if elements > ArgValue::MAX_ELEMENTS {
+        return Err(refused(
+            "args.too-many",
+            place,
+            &format!("{elements} elements"),
+            "write at most 4,096",
+        ));
+    }
+    Ok(())
+}
+
+fn spend(left: &mut usize, bytes: usize, place: &Place) -> Result<(), Malformed> {
+    *left = left.checked_sub(bytes).ok_or_else(|| {
+        refused(
+            "args.too-long",
+            place,
+            "the arguments are over 262,144 bytes in all",
+            "put large input in a file",
+        )
+    })?;
+    Ok(())
+}
+
+fn refused(code: &'static str, place: &Place, what: &str, help: &str) -> Malformed {
+    Malformed::new(code, place.to_string(), what, help)
+}

@@ -1,0 +1,149 @@
+//! The digest of a call: what people approve, and what grants match.
+//!
+//! SHA-256 over a row of fields, each written as a tag of one byte, a length of four bytes (big-endian) and the bytes:
+//!
+//! | tag | field |
+//! |---|---|
+//! | `01` | `glassbreak.call.v1` |
+//! | `02` | `exec`, `tool` or `connect` |
+//! | `10` | exec: the name of the program |
+//! | `11` | exec: one word of the argv that would run, the program's name first; repeated, in order |
+//! | `12` | exec: the working folder relative to the workspace, without `.` and `..`; empty for the workspace itself |
+//! | `13` `14` | exec: name and value of a variable added to the environment; repeated, by name |
+//! | `15` | exec: SHA-256 of the standard input; absent without input |
+//! | `20` | tool: its name |
+//! | `21` | tool: its arguments, a record |
+//! | `40` `41` | connect: host; port (two bytes, big-endian) |
+//!
+//! Values among arguments are fields of their own: `31` a boolean (one byte), `32` an integer (eight bytes,
+//! big-endian, two's complement), `33` a text, `34` a list (its elements, in order), `35` a record (for each field,
+//! by name: `36` the name, then the value).
+//!
+//! Test vectors are in `tests/vectors/call_digest.json` of this crate.
+
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+
+use super::{ArgValue, Args, Connect, Exec, Tool};
+
+/// SHA-256 over the fields of a call, in the [encoding of this module](self).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct CallDigest([u8; 32]);
+
+impl CallDigest {
+    /// The digest of running `argv` (the words that would run) in `cwd` (relative to the workspace).
+    pub fn of_exec<'a>(program: &str, argv: impl IntoIterator<Item = &'a str>, cwd: &str, exec: &Exec) -> Self {
+        let mut hasher = Hasher::new(b"exec");
+        hasher.field(0x10, program.as_bytes());
+        argv.into_iter().for_each(|word| hasher.field(0x11, word.as_bytes()));
+        hasher.field(0x12, cwd.as_bytes());
+        for (name, value) in exec.env() {
+            hasher.field(0x13, name.as_bytes());
+            hasher.field(0x14, value.as_bytes());
+        }
+        if let Some(stdin) = exec.stdin() {
+            hasher.field(0x15, &Sha256::digest(stdin));
+        }
+        hasher.finish()
+    }
+
+    /// The digest of calling a tool.
+    pub fn of_tool(tool: &Tool) -> Self {
+        let mut hasher = Hasher::new(b"tool");
+        hasher.field(0x20, tool.name.as_str().as_bytes());
+        let mut arguments = Vec::new();
+        write_args(&mut arguments, &tool.arguments);
+        hasher.field(0x21, &arguments);
+        hasher.finish()
+    }
+
+    /// The digest of opening a connection.
+    pub fn of_connect(connect: &Connect) -> Self {
+        let mut hasher = Hasher::new(b"connect");
+        hasher.field(0x40, connect.host.as_str().as_bytes());
+        hasher.field(0x41, &connect.port.to_be_bytes());
+        hasher.finish()
+    }
+
+    /// The 32 bytes.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Display for CallDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_hex(f, &self.0)
+    }
+}
+
+impl fmt::Debug for CallDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_hex(f, &self.0)
+    }
+}
+
+pub(crate) fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
+    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+}
+
+/// SHA-256 over tagged, length-prefixed fields.
+struct Hasher(Sha256);
+
+impl Hasher {
+    fn new(kind: &[u8]) -> Self {
+        let mut hasher = Self(Sha256::new());
+        hasher.field(0x01, b"glassbreak.call.v1");
+        hasher.field(0x02, kind);
+        hasher
+    }
+
+    fn field(&mut self, tag: u8, bytes: &[u8]) {
+        let mut head = [tag, 0, 0, 0, 0];
+        head.iter_mut()
+            .skip(1)
+            .zip(length(bytes))
+            .for_each(|(to, from)| *to = from);
+        self.0.update(head);
+        self.0.update(bytes);
+    }
+
+    fn finish(self) -> CallDigest {
+        CallDigest(self.0.finalize().into())
+    }
+}
+
+/// Lengths are bounded far below 4 GiB where a call is made.
+fn length(bytes: &[u8]) -> [u8; 4] {
+    u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes()
+}
+
+fn write_field(out: &mut Vec<u8>, tag: u8, bytes: &[u8]) {
+    out.push(tag);
+    out.extend(length(bytes));
+    out.extend(bytes);
+}
+
+fn write_args(out: &mut Vec<u8>, args: &Args) {
+    let mut fields = Vec::new();
+    for (name, value) in args {
+        write_field(&mut fields, 0x36, name.as_bytes());
+        write_value(&mut fields, value);
+    }
+    write_field(out, 0x35, &fields);
+}
+
+fn write_value(out: &mut Vec<u8>, value: &ArgValue) {
+    match value {
+        ArgValue::Bool(value) => write_field(out, 0x31, &[u8::from(*value)]),
+        ArgValue::Int(value) => write_field(out, 0x32, &value.to_be_bytes()),
+        ArgValue::Str(value) => write_field(out, 0x33, value.as_bytes()),
+        ArgValue::List(items) => {
+            let mut elements = Vec::new();
+            items.iter().for_each(|item| write_value(&mut elements, item));
+            write_field(out, 0x34, &elements);
+        }
+        ArgValue::Record(args) => write_args(out, args),
+    }
+}

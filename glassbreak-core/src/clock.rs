@@ -1,0 +1,156 @@
+//! Time, as judging sees it: a value that comes in through the door.
+
+use std::fmt;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+use crate::error::BadWord;
+
+/// A moment: whole milliseconds since 1970-01-01 00:00 UTC.
+///
+/// Judging never reads a clock; the caller says what time it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// The moment `millis` milliseconds after 1970-01-01 00:00 UTC.
+    pub const fn from_millis(millis: i64) -> Self {
+        Self(millis)
+    }
+
+    /// Milliseconds since 1970-01-01 00:00 UTC.
+    pub const fn as_millis(self) -> i64 {
+        self.0
+    }
+
+    /// The moment on this machine's clock.
+    pub fn now() -> Self {
+        Self::from_date(OffsetDateTime::now_utc())
+    }
+
+    /// Reads a date and time of RFC 3339, such as `2026-03-01T14:05:00Z`; below a millisecond it is cut.
+    ///
+    /// # Errors
+    /// When `text` is not such a date.
+    pub fn from_rfc3339(text: &str) -> Result<Self, BadWord> {
+        OffsetDateTime::parse(text, &Rfc3339)
+            .map(Self::from_date)
+            .map_err(|_| BadWord::new("time", text, "write it as in 2026-03-01T14:05:00Z (RFC 3339)"))
+    }
+
+    fn from_date(date: OffsetDateTime) -> Self {
+        // Years are four digits in RFC 3339 and on any clock, so the milliseconds fit.
+        Self(i64::try_from(date.unix_timestamp_nanos().div_euclid(1_000_000)).unwrap_or(i64::MAX))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let date = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000);
+        match date.ok().and_then(|date| date.format(&Rfc3339).ok()) {
+            Some(text) => f.write_str(&text),
+            None => write!(f, "{} ms", self.0),
+        }
+    }
+}
+
+/// A span in whole milliseconds, written `500ms`, `90s`, `5m`, `2h` or `1d` in policy files.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Span(u64);
+
+impl Span {
+    /// The longest span a policy file may name: 366 days.
+    pub const MAX: Self = Self(366 * 86_400_000);
+
+    /// A span of `millis` milliseconds.
+    pub const fn from_millis(millis: u64) -> Self {
+        Self(millis)
+    }
+
+    /// How many milliseconds it is.
+    pub const fn as_millis(self) -> u64 {
+        self.0
+    }
+
+    /// Reads `500ms`, `90s`, `5m`, `2h` or `1d`.
+    ///
+    /// # Errors
+    /// When it is not a whole positive number with one of these units, or is more than [`Span::MAX`].
+    pub fn from_word(word: &str) -> Result<Self, BadWord> {
+        let bad = || {
+            BadWord::new(
+                "span of time",
+                word,
+                "write a whole number and a unit: 500ms, 90s, 5m, 2h or 1d",
+            )
+        };
+        let digits = word.len() - word.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let (number, unit) = word.split_at_checked(digits).ok_or_else(bad)?;
+        let unit = match unit {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            "d" => 86_400_000,
+            _ => return Err(bad()),
+        };
+        let millis = number
+            .parse::<u64>()
+            .ok()
+            .and_then(|n| n.checked_mul(unit))
+            .ok_or_else(bad)?;
+        if millis == 0 || millis > Self::MAX.0 {
+            return Err(BadWord::new(
+                "span of time",
+                word,
+                "write more than zero and at most 366d",
+            ));
+        }
+        Ok(Self(millis))
+    }
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (unit, name) in [(86_400_000, "d"), (3_600_000, "h"), (60_000, "m"), (1_000, "s")] {
+            if self.0 >= unit && self.0 % unit == 0 {
+                return write!(f, "{}{name}", self.0 / unit);
+            }
+        }
+        write!(f, "{}ms", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_read_and_print_alike() {
+        for word in ["500ms", "90s", "5m", "2h", "1d"] {
+            assert_eq!(Span::from_word(word).unwrap().to_string(), word);
+        }
+        for word in [
+            "",
+            "5",
+            "m",
+            "0s",
+            "-5m",
+            "5 m",
+            "1.5h",
+            "367d",
+            "99999999999999999999s",
+            "5M",
+        ] {
+            assert!(Span::from_word(word).is_err(), "{word}");
+        }
+    }
+
+    #[test]
+    fn times_read_with_any_offset_and_print_in_utc() {
+        let time = Timestamp::from_rfc3339("2026-03-01T15:05:00.250+01:00").unwrap();
+        assert_eq!(time.to_string(), "2026-03-01T14:05:00.25Z");
+        assert!(Timestamp::from_rfc3339("2026-03-01 14:05").is_err());
+    }
+}

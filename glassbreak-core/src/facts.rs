@@ -1,0 +1,164 @@
+//! Facts: what the layers learned of a call, in words that all of them share.
+//!
+//! `argv`, `policy` and `budget` know nothing of each other; they meet here. A fact that a layer cannot vouch for is
+//! [absent](Fact::Unknown) or makes the whole [partial](Facts::partial), and every reader takes that against the call.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use crate::call::{Args, Call};
+use crate::label::{LabelSet, Risk};
+
+/// A call and what was learned of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Case<'a> {
+    /// The call.
+    pub call: &'a Call,
+    /// The facts.
+    pub facts: &'a Facts,
+}
+
+/// What the layers learned of a call.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Facts {
+    /// Of the program and its words; `None` for tools.
+    pub argv: Option<ArgvFacts>,
+    /// Of a tool: its arguments as the manifest types them; `None` for programs.
+    pub args: Option<Args>,
+    /// What the call acts on.
+    pub target: Target,
+    /// What the call means. For a partial parse: what is known for sure.
+    pub labels: LabelSet,
+    /// What the call might mean: for a partial parse every label the profile could give, else the same as `labels`.
+    pub possible_labels: LabelSet,
+    /// The highest risk of its labels; high when the facts are partial.
+    pub risk: Risk,
+    /// Whether some part of the call was not understood. Policies that read argv, target or labels then count as in
+    /// error, and budgets match every possible label.
+    pub partial: bool,
+}
+
+/// What the argv engine read.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ArgvFacts {
+    /// The program's name.
+    pub program: Arc<str>,
+    /// Whether a profile describes the program.
+    pub listed: bool,
+    /// The verbs, with spaces between them, such as `rollout status`; empty where the program has none.
+    pub command: Arc<str>,
+    /// The options present, each by its first name, such as `--namespace`.
+    pub options: BTreeSet<Arc<str>>,
+    /// The operands as they came.
+    pub operands: BTreeSet<Box<str>>,
+    /// The profile's own facts, such as `kinds`, each a set; in the order of the profile, all of them, also empty ones.
+    pub sets: Vec<(Arc<str>, BTreeSet<Arc<str>>)>,
+}
+
+/// What a call acts on.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Target {
+    /// What kind of thing.
+    pub kind: Fact,
+    /// The namespace it lies in; `*` for all.
+    pub namespace: Fact,
+    /// Its name.
+    pub name: Fact,
+    /// What it belongs to.
+    pub owner: Fact,
+}
+
+impl Target {
+    /// The names of the four facts, as policies and files write them after `target.`.
+    pub const NAMES: [&'static str; 4] = ["kind", "namespace", "name", "owner"];
+
+    /// The fact called `name`.
+    pub fn get(&self, name: &str) -> Option<&Fact> {
+        match name {
+            "kind" => Some(&self.kind),
+            "namespace" => Some(&self.namespace),
+            "name" => Some(&self.name),
+            "owner" => Some(&self.owner),
+            _ => None,
+        }
+    }
+
+    /// The fact called `name`, to be set.
+    pub fn get_mut(&mut self, name: &str) -> Option<&mut Fact> {
+        match name {
+            "kind" => Some(&mut self.kind),
+            "namespace" => Some(&mut self.namespace),
+            "name" => Some(&mut self.name),
+            "owner" => Some(&mut self.owner),
+            _ => None,
+        }
+    }
+}
+
+/// A fact that is one text.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Fact {
+    /// The call names none: the empty text.
+    #[default]
+    Absent,
+    /// This.
+    Is(Arc<str>),
+    /// The call names several, so it is not one text: whoever reads it counts as in error.
+    Unknown,
+}
+
+impl Fact {
+    /// Adds what a word of the call says: a second, different text makes the fact [`Fact::Unknown`].
+    pub fn add(&mut self, text: &Arc<str>) {
+        match self {
+            Self::Absent => *self = Self::Is(Arc::clone(text)),
+            Self::Is(known) if known == text => {}
+            Self::Is(_) => *self = Self::Unknown,
+            Self::Unknown => {}
+        }
+    }
+
+    /// The text; empty for an absent fact, `None` for an unknown one.
+    pub fn text(&self) -> Option<&str> {
+        match self {
+            Self::Absent => Some(""),
+            Self::Is(text) => Some(text),
+            Self::Unknown => None,
+        }
+    }
+}
+
+/// What the sequence of calls adds up to: the facts under `context.seq`.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct SeqFacts {
+    /// For every budget of the bundle, in its order.
+    pub budgets: Vec<BudgetFacts>,
+    /// For every loop rule of the bundle, in its order.
+    pub loops: Vec<LoopFacts>,
+}
+
+/// What one budget counts, this call included if it matches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BudgetFacts {
+    /// How many in the window.
+    pub count: i64,
+    /// The limit.
+    pub limit: i64,
+    /// How many are left: `limit - count`, never below zero.
+    pub remaining: i64,
+    /// By how many the limit is passed: `count - limit`, never below zero.
+    pub over: i64,
+    /// Whether a rung of its ladder, or its ceiling, is reached.
+    pub fired: bool,
+}
+
+/// How often the same call came in a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LoopFacts {
+    /// How often, this call included.
+    pub streak: i64,
+    /// The length of the cycle: 1 for exact repeats.
+    pub period: i64,
+    /// Whether the rule objects.
+    pub fired: bool,
+}

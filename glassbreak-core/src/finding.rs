@@ -1,0 +1,478 @@
+//! Findings, and how they combine: the strictest wins.
+//!
+//! A layer that objects says so in a [`Finding`]. [`Ruling::combine`] joins the findings of all layers;
+//! there are no priorities, no order and no negation, so no finding can undo another.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::call::{CallDigest, Word};
+use crate::clock::Span;
+use crate::error::BadWord;
+
+/// The part of the guard that a finding comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Layer {
+    /// Sizes, encodings, known role and tool, working folder.
+    Hygiene,
+    /// Programs and their arguments.
+    Argv,
+    /// Cedar.
+    Policy,
+    /// What the sequence of calls adds up to.
+    Budget,
+    /// The host's own checks.
+    Host,
+    /// The kill switch.
+    Lock,
+    /// The store of reservations and grants.
+    Store,
+}
+
+impl Layer {
+    /// The word that rule ids begin with.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hygiene => "hygiene",
+            Self::Argv => "argv",
+            Self::Policy => "policy",
+            Self::Budget => "budget",
+            Self::Host => "host",
+            Self::Lock => "lock",
+            Self::Store => "store",
+        }
+    }
+}
+
+/// The name of a rule, `<layer>.<id>[.<code>]`, such as `argv.kubectl.unknown-option`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RuleId(Arc<str>);
+
+impl RuleId {
+    /// The rule `id` of `layer`; `id` may itself hold dots.
+    ///
+    /// # Errors
+    /// When `id` is empty, longer than 200 bytes, or holds a character other than letters, digits and `_ - . : *`.
+    pub fn new(layer: Layer, id: &str) -> Result<Self, BadWord> {
+        let fit = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b':' | b'*');
+        if id.is_empty() || id.len() > 200 || !id.bytes().all(fit) {
+            return Err(BadWord::new(
+                "rule id",
+                id,
+                "write letters, digits, `_`, `-`, `.` or `:`, at most 200",
+            ));
+        }
+        Ok(Self::known(layer, id))
+    }
+
+    /// A rule whose name is a constant of this crate, or was checked when its file was loaded.
+    pub(crate) fn known(layer: Layer, id: &str) -> Self {
+        Self([layer.as_str(), ".", id].concat().into())
+    }
+
+    /// The whole name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RuleId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a finding asks for, in rising order of strictness.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Level {
+    /// Looked at, and fine.
+    Clear,
+    /// Fine, and flagged on the record.
+    Note,
+    /// A person must agree.
+    Ask,
+    /// No.
+    Deny,
+    /// No, and the session is locked until a person lifts the lock.
+    DenyAndLock,
+}
+
+impl Level {
+    /// The word used in output.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Clear => "clear",
+            Self::Note => "note",
+            Self::Ask => "ask",
+            Self::Deny => "deny",
+            Self::DenyAndLock => "deny-and-lock",
+        }
+    }
+}
+
+/// Who must agree to lift one ask, and what they may open.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Requirement {
+    /// The group whose members may agree; `None` means that nobody was named, so nobody can.
+    pub group: Option<Word>,
+    /// How many distinct persons must agree; at least 1.
+    pub quorum: u8,
+    /// How long a window an approval may open; `None` means once only.
+    pub window: Option<Span>,
+    /// Whether the person the agent acts for may agree.
+    pub self_approval: bool,
+}
+
+impl Default for Requirement {
+    fn default() -> Self {
+        Self {
+            group: None,
+            quorum: 1,
+            window: None,
+            self_approval: false,
+        }
+    }
+}
+
+/// What one rule says of one call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    rule: RuleId,
+    level: Level,
+    why: Box<str>,
+    hint: Box<str>,
+    requirement: Option<Requirement>,
+}
+
+impl Finding {
+    /// The rule looked and has nothing against the call; `why` says what it saw.
+    pub fn clear(rule: RuleId, why: impl Into<Box<str>>) -> Self {
+        Self::new(rule, Level::Clear, why, "")
+    }
+
+    /// The call may pass, flagged on its record.
+    pub fn note(rule: RuleId, why: impl Into<Box<str>>) -> Self {
+        Self::new(rule, Level::Note, why, "")
+    }
+
+    /// A person must agree; `hint` says what would be allowed without asking.
+    pub fn ask(
+        rule: RuleId,
+        why: impl Into<Box<str>>,
+        hint: impl Into<Box<str>>,
+        requirement: Option<Requirement>,
+    ) -> Self {
+        Self {
+            requirement,
+            ..Self::new(rule, Level::Ask, why, hint)
+        }
+    }
+
+    /// No; `hint` says what would be allowed.
+    pub fn deny(rule: RuleId, why: impl Into<Box<str>>, hint: impl Into<Box<str>>) -> Self {
+        Self::new(rule, Level::Deny, why, hint)
+    }
+
+    /// No, and the session is to be locked.
+    pub fn deny_and_lock(rule: RuleId, why: impl Into<Box<str>>, hint: impl Into<Box<str>>) -> Self {
+        Self::new(rule, Level::DenyAndLock, why, hint)
+    }
+
+    fn new(rule: RuleId, level: Level, why: impl Into<Box<str>>, hint: impl Into<Box<str>>) -> Self {
+        Self {
+            rule,
+            level,
+            why: why.into(),
+            hint: hint.into(),
+            requirement: None,
+        }
+    }
+
+    /// The rule.
+    pub const fn rule(&self) -> &RuleId {
+        &self.rule
+    }
+
+    /// How strict it is.
+    pub const fn level(&self) -> Level {
+        self.level
+    }
+
+    /// What the rule saw, in one line.
+    pub fn why(&self) -> &str {
+        &self.why
+    }
+
+    /// What would be allowed, and how to ask; empty where there is nothing to say.
+    pub fn hint(&self) -> &str {
+        &self.hint
+    }
+
+    /// For an ask, what its own rule requires; `None` means that `[ask]` in `glassbreak.toml` decides.
+    pub const fn requirement(&self) -> Option<&Requirement> {
+        self.requirement.as_ref()
+    }
+}
+
+/// The findings of every layer that judges. Adding a layer must stop the compiler where they combine.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Findings {
+    /// From hygiene.
+    pub hygiene: Vec<Finding>,
+    /// From the argv engine.
+    pub argv: Vec<Finding>,
+    /// From Cedar.
+    pub policy: Vec<Finding>,
+    /// From the budgets.
+    pub budget: Vec<Finding>,
+}
+
+/// What a ruling comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Outcome {
+    /// The call may be performed.
+    Allow,
+    /// People must agree first.
+    Ask,
+    /// The call is refused, finally.
+    Deny,
+}
+
+impl Outcome {
+    /// The word used in files and output.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Ask => "ask",
+            Self::Deny => "deny",
+        }
+    }
+
+    /// Reads the word used in files.
+    pub fn from_word(word: &str) -> Option<Self> {
+        match word {
+            "allow" => Some(Self::Allow),
+            "ask" => Some(Self::Ask),
+            "deny" => Some(Self::Deny),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// What findings combine to: plain data, for verdicts, explanations, replay and fuzzing.
+#[must_use = "an unread ruling guards nothing"]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ruling {
+    outcome: Outcome,
+    locks: bool,
+    findings: Vec<Finding>,
+}
+
+impl Ruling {
+    /// Joins the findings of all layers: the strictest wins.
+    ///
+    /// A call is allowed only if some rule permits it: no finding at all is a refusal, because it means that
+    /// nothing judged the call.
+    pub fn combine(findings: Findings) -> Self {
+        // No `..` here: a new layer must be combined.
+        let Findings {
+            hygiene,
+            argv,
+            policy,
+            budget,
+        } = findings;
+        let mut all = hygiene;
+        all.extend(argv);
+        all.extend(policy);
+        all.extend(budget);
+        if all.is_empty() {
+            all.push(Finding::deny(
+                RuleId::known(Layer::Hygiene, "not-judged"),
+                "no layer judged this call",
+                "this is a fault of the guard; report it",
+            ));
+        }
+        // Stable, so that findings of one level keep the order of the layers.
+        all.sort_by_key(|finding| std::cmp::Reverse(finding.level));
+        let level = all.first().map_or(Level::Deny, Finding::level);
+        Self {
+            outcome: outcome_of(level),
+            locks: level == Level::DenyAndLock,
+            findings: all,
+        }
+    }
+
+    /// What it comes to.
+    pub const fn outcome(&self) -> Outcome {
+        self.outcome
+    }
+
+    /// Whether the session is to be locked.
+    pub const fn locks(&self) -> bool {
+        self.locks
+    }
+
+    /// All findings, the strictest first.
+    pub fn findings(&self) -> &[Finding] {
+        &self.findings
+    }
+
+    /// The findings that made the outcome: all that deny, or all that ask, or, for an allow, all there are.
+    pub fn deciding(&self) -> impl Iterator<Item = &Finding> {
+        self.findings
+            .iter()
+            .filter(|finding| outcome_of(finding.level) == self.outcome)
+    }
+
+    /// What the deciding rules saw, in one line.
+    pub fn why(&self) -> String {
+        joined(self.deciding().map(Finding::why))
+    }
+
+    /// What would be allowed and how to ask, in one line; empty for an allow.
+    pub fn hint(&self) -> String {
+        joined(self.deciding().map(Finding::hint))
+    }
+}
+
+const fn outcome_of(level: Level) -> Outcome {
+    match level {
+        Level::Clear | Level::Note => Outcome::Allow,
+        Level::Ask => Outcome::Ask,
+        Level::Deny | Level::DenyAndLock => Outcome::Deny,
+    }
+}
+
+fn joined<'a>(parts: impl Iterator<Item = &'a str>) -> String {
+    let mut seen: Vec<&str> = Vec::new();
+    for part in parts.filter(|part| !part.is_empty()) {
+        if !seen.contains(&part) {
+            seen.push(part);
+        }
+    }
+    seen.join("; ")
+}
+
+/// A refusal: which rules, why, and what would be allowed.
+///
+/// It is an answer, not an error; it is made from a [`Ruling`] that is not an allow, or from input that is not a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Denial {
+    kind: DenialKind,
+    rules: Vec<RuleId>,
+    why: String,
+    hint: String,
+    digest: Option<CallDigest>,
+}
+
+/// Whether trying again can help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DenialKind {
+    /// The rules say no; the same call gets the same answer until a person changes something.
+    Refused,
+    /// The guard could not judge; the same call may be tried again.
+    Unavailable,
+}
+
+impl Denial {
+    /// The refusal that `ruling` amounts to, or `None` for an allow.
+    pub fn from_ruling(ruling: &Ruling, digest: Option<CallDigest>) -> Option<Self> {
+        if ruling.outcome() == Outcome::Allow {
+            return None;
+        }
+        Some(Self {
+            kind: DenialKind::Refused,
+            rules: ruling.deciding().map(|finding| finding.rule().clone()).collect(),
+            why: ruling.why(),
+            hint: ruling.hint(),
+            digest,
+        })
+    }
+
+    /// Whether trying again can help.
+    pub const fn kind(&self) -> DenialKind {
+        self.kind
+    }
+
+    /// The rules that refused.
+    pub fn rules(&self) -> &[RuleId] {
+        &self.rules
+    }
+
+    /// What they saw, in one line.
+    pub fn why(&self) -> &str {
+        &self.why
+    }
+
+    /// What would be allowed, and how to ask.
+    pub fn hint(&self) -> &str {
+        &self.hint
+    }
+
+    /// The call, where it could be read.
+    pub const fn digest(&self) -> Option<CallDigest> {
+        self.digest
+    }
+}
+
+impl fmt::Display for Denial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rules: Vec<&str> = self.rules.iter().map(RuleId::as_str).collect();
+        write!(f, "refused by {}: {}", rules.join(", "), self.why)?;
+        if !self.hint.is_empty() {
+            write!(f, " ({})", self.hint)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(id: &str) -> RuleId {
+        RuleId::new(Layer::Policy, id).unwrap()
+    }
+
+    #[test]
+    fn nothing_found_is_a_refusal() {
+        assert_eq!(Ruling::combine(Findings::default()).outcome(), Outcome::Deny);
+    }
+
+    #[test]
+    fn the_strictest_wins_whatever_the_order() {
+        let clear = Finding::clear(rule("a"), "fine");
+        let ask = Finding::ask(rule("b"), "hm", "", None);
+        let lock = Finding::deny_and_lock(rule("c"), "no", "");
+        let ruling = Ruling::combine(Findings {
+            policy: vec![clear.clone(), ask.clone()],
+            ..Findings::default()
+        });
+        assert_eq!(ruling.outcome(), Outcome::Ask);
+        assert_eq!(ruling.deciding().count(), 1);
+        for policy in [vec![clear.clone(), lock.clone(), ask.clone()], vec![ask, clear, lock]] {
+            let ruling = Ruling::combine(Findings {
+                policy,
+                ..Findings::default()
+            });
+            assert_eq!((ruling.outcome(), ruling.locks()), (Outcome::Deny, true));
+            assert_eq!(ruling.deciding().next().map(|f| f.rule().as_str()), Some("policy.c"));
+        }
+    }
+
+    #[test]
+    fn an_allow_is_no_denial() {
+        let ruling = Ruling::combine(Findings {
+            policy: vec![Finding::clear(rule("a"), "fine")],
+            ..Findings::default()
+        });
+        assert!(Denial::from_ruling(&ruling, None).is_none());
+        assert!(RuleId::new(Layer::Policy, "a b").is_err());
+    }
+}

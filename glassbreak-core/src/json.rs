@@ -1,0 +1,158 @@
+//! JSON read strictly: a key that stands twice is an error, nothing is rounded, and every value knows its place.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+
+/// A JSON value as it was written.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Json {
+    Null,
+    Bool(bool),
+    Int(i64),
+    /// A number that is not a whole one of 64 bits, as text; it is only ever refused.
+    Number(String),
+    Str(String),
+    List(Vec<Json>),
+    /// In the order written; no key stands twice.
+    Record(Vec<(String, Json)>),
+}
+
+impl Json {
+    /// Reads one JSON text.
+    ///
+    /// # Errors
+    /// For anything that is not JSON, a key that stands twice, nesting over 127, and text after the value.
+    pub(crate) fn read(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(bytes)
+    }
+
+    /// What kind of value it is, for messages.
+    pub(crate) const fn kind(&self) -> &'static str {
+        match self {
+            Self::Null => "null",
+            Self::Bool(_) => "true or false",
+            Self::Int(_) | Self::Number(_) => "a number",
+            Self::Str(_) => "a string",
+            Self::List(_) => "a list",
+            Self::Record(_) => "an object",
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Strict;
+
+        impl<'de> Visitor<'de> for Strict {
+            type Value = Json;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON value")
+            }
+
+            fn visit_unit<E>(self) -> Result<Json, E> {
+                Ok(Json::Null)
+            }
+
+            fn visit_bool<E>(self, value: bool) -> Result<Json, E> {
+                Ok(Json::Bool(value))
+            }
+
+            fn visit_i64<E>(self, value: i64) -> Result<Json, E> {
+                Ok(Json::Int(value))
+            }
+
+            fn visit_u64<E>(self, value: u64) -> Result<Json, E> {
+                Ok(i64::try_from(value).map_or_else(|_| Json::Number(value.to_string()), Json::Int))
+            }
+
+            fn visit_f64<E>(self, value: f64) -> Result<Json, E> {
+                Ok(Json::Number(value.to_string()))
+            }
+
+            fn visit_str<E>(self, value: &str) -> Result<Json, E> {
+                Ok(Json::Str(value.to_owned()))
+            }
+
+            fn visit_string<E>(self, value: String) -> Result<Json, E> {
+                Ok(Json::Str(value))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Json, A::Error> {
+                let mut list = Vec::new();
+                while let Some(item) = items.next_element()? {
+                    list.push(item);
+                }
+                Ok(Json::List(list))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Json, A::Error> {
+                let mut record: Vec<(String, Json)> = Vec::new();
+                let mut names = std::collections::BTreeSet::new();
+                while let Some(name) = fields.next_key::<String>()? {
+                    if !names.insert(name.clone()) {
+                        let name = crate::error::shown(&name);
+                        return Err(A::Error::custom(format!("the key `{name}` stands twice")));
+                    }
+                    record.push((name, fields.next_value()?));
+                }
+                Ok(Json::Record(record))
+            }
+        }
+
+        deserializer.deserialize_any(Strict)
+    }
+}
+
+/// Where a value stands in a JSON text, such as `exec.argv[3]`; empty for the whole.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Place(String);
+
+impl Place {
+    pub(crate) fn field(&self, name: &str) -> Self {
+        let joint = if self.0.is_empty() { "" } else { "." };
+        Self([&self.0, joint, &crate::error::shown(name)].concat())
+    }
+
+    pub(crate) fn item(&self, index: usize) -> Self {
+        Self(format!("{}[{index}]", self.0))
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_strict_json_is_refused() {
+        for text in [
+            r#"{"a":1,"a":2}"#,
+            r#"{"a":{"b":1,"b":1}}"#,
+            r#"{"a":1,"\u0061":2}"#,
+            "{\"a\":\"\u{1}\"}",
+            r#"["\ud800"]"#,
+            "[1] 2",
+            "[1,]",
+            "",
+        ] {
+            assert!(Json::read(text.as_bytes()).is_err(), "{text}");
+        }
+        assert!(Json::read(b"[\"\xff\"]").is_err());
+        assert!(Json::read(("[".repeat(1000) + &"]".repeat(1000)).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn numbers_keep_what_they_are() {
+        assert_eq!(Json::read(b"9223372036854775807").unwrap(), Json::Int(i64::MAX));
+        assert!(matches!(Json::read(b"9223372036854775808").unwrap(), Json::Number(_)));
+        assert!(matches!(Json::read(b"1.0").unwrap(), Json::Number(_)));
+        assert!(matches!(Json::read(b"1e3").unwrap(), Json::Number(_)));
+    }
+}

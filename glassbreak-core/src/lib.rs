@@ -1,0 +1,13 @@
+//! The guard between an AI agent and its tools.
+#![doc = ""]
+pub mod call;
+pub mod clock;
+pub mod error;
+pub mod facts;
+pub mod finding;
+mod json;
+pub mod label;
+pub mod people;
+pub mod shape;
+mod source;
+mod text;

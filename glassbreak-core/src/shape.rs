@@ -1,0 +1,78 @@
+//! What calls can look like under a bundle: the source that the Cedar schema and the context of every call are made
+//! from, so that the two cannot differ.
+
+use regex::Regex;
+
+use crate::call::Word;
+
+/// Everything that shapes a call's facts.
+#[derive(Debug, Clone, Default)]
+pub struct Shape {
+    /// The programs that have a profile.
+    pub programs: Vec<ProgramShape>,
+    /// The tools of the manifest.
+    pub tools: Vec<ToolShape>,
+    /// The ids of the budgets, in the order of [`SeqFacts::budgets`](crate::facts::SeqFacts).
+    pub budgets: Vec<String>,
+    /// The ids of the loop rules, in the order of [`SeqFacts::loops`](crate::facts::SeqFacts).
+    pub loops: Vec<String>,
+}
+
+/// A program's facts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProgramShape {
+    /// Its name.
+    pub program: String,
+    /// The profile's own facts, each a set of texts, in the order of
+    /// [`ArgvFacts::sets`](crate::facts::ArgvFacts::sets).
+    pub sets: Vec<String>,
+}
+
+/// A tool's facts.
+#[derive(Debug, Clone)]
+pub struct ToolShape {
+    /// Its name.
+    pub name: Word,
+    /// Its arguments.
+    pub args: Vec<ArgField>,
+    /// The host's entity type that it acts on; `None` for the tool itself.
+    pub resource_type: Option<String>,
+}
+
+/// One argument, or one field of a record.
+#[derive(Debug, Clone)]
+pub struct ArgField {
+    /// Its name.
+    pub name: String,
+    /// What may stand there.
+    pub ty: ArgType,
+    /// Whether it must be given. A policy reads an optional one behind `has`.
+    pub required: bool,
+}
+
+/// What may stand in an argument.
+#[derive(Debug, Clone)]
+pub enum ArgType {
+    /// True or false.
+    Bool,
+    /// A whole number within bounds, both included.
+    Int {
+        /// The least.
+        min: i64,
+        /// The most.
+        max: i64,
+    },
+    /// A text.
+    Str {
+        /// The longest, in bytes.
+        max: usize,
+        /// The only texts allowed; empty for any.
+        one_of: Vec<String>,
+        /// What the whole text must match.
+        pattern: Option<Regex>,
+    },
+    /// A list of values of one type. Cedar sees it as a set: order and repeats are lost to policies, not to the digest.
+    List(Box<ArgType>),
+    /// Named values; no others may be given.
+    Record(Vec<ArgField>),
+}
