@@ -1,0 +1,169 @@
+//! The deny scan: what is denied is found in every spelling, also behind a word that was not understood.
+//!
+//! When the reading stopped, nobody knows what the words behind it are; so each of them, and the one it stopped at,
+//! is taken for whatever denied option or verb it could be. A reading that came to its end needs no scan: every
+//! option in it is known by its exact name, and its verdict has counted.
+
+use super::parse::{Parse, Role};
+use super::profile::Verdict;
+use super::program::{Node, Opt, Program};
+use super::refuse;
+use super::types::rule;
+use crate::error::shown;
+use crate::finding::Finding;
+
+/// The denied options and verbs among the words that were not understood.
+pub(crate) fn scan(program: &Program, words: &[Box<str>], parse: &Parse<'_>) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let nodes: Vec<&Node> = program
+        .node(0)
+        .into_iter()
+        .chain(program.node(parse.node).filter(|_| parse.node != 0))
+        .collect();
+    for (word, role) in words.iter().zip(&parse.roles) {
+        if !matches!(role, Role::Unknown | Role::Unread) {
+            continue;
+        }
+        for node in &nodes {
+            // The options of the program itself, which stand before the verb, are short letters of other meaning
+            // behind it.
+            let own = std::ptr::eq(*node, nodes.last().copied().unwrap_or(node));
+            for (name, index) in node.names.iter() {
+                let Some(opt) = program.opt(index).filter(|opt| opt.verdict == Verdict::Deny) else {
+                    continue;
+                };
+                let short = name.len() == 2;
+                if short && own && in_cluster(program, node, word, name) || !short && is_spelling(node, word, name) {
+                    findings.extend(found(opt, word));
+                }
+            }
+        }
+        if let Some(node) = nodes.last() {
+            for (verb, at) in node.verbs.iter().filter(|(verb, _)| verb.eq_ignore_ascii_case(word)) {
+                let denied = program.node(at).filter(|node| node.verdict == Verdict::Deny);
+                findings.extend(
+                    denied
+                        .and_then(|node| refuse::verb(program, node))
+                        .filter(|_| !verb.is_empty()),
+                );
+            }
+        }
+    }
+    findings
+}
+
+fn found(opt: &Opt, word: &str) -> Option<Finding> {
+    let why = opt.why.as_deref().unwrap_or("the profile denies it");
+    let why = format!("`{}` may be a spelling of `{}`: {why}", shown(word), opt.name);
+    Some(Finding::deny(
+        opt.rule.clone(),
+        why,
+        format!("leave `{}` out", opt.name),
+    ))
+}
+
+/// Whether `word` could be `name`, a long name: with any dashes, with a value behind `=` or `:`, with `_` for `-`, in
+/// another case, and shortened where the program takes that.
+fn is_spelling(node: &Node, word: &str, name: &str) -> bool {
+    let stem = |text: &str| -> String {
+        let text = text.trim_start_matches('-');
+        let text = text.split(['=', ':']).next().unwrap_or(text);
+        text.chars()
+            .filter(|c| !matches!(c, '-' | '_'))
+            .map(|c| c.to_ascii_lowercase())
+            .collect()
+    };
+    let (spelt, denied) = (stem(word), stem(name));
+    if spelt.is_empty() || denied.is_empty() {
+        return false;
+    }
+    let dashed = word.starts_with('-');
+    let keyed = word.contains(['=', ':']);
+    spelt == denied && (dashed || keyed) || node.dialect.abbreviates && dashed && denied.starts_with(&spelt)
+}
+
+/// Whether the denied short option `name` could be in `word`, read as a cluster of letters.
+fn in_cluster(program: &Program, node: &Node, word: &str, name: &str) -> bool {
+    let Some(letters) = word.strip_prefix('-').filter(|rest| !rest.starts_with('-')) else {
+        return false;
+    };
+    for letter in letters.chars() {
+        if name.strip_prefix('-').is_some_and(|denied| denied.chars().eq([letter])) {
+            return true;
+        }
+        // What follows a letter that takes a value is that value.
+        let known = node
+            .names
+            .get(&format!("-{letter}"))
+            .and_then(|index| program.opt(index));
+        if known.is_some_and(|opt| opt.value.is_some()) || letter == '=' {
+            return false;
+        }
+    }
+    false
+}
+
+/// The words that a program without a profile may not even be asked for: shells and programs that run others as
+/// somebody else, elsewhere, or under another loader (spec: identity-changing wrappers).
+const NEVER: &[(&str, &str)] = &[
+    ("ash", SHELL),
+    ("bash", SHELL),
+    ("busybox", SHELL),
+    ("cmd", SHELL),
+    ("cmd.exe", SHELL),
+    ("csh", SHELL),
+    ("dash", SHELL),
+    ("elvish", SHELL),
+    ("fish", SHELL),
+    ("ksh", SHELL),
+    ("mksh", SHELL),
+    ("nu", SHELL),
+    ("powershell", SHELL),
+    ("powershell.exe", SHELL),
+    ("pwsh", SHELL),
+    ("rbash", SHELL),
+    ("sh", SHELL),
+    ("tcsh", SHELL),
+    ("toybox", SHELL),
+    ("xonsh", SHELL),
+    ("yash", SHELL),
+    ("zsh", SHELL),
+    ("chroot", OTHER),
+    ("doas", OTHER),
+    ("fakeroot", OTHER),
+    ("firejail", OTHER),
+    ("ld.so", OTHER),
+    ("linux32", OTHER),
+    ("linux64", OTHER),
+    ("nsenter", OTHER),
+    ("pkexec", OTHER),
+    ("proot", OTHER),
+    ("runas", OTHER),
+    ("runuser", OTHER),
+    ("setarch", OTHER),
+    ("setpriv", OTHER),
+    ("sg", OTHER),
+    ("newgrp", OTHER),
+    ("strace", OTHER),
+    ("ltrace", OTHER),
+    ("gdb", OTHER),
+    ("su", OTHER),
+    ("sudo", OTHER),
+    ("sudoedit", OTHER),
+    ("systemd-run", OTHER),
+    ("unshare", OTHER),
+    ("capsh", OTHER),
+    ("bwrap", OTHER),
+];
+const SHELL: &str = "is a shell, and what a shell makes of its words cannot be judged";
+const OTHER: &str = "runs another program as somebody else, elsewhere, or under another loader";
+
+/// Why a program without a profile is denied whatever the bundle says of unlisted programs.
+pub(crate) fn never(program: &str) -> Option<Finding> {
+    let (_, why) = NEVER.iter().find(|(name, _)| *name == program)?;
+    Some(Finding::deny(
+        rule("unlisted", "never"),
+        format!("`{}` {why}", shown(program)),
+        "call the program itself, with its words in argv",
+    ))
+}

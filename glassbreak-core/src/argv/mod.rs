@@ -1,0 +1,303 @@
+//! Programs and their words: what may run, and what a call of it means.
+//!
+//! Filters on strings and lists of bad flags are beaten by spelling. Here every program has a [profile](profile)
+//! that says how *it* reads its words; a call is read the same way, and each word must be covered by exactly one
+//! rule. Outcomes only ever rise: allow, ask, deny; there is no order, no priority and no exception that lowers one.
+//!
+//! The way of a call, all of it a pure function of values:
+//!
+//! 1. [`identity`](self): the program by its bare name, exactly;
+//! 2. [`parse`]: words by the program's dialect, verb by verb, until one is not understood;
+//! 3. `forms`: operands by the first form of the verb that fits, each of a type;
+//! 4. `deny`: denied options and verbs in every spelling behind a word that was not understood;
+//! 5. [`plan`]: what would run.
+//!
+//! **Invariant**: this module knows nothing of Cedar, budgets, time or files on disk.
+
+mod compile;
+mod compile_types;
+mod deny;
+mod environment;
+mod examples;
+mod explain;
+mod forms;
+mod identity;
+mod packs;
+mod parse;
+mod path;
+mod plan;
+pub mod profile;
+mod program;
+mod refuse;
+mod safe_bins;
+mod types;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub use self::explain::Token;
+pub use self::parse::Role;
+pub use self::plan::ExecPlan;
+use self::profile::Verdict;
+use self::program::{FactRef, Program};
+use self::types::{Ground, Said};
+use crate::call::{Exec, Workspace};
+use crate::error::Problem;
+use crate::facts::{ArgvFacts, Target};
+use crate::finding::{Finding, Outcome};
+use crate::label::{LabelSet, Vocabulary};
+use crate::shape::ProgramShape;
+use crate::source::Source;
+
+/// The programs that have a profile.
+#[derive(Debug)]
+pub struct Programs {
+    by_name: BTreeMap<Arc<str>, Program>,
+    unlisted: Outcome,
+    every_label: LabelSet,
+}
+
+/// What the argv engine says of a call.
+#[derive(Debug)]
+pub struct Judged {
+    /// Its objections, or one clear finding that names the rule which let the call pass.
+    pub findings: Vec<Finding>,
+    /// The facts.
+    pub facts: ArgvFacts,
+    /// What it acts on.
+    pub target: Target,
+    /// What it means.
+    pub labels: LabelSet,
+    /// What it might mean: every label that the profile could give, when it was not understood to its end.
+    pub possible_labels: LabelSet,
+    /// Whether some word was not covered by exactly one rule.
+    pub partial: bool,
+    /// What would run.
+    pub plan: ExecPlan,
+    /// What each word was taken for: the certificate of coverage.
+    pub roles: Vec<Role>,
+}
+
+impl Programs {
+    /// Reads `safe-bins.toml` or `safe-bins.json`; with neither, no program has a profile.
+    ///
+    /// Returns the programs, and reports on profiles that load but have a hole.
+    pub(crate) fn load(
+        source: Option<Source<'_>>,
+        unlisted: Outcome,
+        vocabulary: &Vocabulary,
+    ) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
+        let (by_name, lints) = match source {
+            None => (BTreeMap::new(), Vec::new()),
+            Some(source) if source.file.ends_with(".json") => safe_bins::load_json(source, vocabulary)?,
+            Some(source) => safe_bins::load_toml(source, vocabulary)?,
+        };
+        let every_label = vocabulary.words().filter_map(|word| vocabulary.get(word)).collect();
+        Ok((
+            Self {
+                by_name,
+                unlisted,
+                every_label,
+            },
+            lints,
+        ))
+    }
+
+    /// Every shipped pack, for the built-in bundle.
+    pub(crate) fn shipped(vocabulary: &Vocabulary) -> Result<Self, Vec<Problem>> {
+        let every_label = vocabulary.words().filter_map(|word| vocabulary.get(word)).collect();
+        Ok(Self {
+            by_name: packs::load_all(vocabulary)?,
+            unlisted: Outcome::Deny,
+            every_label,
+        })
+    }
+
+    /// The text of each shipped pack, a part of every bundle's digest.
+    pub(crate) fn pack_texts() -> impl Iterator<Item = (&'static str, &'static str)> {
+        packs::PACKS.iter().copied()
+    }
+
+    /// What the schema needs to know of the programs.
+    pub(crate) fn shapes(&self) -> Vec<ProgramShape> {
+        let shape = |program: &Program| ProgramShape {
+            program: program.name.to_string(),
+            sets: program.sets.iter().map(ToString::to_string).collect(),
+        };
+        self.by_name.values().map(shape).collect()
+    }
+
+    /// The programs' names.
+    pub fn names(&self) -> impl Iterator<Item = &str> + Clone {
+        self.by_name.keys().map(|name| &**name)
+    }
+
+    /// For each program: its name, the version its profile was written for, what the profile allows, and its pins.
+    pub fn list(&self) -> impl Iterator<Item = (&str, Option<&str>, Option<&str>, &[String])> {
+        self.by_name
+            .values()
+            .map(|p| (&*p.name, p.version.as_deref(), p.about.as_deref(), &*p.pins))
+    }
+
+    /// Judges a call. `cwd` is its working folder, relative to `workspace`.
+    pub fn judge(&self, exec: &Exec, cwd: &str, workspace: &Workspace) -> Judged {
+        let words = exec.argv().words();
+        match self.by_name.get(exec.argv().program()) {
+            Some(program) => judge_listed(program, exec, words, Ground { workspace, cwd }),
+            None => self.judge_unlisted(exec, cwd),
+        }
+    }
+
+    fn judge_unlisted(&self, exec: &Exec, cwd: &str) -> Judged {
+        let name = exec.argv().program();
+        let mut findings = vec![identity::unlisted(name, self.unlisted, self.names())];
+        findings.extend(environment::check(None, exec.env()).0);
+        let words = exec.argv().words();
+        let mut roles = vec![Role::Unread; words.len()];
+        if let Some(first) = roles.first_mut() {
+            *first = Role::Unknown;
+        }
+        Judged {
+            findings,
+            facts: ArgvFacts {
+                program: name.into(),
+                operands: words.iter().skip(1).cloned().collect(),
+                ..ArgvFacts::default()
+            },
+            target: Target::default(),
+            labels: LabelSet::EMPTY,
+            possible_labels: self.every_label,
+            partial: true,
+            plan: ExecPlan::as_it_came(exec, cwd),
+            roles,
+        }
+    }
+}
+
+fn judge_listed(program: &Program, exec: &Exec, words: &[Box<str>], ground: Ground<'_>) -> Judged {
+    let mut said = Said::default();
+    let mut parse = parse::parse(program, words, ground, &mut said);
+    let Some(node) = program.node(parse.node) else {
+        return broken(program, exec, ground.cwd);
+    };
+    let mut partial = parse.stopped.is_some();
+    match parse.stopped.take() {
+        Some(stop) => {
+            said.findings.push(stop);
+            said.findings.extend(deny::scan(program, words, &parse));
+        }
+        None => {
+            if let Err(unfit) = forms::take(program, node, &mut parse, ground, &mut said) {
+                partial = true;
+                said.findings.push(unfit);
+            }
+        }
+    }
+    said.findings.extend(refuse::verb(program, node));
+    for (required, value) in &node.require {
+        let given: Vec<_> = parse
+            .options
+            .iter()
+            .filter(|present| present.opt == *required)
+            .collect();
+        let met = matches!(given.as_slice(), [only] if only.value.unwrap_or_default() == &**value);
+        if let (false, Some(opt)) = (met, program.opt(*required)) {
+            said.findings.push(refuse::required(program, node, opt, value));
+        }
+    }
+    if exec.stdin().is_some() && !node.stdin {
+        said.findings.push(refuse::input(program, node));
+        partial = true;
+    }
+    if !exec.env().is_empty() {
+        let (findings, covered) = environment::check(Some(program), exec.env());
+        said.findings.extend(findings);
+        partial |= !covered;
+    }
+
+    let mut sets: Vec<_> = program
+        .sets
+        .iter()
+        .map(|name| (Arc::clone(name), Default::default()))
+        .collect();
+    let mut target = Target::default();
+    types::tell(said.facts, &mut sets, &mut target);
+    let mut labels = said.labels.union(node.labels);
+    for (fact, has, more) in &node.labels_if {
+        let holds = match fact {
+            FactRef::Set(index) => sets.get(*index).is_some_and(|(_, set)| set.contains(&**has)),
+            // A fact that is several things may be this one too.
+            FactRef::Target(name) => target
+                .get(name)
+                .is_some_and(|fact| fact.text().is_none_or(|text| *text == **has)),
+        };
+        if holds {
+            labels = labels.union(*more);
+        }
+    }
+    if said.findings.is_empty() {
+        said.findings.push(Finding::clear(node.rule.clone(), ""));
+    }
+    let options = parse
+        .options
+        .iter()
+        .filter_map(|present| program.opt(present.opt))
+        .map(|opt| Arc::clone(&opt.name));
+    let operands = parse
+        .operands
+        .iter()
+        .chain(&parse.after)
+        .map(|(_, word)| (*word).into());
+    Judged {
+        facts: ArgvFacts {
+            program: Arc::clone(&program.name),
+            listed: true,
+            command: Arc::clone(&node.path),
+            options: options.collect(),
+            operands: operands.collect(),
+            sets,
+        },
+        target,
+        labels,
+        possible_labels: if partial {
+            labels.union(program.all_labels)
+        } else {
+            labels
+        },
+        partial,
+        plan: if parse.roles.contains(&Role::Unknown) {
+            ExecPlan::as_it_came(exec, ground.cwd)
+        } else {
+            ExecPlan::emit(exec, ground.cwd, program, parse.node, parse.verb_at)
+        },
+        findings: said.findings,
+        roles: parse.roles,
+    }
+}
+
+fn broken(program: &Program, exec: &Exec, cwd: &str) -> Judged {
+    Judged {
+        findings: vec![refuse::broken(program)],
+        facts: ArgvFacts {
+            program: Arc::clone(&program.name),
+            listed: true,
+            ..ArgvFacts::default()
+        },
+        target: Target::default(),
+        labels: program.all_labels,
+        possible_labels: program.all_labels,
+        partial: true,
+        plan: ExecPlan::as_it_came(exec, cwd),
+        roles: vec![Role::Unread; exec.argv().words().len()],
+    }
+}
+
+/// The verdict that findings of this engine amount to, for checking a profile's examples.
+fn verdict_of(findings: &[Finding]) -> Verdict {
+    use crate::finding::Level;
+    match findings.iter().map(Finding::level).max() {
+        Some(Level::Clear | Level::Note) => Verdict::Allow,
+        Some(Level::Ask) => Verdict::Ask,
+        Some(Level::Deny | Level::DenyAndLock) | None => Verdict::Deny,
+    }
+}

@@ -1,0 +1,196 @@
+//! The packs that ship with the library, and how a profile builds on one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::compile::compile;
+use super::examples;
+use super::profile::{Node, Profile, Verdict};
+use super::program::Program;
+use crate::error::{Problem, nearest};
+use crate::label::Vocabulary;
+use crate::source::{Source, Step};
+
+/// Every shipped pack: its name as `extends` and `use` write it, and its text.
+pub(crate) const PACKS: &[(&str, &str)] = &[("builtin:kubectl-readonly", include_str!("packs/kubectl-readonly.toml"))];
+
+/// The shipped pack called `name`.
+pub(crate) fn source(name: &str) -> Option<Source<'static>> {
+    PACKS
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(file, text)| Source { file, text })
+}
+
+/// The shipped pack for `program`.
+pub(crate) fn source_for(program: &str) -> Option<Source<'static>> {
+    PACKS.iter().map(|(file, text)| Source { file, text }).find(|source| {
+        let stem = source.file.strip_prefix("builtin:").unwrap_or(source.file);
+        stem.strip_suffix("-readonly") == Some(program)
+    })
+}
+
+/// What to say when there is no pack called `name`.
+pub(crate) fn unknown(name: &str) -> String {
+    match nearest(name, PACKS.iter().map(|(known, _)| *known)) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!(
+            "shipped packs: {}",
+            PACKS.iter().map(|(known, _)| *known).collect::<Vec<_>>().join(", ")
+        ),
+    }
+}
+
+/// Reads a shipped pack.
+pub(crate) fn read(source: Source<'_>) -> Result<(String, Profile), Problem> {
+    let profile: Profile = source.read_toml("this is a fault of the shipped pack; report it")?;
+    let Some(name) = profile.program.clone() else {
+        return Err(Problem::in_file(
+            source.file,
+            "the pack names no program",
+            "write program = \"…\"",
+        ));
+    };
+    Ok((name, profile))
+}
+
+/// Compiles a shipped pack and tries its examples.
+pub(crate) fn load(source: Source<'_>, vocabulary: &Vocabulary) -> Result<Program, Vec<Problem>> {
+    let (name, profile) = read(source).map_err(|problem| vec![problem])?;
+    let program = compile(&name, &profile, source, &[], vocabulary)?;
+    let problems = examples::check(&program, &profile.examples, source, &[]);
+    if profile.examples.allow.is_empty() && profile.examples.ask.is_empty() {
+        return Err(vec![Problem::in_file(
+            source.file,
+            "the pack has no examples",
+            "write some",
+        )]);
+    }
+    if problems.is_empty() {
+        Ok(program)
+    } else {
+        Err(problems)
+    }
+}
+
+/// Compiles every shipped pack.
+pub(crate) fn load_all(vocabulary: &Vocabulary) -> Result<BTreeMap<Arc<str>, Program>, Vec<Problem>> {
+    let mut programs = BTreeMap::new();
+    let mut problems = Vec::new();
+    for (file, text) in PACKS {
+        match load(Source { file, text }, vocabulary) {
+            Ok(program) => {
+                programs.insert(Arc::clone(&program.name), program);
+            }
+            Err(more) => problems.extend(more),
+        }
+    }
+    if problems.is_empty() {
+        Ok(programs)
+    } else {
+        Err(problems)
+    }
+}
+
+/// Adds a bundle's profile to the pack it extends. Everything of the pack stays; verbs may get another verdict, but a
+/// deny stays a deny; what is added must be new.
+pub(crate) fn extend(
+    mut base: Profile,
+    more: &Profile,
+    source: Source<'_>,
+    at: &[Step<'_>],
+) -> Result<Profile, Vec<Problem>> {
+    let mut problems = Vec::new();
+    for (given, key) in [
+        (more.dialect.is_some(), "dialect"),
+        (!more.inject.is_empty(), "inject"),
+        (
+            more.root.verdict.is_some() || !more.root.options.is_empty() || !more.root.forms.is_empty(),
+            "root",
+        ),
+    ] {
+        if given {
+            let help = "it is taken from the pack; write a whole profile of your own to change it";
+            problems.push(source.problem_at(
+                &[at, &[Step::Key(key)]].concat(),
+                format!("`{key}` cannot be set with `extends`"),
+                help,
+            ));
+        }
+    }
+    for (name, spec) in &more.types {
+        if base.types.insert(name.clone(), spec.clone()).is_some() {
+            let place = [at, &[Step::Key("types"), Step::Key(name)]].concat();
+            problems.push(source.problem_at(
+                &place,
+                format!("the pack has a type `{name}`"),
+                "give yours another name",
+            ));
+        }
+    }
+    base.globals.extend(more.globals.iter().cloned());
+    base.facts.extend(more.facts.iter().cloned());
+    base.pins.extend(more.pins.iter().cloned());
+    base.env.pass.extend(more.env.pass.iter().cloned());
+    base.env.set.extend(more.env.set.clone());
+    extend_verbs(
+        &mut base.verbs,
+        &more.verbs,
+        source,
+        &[at, &[Step::Key("verbs")]].concat(),
+        &mut problems,
+    );
+    base.examples = more.examples.clone();
+    if problems.is_empty() { Ok(base) } else { Err(problems) }
+}
+
+fn extend_verbs(
+    base: &mut BTreeMap<String, Node>,
+    more: &BTreeMap<String, Node>,
+    source: Source<'_>,
+    at: &[Step<'_>],
+    problems: &mut Vec<Problem>,
+) {
+    for (word, node) in more {
+        let place = [at, &[Step::Key(word)]].concat();
+        let Some(known) = base.get_mut(word) else {
+            base.insert(word.clone(), node.clone());
+            continue;
+        };
+        if known.verdict == Some(Verdict::Deny) && node.verdict.is_some_and(|verdict| verdict != Verdict::Deny) {
+            let what = format!("the pack denies `{word}`, and a deny cannot be loosened");
+            problems.push(source.problem_at(&[&place[..], &[Step::Key("verdict")]].concat(), what, "leave it out"));
+        }
+        if !node.forms.is_empty() || node.dialect.is_some() || !node.inject.is_empty() || node.stdin {
+            let help = "only `verdict`, `why`, `options`, `require`, `labels`, `labels-if` and `verbs` may be added";
+            problems.push(source.problem_at(&place, format!("the pack says how `{word}` is read"), help));
+        }
+        known.verdict = node.verdict.or(known.verdict);
+        known.why = node.why.clone().or(known.why.take());
+        known.unknown_verb = known.unknown_verb.max(node.unknown_verb);
+        known.options.extend(node.options.iter().cloned());
+        known.require.extend(node.require.clone());
+        known.labels.extend(node.labels.iter().cloned());
+        known.labels_if.extend(node.labels_if.iter().cloned());
+        extend_verbs(
+            &mut known.verbs,
+            &node.verbs,
+            source,
+            &[&place[..], &[Step::Key("verbs")]].concat(),
+            problems,
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_shipped_pack_loads_and_does_what_its_examples_say() {
+        if let Err(problems) = load_all(&Vocabulary::built_in()) {
+            let text: Vec<String> = problems.iter().map(ToString::to_string).collect();
+            panic!("{}", text.join("\n"));
+        }
+    }
+}

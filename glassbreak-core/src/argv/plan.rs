@@ -1,0 +1,83 @@
+//! What would run: a value, made from the parse and never from the text that was judged.
+
+use std::collections::BTreeMap;
+
+use super::program::Program;
+use crate::call::Exec;
+
+/// One judged way to run a program.
+///
+/// The words go out as they came, with those that the profile puts in; a call that was not understood to its end goes
+/// out just as it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExecPlan {
+    program: Box<str>,
+    argv: Vec<Box<str>>,
+    cwd: Box<str>,
+    env: BTreeMap<Box<str>, Box<str>>,
+    stdin: Option<Box<[u8]>>,
+}
+
+impl ExecPlan {
+    /// The call as it came.
+    pub(crate) fn as_it_came(exec: &Exec, cwd: &str) -> Self {
+        Self::with(exec, cwd, exec.argv().words().to_vec(), BTreeMap::new())
+    }
+
+    /// The call with the words and variables that the profile puts in.
+    pub(crate) fn emit(exec: &Exec, cwd: &str, program: &Program, node: usize, verb_at: usize) -> Self {
+        let words = exec.argv().words();
+        let after_verb = program.node(node).map_or(&[][..], |node| &node.inject);
+        let mut argv = Vec::with_capacity(words.len() + program.inject.len() + after_verb.len());
+        for (at, word) in words.iter().enumerate() {
+            argv.push(word.clone());
+            if at == 0 {
+                argv.extend(program.inject.iter().cloned());
+            }
+            if at == verb_at {
+                argv.extend(after_verb.iter().cloned());
+            }
+        }
+        let fixed = program
+            .env_set
+            .iter()
+            .map(|(name, value)| (name.as_str().into(), value.as_str().into()));
+        Self::with(exec, cwd, argv, fixed.collect())
+    }
+
+    fn with(exec: &Exec, cwd: &str, argv: Vec<Box<str>>, mut env: BTreeMap<Box<str>, Box<str>>) -> Self {
+        env.extend(exec.env().iter().map(|(name, value)| (name.clone(), value.clone())));
+        Self {
+            program: exec.argv().program().into(),
+            argv,
+            cwd: cwd.into(),
+            env,
+            stdin: exec.stdin().map(Into::into),
+        }
+    }
+
+    /// The program's bare name.
+    pub fn program(&self) -> &str {
+        &self.program
+    }
+
+    /// The words that would run, the program's name first.
+    pub fn argv(&self) -> impl Iterator<Item = &str> {
+        self.argv.iter().map(|word| &**word)
+    }
+
+    /// The working folder, relative to the workspace; empty for the workspace itself.
+    pub fn cwd(&self) -> &str {
+        &self.cwd
+    }
+
+    /// The variables that the profile sets and the call adds.
+    pub fn env(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.env.iter().map(|(name, value)| (&**name, &**value))
+    }
+
+    /// The standard input, if any.
+    pub fn stdin(&self) -> Option<&[u8]> {
+        self.stdin.as_deref()
+    }
+}

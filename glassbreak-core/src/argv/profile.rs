@@ -1,0 +1,450 @@
+//! The file format of profiles: what a program may be run with.
+//!
+//! A profile is read from `safe-bins.toml` or from a shipped pack, compiled, and then only ever read. Every key is
+//! known or refused; nothing has a default that allows: a node without `verdict` asks, an operand without a slot asks.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+/// `safe-bins.toml`: the programs that may be run.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct SafeBins {
+    /// The version of this format: 1.
+    pub schema: u32,
+    /// Shipped packs taken as they are, such as `builtin:git-readonly`.
+    #[serde(default, rename = "use")]
+    pub uses: Vec<String>,
+    /// Profiles of one's own, by the name of the program.
+    #[serde(default)]
+    pub profiles: BTreeMap<String, Profile>,
+}
+
+/// What one program may be run with.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Profile {
+    /// The program's name, in a shipped pack; elsewhere it is the key of the table.
+    pub program: Option<String>,
+    /// The shipped pack this one adds to, such as `builtin:kubectl-readonly`. All of it is taken; a verb's verdict
+    /// may be set anew, but a deny stays a deny.
+    pub extends: Option<String>,
+    /// The version of the program that the profile was written for.
+    pub version: Option<String>,
+    /// One line on what it allows.
+    pub about: Option<String>,
+    /// How the program reads its words. Not with `extends`.
+    pub dialect: Option<Dialect>,
+    /// Options that may stand anywhere, before and after the verbs.
+    #[serde(default)]
+    pub globals: Vec<OptSpec>,
+    /// The types that options and operands name.
+    #[serde(default)]
+    pub types: BTreeMap<String, TypeSpec>,
+    /// The profile's own facts, each a set of texts: policies read them as `context.argv.<name>`.
+    #[serde(default)]
+    pub facts: Vec<String>,
+    /// The facts that a window grant is held to, such as `target.namespace`.
+    #[serde(default)]
+    pub pins: Vec<String>,
+    /// Words put right behind the program's name.
+    #[serde(default)]
+    pub inject: Vec<String>,
+    /// The environment.
+    #[serde(default)]
+    pub env: EnvSpec,
+    /// The program itself: its options before any verb, and what it does without one.
+    #[serde(default)]
+    pub root: Node,
+    /// The verbs beneath it.
+    #[serde(default)]
+    pub verbs: BTreeMap<String, Node>,
+    /// Calls with the outcome expected, checked whenever the profile is loaded. A profile has at least one.
+    #[serde(default)]
+    pub examples: Examples,
+}
+
+/// How a program reads its words.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+pub struct Dialect {
+    /// How long options are written.
+    pub long: Long,
+    /// How a long option takes its value: `--name=value`, `--name value`, or both.
+    pub long_value: LongValue,
+    /// Whether `-ab` is `-a -b`.
+    pub short_cluster: bool,
+    /// Whether `-nVALUE` is `-n VALUE`.
+    pub short_attached: bool,
+    /// Whether `-n=VALUE` is `-n VALUE` (else `=VALUE` is the value).
+    pub short_equals: bool,
+    /// Whether an option without value may be written `--flag=true` or `--flag=false`.
+    pub flag_equals: bool,
+    /// Where options may stand.
+    pub order: Order,
+    /// What `--` means.
+    pub dashdash: DashDash,
+    /// Whether the program takes a unique beginning of a long name for the name. Such a word is never allowed;
+    /// it is only used to find what is denied.
+    pub abbreviates: bool,
+    /// Whether `-20` is an option: the one called `-NUM`.
+    pub numeric_short: bool,
+    /// Whether `_` stands for `-` in names. As with `abbreviates`, only used to find what is denied.
+    pub underscore_is_dash: bool,
+    /// Beginnings that turn any value into a file, such as `@` or `file://`; refused outside paths.
+    pub value_refs: Vec<String>,
+}
+
+impl Default for Dialect {
+    /// GNU `getopt_long` without abbreviations.
+    fn default() -> Self {
+        Self {
+            long: Long::Double,
+            long_value: LongValue::Both,
+            short_cluster: true,
+            short_attached: true,
+            short_equals: false,
+            flag_equals: false,
+            order: Order::Any,
+            dashdash: DashDash::End,
+            abbreviates: false,
+            numeric_short: false,
+            underscore_is_dash: false,
+            value_refs: Vec::new(),
+        }
+    }
+}
+
+/// How long options are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Long {
+    /// There are none.
+    None,
+    /// `--name`.
+    Double,
+    /// `-name`, as in find.
+    Single,
+    /// Both mean the same, as in Go's flag package.
+    Either,
+}
+
+/// How a long option takes its value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum LongValue {
+    /// `--name=value` and `--name value`.
+    Both,
+    /// `--name=value` only.
+    Equals,
+    /// `--name value` only.
+    Space,
+}
+
+/// Where options may stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// Before, between and after operands.
+    Any,
+    /// Only before the first operand; what follows is an operand even with a dash.
+    OptionsFirst,
+    /// Only after the last operand, as in find; an operand after an option asks.
+    OperandsFirst,
+}
+
+/// What `--` means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum DashDash {
+    /// What follows are operands.
+    End,
+    /// What follows are operands of another kind: the `after` slots of a form, as git's paths.
+    Paths,
+    /// The program has none: it asks.
+    Absent,
+}
+
+/// The program, or one of its verbs.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Node {
+    /// Other words for the same verb.
+    #[serde(default)]
+    pub aliases: Vec<String>,
+    /// Allow, ask (unless said otherwise) or deny. A verb's verdict is its own; that of the node above does not count.
+    pub verdict: Option<Verdict>,
+    /// Why it asks or denies, for the person who reads the refusal.
+    pub why: Option<String>,
+    /// Where this node reads its words otherwise than the profile does.
+    pub dialect: Option<Dialect>,
+    /// Its options; they count until the next verb.
+    #[serde(default)]
+    pub options: Vec<OptSpec>,
+    /// Its operands: the first form that fits is taken. No form: no operands, not even none.
+    #[serde(default)]
+    pub forms: Vec<Form>,
+    /// Options that must be present with just this value, such as `"--dry-run" = "client"`; else it asks. An empty
+    /// text stands for an option without value.
+    #[serde(default)]
+    pub require: BTreeMap<String, String>,
+    /// The verbs beneath it. A node with verbs takes its first operand for one.
+    #[serde(default)]
+    pub verbs: BTreeMap<String, Node>,
+    /// What an unknown verb gets: ask (unless said otherwise) or deny.
+    pub unknown_verb: Option<Verdict>,
+    /// What every call of it means.
+    #[serde(default)]
+    pub labels: Vec<String>,
+    /// What a call of it means when a fact holds.
+    #[serde(default)]
+    pub labels_if: Vec<LabelIf>,
+    /// Words put right behind the verb.
+    #[serde(default)]
+    pub inject: Vec<String>,
+    /// Whether it may be given input.
+    #[serde(default)]
+    pub stdin: bool,
+}
+
+/// Allow, ask or deny.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// It may run.
+    Allow,
+    /// A person must agree.
+    Ask,
+    /// Never.
+    Deny,
+}
+
+/// One option.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct OptSpec {
+    /// Every spelling, dashes included, the best known last; `-NUM` for `-20`. The last one names it in facts.
+    pub names: Vec<String>,
+    /// The type of its value; none for an option without value.
+    pub value: Option<String>,
+    /// Whether the value may be left out; then it is only ever taken attached (`--color=always`, `-Mfoo`).
+    #[serde(default)]
+    pub optional: bool,
+    /// Whether it may be given more than once. An option that may not, and is, asks.
+    #[serde(default)]
+    pub many: bool,
+    /// Whether its value is only ever taken as `--name=value`, never as a word of its own.
+    #[serde(default)]
+    pub equals_only: bool,
+    /// Whether its value, as a word of its own, may begin with a dash.
+    #[serde(default)]
+    pub dash_value: bool,
+    /// Allow (unless said otherwise), ask or deny.
+    pub verdict: Option<Verdict>,
+    /// Why it asks or denies.
+    pub why: Option<String>,
+    /// The facts that its value is added to, such as `target.namespace`.
+    #[serde(default)]
+    pub facts: Vec<String>,
+    /// The facts that its presence sets, such as `"target.namespace" = "*"`.
+    #[serde(default)]
+    pub sets: BTreeMap<String, String>,
+    /// What its presence means.
+    #[serde(default)]
+    pub labels: Vec<String>,
+    /// What it makes the program load: code, config, credentials or an endpoint. A free value on such an option is
+    /// reported when a profile allows it.
+    pub loads: Option<String>,
+}
+
+/// One way to write a node's operands.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Form {
+    /// Only when all these options are present.
+    #[serde(default)]
+    pub when: Vec<String>,
+    /// Only when none of these options is present.
+    #[serde(default)]
+    pub unless: Vec<String>,
+    /// The operands, in order. Each slot takes as many words as fit before the next begins.
+    #[serde(default)]
+    pub operands: Vec<Slot>,
+    /// The operands after `--`, where the dialect says `paths`.
+    #[serde(default)]
+    pub after: Vec<Slot>,
+}
+
+/// One operand, or a row of operands of one type.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Slot {
+    /// The type.
+    #[serde(rename = "type")]
+    pub ty: String,
+    /// The fewest words; 1 unless said otherwise.
+    #[serde(default = "one")]
+    pub min: usize,
+    /// The most words; `min`, or 1, unless said otherwise.
+    pub max: Option<usize>,
+    /// The facts that each word is added to.
+    #[serde(default)]
+    pub facts: Vec<String>,
+}
+
+const fn one() -> usize {
+    1
+}
+
+/// What may stand in a place. Just one of the keys that make a type: `literal`, `one-of`, `words`, `int`, `pattern`,
+/// `text`, `path`, `any-of`, `list`, `pair`.
+///
+/// Built in: `text` (one line of at most 4,096 bytes), `lines` (the same with newlines and tabs), `int` (0 to
+/// 2,147,483,647), `duration` (`90s`, `1h30m`), `path` (a path beneath the workspace, read), `out-path` (written),
+/// `stdin` (`-`), `path-or-stdin`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TypeSpec {
+    /// What it is, for the person who reads the refusal: "a namespace".
+    pub about: Option<String>,
+    /// Just this text.
+    pub literal: Option<String>,
+    /// One of these texts.
+    pub one_of: Option<Vec<String>>,
+    /// One of these texts or its other spellings: the key is what facts say.
+    pub words: Option<BTreeMap<String, Vec<String>>>,
+    /// For `words`: whether upper and lower case are alike.
+    #[serde(default)]
+    pub fold: bool,
+    /// For `words` and `one-of`: what some of them mean, and whether they ask or deny.
+    #[serde(default)]
+    pub rules: BTreeMap<String, WordRule>,
+    /// A whole number from the first to the second, both included.
+    pub int: Option<(i64, i64)>,
+    /// A regular expression that the whole text must match (linear time, no look-around).
+    pub pattern: Option<String>,
+    /// Any text of at most this many bytes, on one line.
+    pub text: Option<usize>,
+    /// A path beneath the workspace: `read` or `write`.
+    pub path: Option<PathUse>,
+    /// The first of these types that fits.
+    pub any_of: Option<Vec<String>>,
+    /// Texts of one type with a separator between them.
+    pub list: Option<String>,
+    /// For `list`: the separator; a comma unless said otherwise.
+    pub separator: Option<String>,
+    /// Two types with a text between them, such as `["kind", "/", "name"]`; split at its first occurrence.
+    pub pair: Option<(String, String, String)>,
+    /// The facts that a text of this type is added to.
+    #[serde(default)]
+    pub facts: Vec<String>,
+    /// The outcome of using it at all: allow unless said otherwise.
+    pub verdict: Option<Verdict>,
+    /// Why it asks or denies.
+    pub why: Option<String>,
+    /// What its use means.
+    #[serde(default)]
+    pub labels: Vec<String>,
+}
+
+/// What one word of a type means.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct WordRule {
+    /// Allow, ask or deny.
+    pub verdict: Option<Verdict>,
+    /// Why.
+    pub why: Option<String>,
+    /// What it means.
+    #[serde(default)]
+    pub labels: Vec<String>,
+}
+
+/// What is done with a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum PathUse {
+    /// It is read.
+    Read,
+    /// It is written.
+    Write,
+}
+
+/// Labels that hold when a fact does.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct LabelIf {
+    /// A fact of the profile (a set), or `target.kind` and the like.
+    pub fact: String,
+    /// The text it must hold.
+    pub has: String,
+    /// The labels.
+    pub labels: Vec<String>,
+}
+
+/// The environment a program runs in; beyond it only `LANG`, `LC_*`, `TZ`, `NO_COLOR` and `TERM` may be passed.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct EnvSpec {
+    /// Variables that a call may set.
+    #[serde(default)]
+    pub pass: Vec<String>,
+    /// Variables that are always set.
+    #[serde(default)]
+    pub set: BTreeMap<String, String>,
+}
+
+/// Calls with the outcome that the profile alone gives them.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Examples {
+    /// Allowed.
+    #[serde(default)]
+    pub allow: Vec<Example>,
+    /// A person must agree.
+    #[serde(default)]
+    pub ask: Vec<Example>,
+    /// Refused.
+    #[serde(default)]
+    pub deny: Vec<Example>,
+}
+
+/// One call: a text is split at every space (there is no quoting), a list is taken word for word.
+#[derive(Debug, Clone, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(untagged)]
+pub enum Example {
+    /// Words with single spaces between them.
+    Line(String),
+    /// The words.
+    Words(Vec<String>),
+}
+
+impl Example {
+    /// The words.
+    pub fn words(&self) -> Vec<&str> {
+        match self {
+            Self::Line(line) => line.split(' ').collect(),
+            Self::Words(words) => words.iter().map(String::as_str).collect(),
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! A profile made ready for judging: names sorted, types and facts resolved to places in tables.
+
+use std::sync::Arc;
+
+use super::profile::{Dialect, Verdict};
+use super::types::Type;
+use crate::finding::RuleId;
+use crate::label::{Label, LabelSet};
+
+/// One program that may be run.
+#[derive(Debug)]
+pub(crate) struct Program {
+    pub(crate) name: Arc<str>,
+    pub(crate) version: Option<String>,
+    pub(crate) about: Option<String>,
+    pub(crate) types: Vec<Type>,
+    pub(crate) opts: Vec<Opt>,
+    /// The tree of verbs; the first is the program itself.
+    pub(crate) nodes: Vec<Node>,
+    /// The names of the profile's own facts.
+    pub(crate) sets: Vec<Arc<str>>,
+    pub(crate) pins: Vec<String>,
+    pub(crate) inject: Vec<Box<str>>,
+    pub(crate) env_pass: Vec<String>,
+    pub(crate) env_set: Vec<(String, String)>,
+    /// Every label that some call of this program can get.
+    pub(crate) all_labels: LabelSet,
+    /// The label of sensitive paths, where the vocabulary has it.
+    pub(crate) secret: Option<Label>,
+}
+
+/// The program itself, or a verb.
+#[derive(Debug)]
+pub(crate) struct Node {
+    /// The verbs that lead here, with spaces between them.
+    pub(crate) path: Arc<str>,
+    pub(crate) verdict: Verdict,
+    pub(crate) why: Option<String>,
+    pub(crate) rule: RuleId,
+    pub(crate) dialect: Arc<Dialect>,
+    /// Every spelling that counts here, sorted, with its place in [`Program::opts`].
+    pub(crate) names: Names,
+    /// Whether some option is written without a dash.
+    pub(crate) bare_options: bool,
+    pub(crate) forms: Vec<Form>,
+    pub(crate) require: Vec<(usize, Box<str>)>,
+    /// Every word for a verb beneath, sorted, with its place in [`Program::nodes`].
+    pub(crate) verbs: Names,
+    pub(crate) unknown_verb: Verdict,
+    pub(crate) labels: LabelSet,
+    pub(crate) labels_if: Vec<(FactRef, Box<str>, LabelSet)>,
+    pub(crate) inject: Vec<Box<str>>,
+    pub(crate) stdin: bool,
+}
+
+/// Words, sorted, each with a place in a table.
+#[derive(Debug, Default)]
+pub(crate) struct Names(Vec<(Box<str>, usize)>);
+
+impl Names {
+    /// Sorts the words; gives back the first that stands twice.
+    pub(crate) fn new(mut words: Vec<(Box<str>, usize)>) -> Result<Self, Box<str>> {
+        words.sort();
+        for pair in words.windows(2) {
+            if let [(a, _), (b, _)] = pair
+                && a == b
+            {
+                return Err(a.clone());
+            }
+        }
+        Ok(Self(words))
+    }
+
+    pub(crate) fn get(&self, word: &str) -> Option<usize> {
+        let at = self.0.binary_search_by(|(known, _)| (**known).cmp(word)).ok()?;
+        self.0.get(at).map(|(_, index)| *index)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, usize)> {
+        self.0.iter().map(|(word, index)| (&**word, *index))
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// One option.
+#[derive(Debug)]
+pub(crate) struct Opt {
+    /// The spelling that facts and explanations use.
+    pub(crate) name: Arc<str>,
+    pub(crate) value: Option<usize>,
+    pub(crate) optional: bool,
+    pub(crate) many: bool,
+    pub(crate) equals_only: bool,
+    pub(crate) dash_value: bool,
+    pub(crate) verdict: Verdict,
+    pub(crate) why: Option<String>,
+    pub(crate) rule: RuleId,
+    pub(crate) facts: Vec<FactRef>,
+    pub(crate) sets: Vec<(FactRef, Arc<str>)>,
+    pub(crate) labels: LabelSet,
+    pub(crate) loads: Option<String>,
+}
+
+/// One way to write a node's operands.
+#[derive(Debug)]
+pub(crate) struct Form {
+    pub(crate) when: Vec<usize>,
+    pub(crate) unless: Vec<usize>,
+    pub(crate) operands: Vec<Slot>,
+    pub(crate) after: Vec<Slot>,
+}
+
+/// A row of operands of one type.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) ty: usize,
+    pub(crate) min: usize,
+    pub(crate) max: usize,
+    pub(crate) facts: Vec<FactRef>,
+}
+
+/// Where a fact is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FactRef {
+    /// A set of the profile, by its place in [`Program::sets`].
+    Set(usize),
+    /// One of the four facts of the target, by its name.
+    Target(&'static str),
+}
+
+impl Program {
+    pub(crate) fn opt(&self, index: usize) -> Option<&Opt> {
+        self.opts.get(index)
+    }
+
+    pub(crate) fn node(&self, index: usize) -> Option<&Node> {
+        self.nodes.get(index)
+    }
+
+    pub(crate) fn ty(&self, index: usize) -> Option<&Type> {
+        self.types.get(index)
+    }
+}

@@ -1,0 +1,390 @@
+//! `safe-bins.toml`, and the four-key JSON of the original write-up.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::compile::compile;
+use super::profile::{Dialect, Node, OptSpec, Profile, SafeBins, TypeSpec, Verdict};
+use super::program::Program;
+use super::{examples, packs};
+use crate::error::{Problem, nearest};
+use crate::json::Json;
+use crate::label::Vocabulary;
+use crate::source::{Source, Step};
+
+/// Programs by name, and reports on holes.
+type Loaded = (BTreeMap<Arc<str>, Program>, Vec<Problem>);
+
+pub(crate) fn load_toml(source: Source<'_>, vocabulary: &Vocabulary) -> Result<Loaded, Vec<Problem>> {
+    let help = "the keys of a profile are in `glassbreak schema profile`";
+    let file: SafeBins = source.read_toml(help).map_err(|problem| vec![problem])?;
+    let mut programs = BTreeMap::new();
+    let mut problems = Vec::new();
+    if file.schema != 1 {
+        problems.push(source.problem_at(
+            &[Step::Key("schema")],
+            format!("schema {} is not known", file.schema),
+            "write schema = 1",
+        ));
+    }
+    for (n, name) in file.uses.iter().enumerate() {
+        let place = [Step::Key("use"), Step::Index(n)];
+        match packs::source(name) {
+            Some(pack) => match packs::load(pack, vocabulary) {
+                Ok(program) => insert(&mut programs, program, source, &place, &mut problems),
+                Err(more) => problems.extend(more),
+            },
+            None => {
+                problems.push(source.problem_at(&place, format!("there is no pack `{name}`"), packs::unknown(name)))
+            }
+        }
+    }
+    for (name, profile) in &file.profiles {
+        let at = [Step::Key("profiles"), Step::Key(name)];
+        match load_profile(name, profile, source, &at, vocabulary) {
+            Ok(program) => insert(&mut programs, program, source, &at, &mut problems),
+            Err(more) => problems.extend(more),
+        }
+    }
+    let lints = programs.values().flat_map(|program| holes(program, source)).collect();
+    if problems.is_empty() {
+        Ok((programs, lints))
+    } else {
+        Err(problems)
+    }
+}
+
+fn insert(
+    programs: &mut BTreeMap<Arc<str>, Program>,
+    program: Program,
+    source: Source<'_>,
+    at: &[Step<'_>],
+    problems: &mut Vec<Problem>,
+) {
+    let name = Arc::clone(&program.name);
+    if programs.insert(Arc::clone(&name), program).is_some() {
+        problems.push(source.problem_at(
+            at,
+            format!("`{name}` has two profiles"),
+            "keep one: `use` or `profiles`",
+        ));
+    }
+}
+
+fn load_profile(
+    name: &str,
+    profile: &Profile,
+    source: Source<'_>,
+    at: &[Step<'_>; 2],
+    vocabulary: &Vocabulary,
+) -> Result<Program, Vec<Problem>> {
+    let place = |key| [&at[..], &[Step::Key(key)]].concat();
+    if profile.program.as_deref().is_some_and(|program| program != name) {
+        let what = "`program` is another than the name of the table";
+        return Err(vec![source.problem_at(&place("program"), what, "leave `program` out")]);
+    }
+    let examples = &profile.examples;
+    if examples.allow.is_empty() && examples.ask.is_empty() && examples.deny.is_empty() {
+        let what = format!("the profile of `{name}` has no examples");
+        let help = "write examples.allow and examples.ask: calls that show what it is for, checked at every load";
+        return Err(vec![source.problem_at(at, what, help)]);
+    }
+    let whole = match &profile.extends {
+        Some(pack) => extended(name, pack, profile, source, &place("extends"), at)?,
+        None => profile.clone(),
+    };
+    let program = compile(name, &whole, source, at, vocabulary)?;
+    let problems = examples::check(&program, examples, source, at);
+    if problems.is_empty() {
+        Ok(program)
+    } else {
+        Err(problems)
+    }
+}
+
+fn extended(
+    name: &str,
+    pack: &str,
+    profile: &Profile,
+    source: Source<'_>,
+    extends_at: &[Step<'_>],
+    at: &[Step<'_>],
+) -> Result<Profile, Vec<Problem>> {
+    let Some(pack_source) = packs::source(pack) else {
+        return Err(vec![source.problem_at(
+            extends_at,
+            format!("there is no pack `{pack}`"),
+            packs::unknown(pack),
+        )]);
+    };
+    let (program, base) = packs::read(pack_source).map_err(|problem| vec![problem])?;
+    if program != name {
+        let what = format!("the pack `{pack}` is for `{program}`, not for `{name}`");
+        return Err(vec![source.problem_at(
+            extends_at,
+            what,
+            "extend the pack of the same program",
+        )]);
+    }
+    packs::extend(base, profile, source, at)
+}
+
+/// Free values on options that load code, config, credentials or an endpoint.
+fn holes(program: &Program, source: Source<'_>) -> Vec<Problem> {
+    use super::types::Kind;
+    let free = |ty: usize| {
+        program
+            .ty(ty)
+            .is_some_and(|ty| matches!(ty.kind, Kind::Text { .. } | Kind::Path(_)) && ty.verdict == Verdict::Allow)
+    };
+    let holed = program
+        .opts
+        .iter()
+        .filter(|opt| opt.verdict == Verdict::Allow && opt.value.is_some_and(free));
+    let told = holed.filter_map(|opt| Some((opt, loads(&program.name, &opt.name).or_else(|| opt.loads.clone())?)));
+    told.map(|(opt, loads)| {
+        let what = format!(
+            "`{} {}` may name any {loads}: whoever chooses it chooses what runs, or where",
+            program.name, opt.name
+        );
+        let help = "allow only the values you mean, such as \"--config=ops.json\", or leave the option out";
+        source.problem(source.text.find(&*opt.name).unwrap_or(0), what, help)
+    })
+    .collect()
+}
+
+/// What the shipped pack says that an option makes the program load.
+fn loads(program: &str, option: &str) -> Option<String> {
+    fn find(node: &Node, option: &str) -> Option<String> {
+        let own = node
+            .options
+            .iter()
+            .find(|opt| opt.names.iter().any(|name| name == option));
+        own.and_then(|opt| opt.loads.clone())
+            .or_else(|| node.verbs.values().find_map(|verb| find(verb, option)))
+    }
+    let (_, pack) = packs::read(packs::source_for(program)?).ok()?;
+    let global = pack
+        .globals
+        .iter()
+        .find(|opt| opt.names.iter().any(|name| name == option));
+    global
+        .and_then(|opt| opt.loads.clone())
+        .or_else(|| find(&pack.root, option))
+        .or_else(|| pack.verbs.values().find_map(|verb| find(verb, option)))
+}
+
+/// The JSON of the write-up: `{"safeBins": {"<program>": {"allowedValueFlags": […], "forbiddenFlags": […],
+/// "restrictedCommands": […]}}}`, with `"extends"` and `"forbidden": "deny"` beside them.
+pub(crate) fn load_json(source: Source<'_>, vocabulary: &Vocabulary) -> Result<Loaded, Vec<Problem>> {
+    let json = Json::read(source.text.as_bytes()).map_err(|error| {
+        let line = u32::try_from(error.line()).unwrap_or(1);
+        let column = u32::try_from(error.column()).unwrap_or(1);
+        vec![Problem::at(
+            source.file,
+            line,
+            column,
+            error.to_string(),
+            "write strict JSON, no key twice",
+        )]
+    })?;
+    let mut reader = JsonReader {
+        source,
+        problems: Vec::new(),
+    };
+    let mut programs = BTreeMap::new();
+    for (key, value) in reader.record(&json, "the file").iter() {
+        if key != "safeBins" {
+            reader.unknown(key, &["safeBins"]);
+            continue;
+        }
+        for (name, entry) in reader.record(value, "safeBins").iter() {
+            let at = [Step::Key(name.as_str())];
+            let (profile, forbidden, verdict) = reader.profile(name, entry);
+            let whole = match &profile.extends {
+                Some(pack) => extended(name, pack, &profile, source, &at, &at).map(|mut whole| {
+                    tighten(&mut whole, &forbidden, verdict);
+                    whole
+                }),
+                None => Ok(profile),
+            };
+            match whole.and_then(|profile| compile(name, &profile, source, &at, vocabulary)) {
+                Ok(program) => {
+                    programs.insert(Arc::clone(&program.name), program);
+                }
+                Err(more) => reader.problems.extend(more),
+            }
+        }
+    }
+    if !reader.problems.is_empty() {
+        return Err(reader.problems);
+    }
+    let lints = programs.values().flat_map(|program| holes(program, source)).collect();
+    Ok((programs, lints))
+}
+
+struct JsonReader<'a> {
+    source: Source<'a>,
+    problems: Vec<Problem>,
+}
+
+impl JsonReader<'_> {
+    fn problem(&mut self, word: &str, what: String, help: impl Into<String>) {
+        let quoted = format!("\"{word}\"");
+        let at = self.source.text.find(&quoted).unwrap_or(0);
+        self.problems.push(self.source.problem(at, what, help));
+    }
+
+    fn unknown(&mut self, key: &str, known: &[&str]) {
+        let help = match nearest(key, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("known here: {}", known.join(", ")),
+        };
+        self.problem(key, format!("the key `{key}` is not known"), help);
+    }
+
+    fn record<'j>(&mut self, json: &'j Json, what: &str) -> &'j [(String, Json)] {
+        if let Json::Record(fields) = json {
+            return fields;
+        }
+        self.problem(what, format!("`{what}` is {}", json.kind()), "write an object");
+        &[]
+    }
+
+    fn words(&mut self, json: &Json, key: &str) -> Vec<String> {
+        let Json::List(items) = json else {
+            self.problem(key, format!("`{key}` is {}", json.kind()), "write a list of strings");
+            return Vec::new();
+        };
+        let mut words = Vec::new();
+        for item in items {
+            match item {
+                Json::Str(word) => words.push(word.clone()),
+                other => self.problem(
+                    key,
+                    format!("`{key}` holds {}", other.kind()),
+                    "write a list of strings",
+                ),
+            }
+        }
+        words
+    }
+
+    fn profile(&mut self, name: &str, entry: &Json) -> (Profile, Vec<String>, Verdict) {
+        const KEYS: [&str; 5] = [
+            "allowedValueFlags",
+            "forbiddenFlags",
+            "restrictedCommands",
+            "extends",
+            "forbidden",
+        ];
+        let mut profile = Profile::default();
+        let (mut allowed, mut forbidden, mut restricted, mut denies) = (Vec::new(), Vec::new(), Vec::new(), false);
+        for (key, value) in self.record(entry, name).iter() {
+            match (key.as_str(), value) {
+                ("allowedValueFlags", value) => allowed = self.words(value, key),
+                ("forbiddenFlags", value) => forbidden = self.words(value, key),
+                ("restrictedCommands", value) => restricted = self.words(value, key),
+                ("extends", Json::Str(pack)) => profile.extends = Some(pack.clone()),
+                ("forbidden", Json::Str(word)) if word == "deny" || word == "ask" => denies = word == "deny",
+                ("extends" | "forbidden", _) => {
+                    self.problem(
+                        key,
+                        format!("`{key}` holds something else"),
+                        "\"extends\": \"builtin:…\", \"forbidden\": \"deny\"",
+                    );
+                }
+                _ => self.unknown(key, &KEYS),
+            }
+        }
+        let pack = packs::source_for(name)
+            .and_then(|source| packs::read(source).ok())
+            .map(|(_, pack)| pack);
+        let verdict = if denies { Verdict::Deny } else { Verdict::Ask };
+        let mut options: Vec<OptSpec> = allowed.iter().map(|flag| allowed_flag(flag, &mut profile)).collect();
+        options.extend(forbidden.iter().map(|flag| OptSpec {
+            names: vec![flag.clone()],
+            verdict: Some(verdict),
+            why: Some("the policy folder forbids it".to_owned()),
+            ..OptSpec::default()
+        }));
+        let node = || Node {
+            why: Some("the policy folder restricts it".to_owned()),
+            ..Node::default()
+        };
+        profile.verbs = restricted.into_iter().map(|verb| (verb, node())).collect();
+        if profile.extends.is_none() {
+            // Where the program is known, its words are read as it reads them; else as most programs do.
+            let unknown = || Dialect {
+                abbreviates: true,
+                underscore_is_dash: true,
+                ..Dialect::default()
+            };
+            profile.dialect = Some(pack.and_then(|pack| pack.dialect).unwrap_or_else(unknown));
+            profile.globals = options;
+        } else {
+            // What the pack allows with a value it keeps; what is forbidden here is tightened once they are joined.
+            let known: Vec<String> = pack.iter().flat_map(names_of).collect();
+            profile.globals = options
+                .into_iter()
+                .filter(|opt| !opt.names.iter().any(|name| known.contains(name)))
+                .collect();
+            for node in profile.verbs.values_mut() {
+                node.verdict = Some(Verdict::Ask);
+            }
+        }
+        (profile, forbidden, verdict)
+    }
+}
+
+/// Makes the options called `names` at least as strict as `verdict`, wherever they stand.
+fn tighten(profile: &mut Profile, names: &[String], verdict: Verdict) {
+    fn walk(node: &mut Node, tighten: &impl Fn(&mut OptSpec)) {
+        node.options.iter_mut().for_each(tighten);
+        node.verbs.values_mut().for_each(|verb| walk(verb, tighten));
+    }
+    let tighten = |opt: &mut OptSpec| {
+        if opt.names.iter().any(|name| names.contains(name)) {
+            opt.verdict = Some(opt.verdict.map_or(verdict, |known| known.max(verdict)));
+        }
+    };
+    profile.globals.iter_mut().for_each(tighten);
+    walk(&mut profile.root, &tighten);
+    profile.verbs.values_mut().for_each(|verb| walk(verb, &tighten));
+}
+
+/// `--x` takes any text, `--x=value` just that one, attached.
+fn allowed_flag(flag: &str, profile: &mut Profile) -> OptSpec {
+    let Some((name, value)) = flag.split_once('=') else {
+        return OptSpec {
+            names: vec![flag.to_owned()],
+            value: Some("text".to_owned()),
+            ..OptSpec::default()
+        };
+    };
+    let ty = format!("literal-{}", profile.types.len());
+    profile.types.insert(
+        ty.clone(),
+        TypeSpec {
+            literal: Some(value.to_owned()),
+            ..TypeSpec::default()
+        },
+    );
+    OptSpec {
+        names: vec![name.to_owned()],
+        value: Some(ty),
+        equals_only: true,
+        ..OptSpec::default()
+    }
+}
+
+fn names_of(pack: &Profile) -> Vec<String> {
+    fn walk(node: &Node, names: &mut Vec<String>) {
+        names.extend(node.options.iter().flat_map(|opt| opt.names.iter().cloned()));
+        node.verbs.values().for_each(|verb| walk(verb, names));
+    }
+    let mut names: Vec<String> = pack.globals.iter().flat_map(|opt| opt.names.iter().cloned()).collect();
+    walk(&pack.root, &mut names);
+    pack.verbs.values().for_each(|verb| walk(verb, &mut names));
+    names
+}
