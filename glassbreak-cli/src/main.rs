@@ -1,1 +1,93 @@
-fn main() {}
+//! `glassbreak`: the guard for people, scripts and other languages.
+//!
+//! It judges calls and explains verdicts. It never asks a person, runs a program or stores anything, and needs no
+//! program to be installed.
+
+mod check;
+mod explain;
+mod new;
+mod schema;
+mod style;
+mod test;
+mod verdict;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use glassbreak_core::bundle::Bundle;
+use glassbreak_core::call::Workspace;
+
+/// Judge, explain and test the calls of AI agents against a policy folder.
+#[derive(Debug, Parser)]
+#[command(name = "glassbreak", version, about, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Judge calls: JSON Lines in, one verdict per line out, in order.
+    Check(check::Options),
+    /// Show how one call is read, what each rule says of it, and what would be allowed.
+    Explain(explain::Options),
+    /// Check a policy folder and run its tests.
+    Test(test::Options),
+    /// Make a policy folder to start from.
+    New(new::Options),
+    /// Print the schema of calls, verdicts, profiles, budgets, or of a folder's Cedar policies.
+    Schema(schema::Options),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Check(options) => check::run(&options),
+        Command::Explain(options) => explain::run(&options),
+        Command::Test(options) => test::run(&options),
+        Command::New(options) => new::run(&options),
+        Command::Schema(options) => schema::run(&options),
+    };
+    result.unwrap_or_else(|failure| {
+        eprintln!("{}", failure.message);
+        ExitCode::from(failure.code)
+    })
+}
+
+/// Why a command could not do its work: 1 for input and output, 2 for wrong usage or a folder that does not load.
+#[derive(Debug)]
+struct Failure {
+    message: String,
+    code: u8,
+}
+
+impl Failure {
+    fn usage(message: impl Into<String>) -> Self {
+        Self { message: message.into(), code: 2 }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self { message: format!("glassbreak: {error}"), code: 1 }
+    }
+}
+
+/// Loads a policy folder, or says everything that is wrong with it.
+fn open(policy: &std::path::Path) -> Result<Bundle, Failure> {
+    Bundle::open(policy).map_err(|problems| {
+        let count = problems.iter().count();
+        let many = if count == 1 { "problem" } else { "problems" };
+        Failure::usage(format!("{problems}\n{}: {count} {many}; nothing was judged", policy.display()))
+    })
+}
+
+/// The workspace: the folder given, or the current one.
+fn workspace(given: Option<&PathBuf>) -> Result<Workspace, Failure> {
+    let path = match given {
+        Some(path) => std::path::absolute(path)?,
+        None => std::env::current_dir()?,
+    };
+    let text = path.to_str().ok_or_else(|| Failure::usage("the workspace's path is not UTF-8"))?;
+    Workspace::new(text).map_err(|bad| Failure::usage(format!("--workspace {text}: {bad}")))
+}

@@ -1,0 +1,127 @@
+//! `glassbreak explain`: how one call is read, and what each rule says of it.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use glassbreak_core::bundle::Bundle;
+use glassbreak_core::call::{Actor, Argv, Call, Exec, Operation, Word};
+use glassbreak_core::clock::Timestamp;
+use glassbreak_core::error::shown_whole;
+use glassbreak_core::facts::{Facts, Target};
+use glassbreak_core::finding::Outcome;
+use glassbreak_core::judge::{Judgement, SessionState, judge, policy_traces};
+
+use crate::style::Style;
+use crate::{Failure, verdict};
+
+/// Judges one call, alone and with empty counters, and shows everything about it. Nothing runs. Exit status 0 when
+/// the call was judged, whatever the verdict; 2 for a policy folder that does not load.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// The policy folder to judge by.
+    #[arg(long, value_name = "DIR")]
+    policy: PathBuf,
+    /// The role that asks.
+    #[arg(long, value_name = "ROLE")]
+    role: String,
+    /// The folder that the call must stay beneath; the current folder unless given.
+    #[arg(long, value_name = "DIR")]
+    workspace: Option<PathBuf>,
+    /// Print JSON, as `check --explain` does.
+    #[arg(long)]
+    json: bool,
+    /// The program and its words.
+    #[arg(last = true, required = true, value_name = "WORD")]
+    argv: Vec<String>,
+}
+
+pub(crate) fn run(options: &Options) -> Result<ExitCode, Failure> {
+    let bundle = crate::open(&options.policy)?;
+    let workspace = crate::workspace(options.workspace.as_ref())?;
+    let word = |text: &str| Word::new(text).map_err(|bad| Failure::usage(format!("--role: {bad}")));
+    let actor = Actor::new(word(&options.role)?, word("explain")?);
+    let state = SessionState::new(workspace);
+    let (call, judgement) = match Argv::new(options.argv.iter().map(String::as_str)) {
+        Ok(argv) => {
+            let call = Call { actor, operation: Operation::Exec(Exec::new(argv)), reason: None, conversation: None };
+            let judgement = judge(&bundle, &state, &call, Timestamp::now());
+            (Some(call), judgement)
+        }
+        Err(malformed) => (None, glassbreak_core::judge::refused(&bundle, malformed.finding())),
+    };
+    if options.json {
+        let answer = verdict::explained(verdict::of(None, 1, &judgement), &bundle, call.as_ref(), &judgement);
+        println!("{}", serde_json::Value::Object(answer));
+    } else {
+        print_page(&bundle, &state, call.as_ref(), &judgement, Style::of_stdout());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print_page(bundle: &Bundle, state: &SessionState, call: Option<&Call>, judgement: &Judgement, style: Style) {
+    let ruling = &judgement.ruling;
+    let tokens = verdict::tokens(bundle, call, judgement);
+    if !tokens.is_empty() {
+        println!("{}", style.bold("How it is read"));
+        let width = tokens.iter().map(|token| token.word.chars().count()).max().unwrap_or(0).min(40);
+        for token in &tokens {
+            println!("  {:<width$}  {}", token.word, token.taken_for);
+        }
+        println!("\n{}", style.bold("Facts"));
+        print_facts(bundle, &judgement.facts);
+    }
+    println!("\n{}", style.bold("What the rules say"));
+    for finding in ruling.findings() {
+        let why = if finding.why().is_empty() { "has nothing against it" } else { finding.why() };
+        println!("  {:<5}  {}: {why}", finding.level().as_str(), finding.rule());
+    }
+    if let Some(call) = call {
+        for trace in policy_traces(bundle, state, call, Timestamp::now()) {
+            let reason = trace.reason.as_deref().map_or_else(String::new, |reason| format!(" ({reason})"));
+            println!("  policy {} ({}), {}:{}: {}{reason}", trace.id, trace.class, trace.file, trace.line, trace.outcome);
+        }
+    }
+    println!("\n{}: {}", style.bold("Verdict"), style.outcome(ruling.outcome()));
+    if !ruling.why().is_empty() {
+        println!("  why   {}", ruling.why());
+    }
+    let hint = if ruling.outcome() == Outcome::Ask { verdict::how_to_ask(judgement) } else { ruling.hint() };
+    if !hint.is_empty() {
+        println!("  help  {hint}");
+    }
+    if let Some(plan) = judgement.plan.as_ref().filter(|_| ruling.outcome() != Outcome::Deny) {
+        let words: Vec<String> = plan.argv().map(|word| format!("{:?}", shown_whole(word))).collect();
+        println!("  runs  [{}]", words.join(", "));
+        for (name, value) in plan.env() {
+            println!("        {name}={}", shown_whole(value));
+        }
+    }
+    if let Some(digest) = judgement.digest {
+        println!("  call  {digest}");
+    }
+}
+
+fn print_facts(bundle: &Bundle, facts: &Facts) {
+    let line = |name: &str, text: String| {
+        if !text.is_empty() {
+            println!("  {name:<10} {text}");
+        }
+    };
+    if let Some(argv) = &facts.argv {
+        line("command", argv.command.to_string());
+        line("options", argv.options.iter().map(|option| &**option).collect::<Vec<_>>().join(" "));
+        for (name, set) in &argv.sets {
+            line(name, set.iter().map(|text| shown_whole(text)).collect::<Vec<_>>().join(", "));
+        }
+    }
+    let target = Target::NAMES.iter().filter_map(|name| {
+        let text = facts.target.get(name)?.text().map_or_else(|| "several".to_owned(), shown_whole);
+        (!text.is_empty()).then(|| format!("{name} {text}"))
+    });
+    line("target", target.collect::<Vec<_>>().join(", "));
+    line("labels", bundle.vocabulary().words_of(facts.labels).collect::<Vec<_>>().join(", "));
+    line("risk", facts.risk.to_string());
+    if facts.partial {
+        line("partial", "some word was not understood, so rules that read it count as in error".to_owned());
+    }
+}

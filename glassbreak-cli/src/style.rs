@@ -1,0 +1,42 @@
+//! Colour, on terminals only.
+
+use std::io::IsTerminal;
+
+use glassbreak_core::finding::Outcome;
+
+/// Whether to colour what goes to standard output.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Style(bool);
+
+impl Style {
+    /// Colour when standard output is a terminal and `NO_COLOR` is not set.
+    pub(crate) fn of_stdout() -> Self {
+        let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self(!plain && std::io::stdout().is_terminal())
+    }
+
+    pub(crate) fn outcome(self, outcome: Outcome) -> String {
+        let code = match outcome {
+            Outcome::Allow => "32",
+            Outcome::Ask => "33",
+            Outcome::Deny => "31",
+        };
+        self.paint(&format!("1;{code}"), outcome.as_str())
+    }
+
+    pub(crate) fn bold(self, text: &str) -> String {
+        self.paint("1", text)
+    }
+
+    pub(crate) fn red(self, text: &str) -> String {
+        self.paint("1;31", text)
+    }
+
+    pub(crate) fn green(self, text: &str) -> String {
+        self.paint("32", text)
+    }
+
+    fn paint(self, code: &str, text: &str) -> String {
+        if self.0 { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+}

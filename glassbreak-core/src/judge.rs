@@ -1,0 +1,231 @@
+//! Judging: from a bundle, the state of a session, a call and the time to a ruling.
+//!
+//! One pure function: no I/O, no clock, no globals. The same function serves the command line, explanations, tests of
+//! policy folders and fuzzing. It does not make a permit: performing a call needs its record first.
+
+use crate::argv::{ExecPlan, Role};
+use crate::budget::{Counters, Event, Name};
+use crate::bundle::Bundle;
+use crate::call::{Call, CallDigest, Exec, Operation, Tool, Workspace};
+use crate::clock::Timestamp;
+use crate::error::{nearest, shown};
+use crate::facts::{Facts, SeqFacts};
+use crate::finding::{Denial, Finding, Findings, Layer, Outcome, Requirement, RuleId, Ruling};
+use crate::label::Risk;
+use crate::policy::{Action, Question, Resource};
+
+/// What is remembered of a session between its calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionState {
+    workspace: Workspace,
+    counters: Counters,
+}
+
+impl SessionState {
+    /// A session that has made no call, working beneath `workspace`.
+    pub fn new(workspace: Workspace) -> Self {
+        Self { workspace, counters: Counters::default() }
+    }
+
+    /// Where its calls stay beneath.
+    pub const fn workspace(&self) -> &Workspace {
+        &self.workspace
+    }
+
+    /// Takes down that `call` was made at `at`, judged so, and `admitted` or not. Every attempt feeds the loop rules;
+    /// only an admitted one is counted by budgets. A call that hygiene refused leaves no trace.
+    pub fn advance(&mut self, bundle: &Bundle, call: &Call, judgement: &Judgement, at: Timestamp, admitted: bool) {
+        if let Some(digest) = judgement.digest {
+            let event = Event { digest, facts: &judgement.facts, name: name_of(call) };
+            bundle.budgets().advance(&mut self.counters, &event, at, admitted);
+        }
+    }
+}
+
+/// What judging a call came to, and everything it was based on.
+#[must_use = "an unread judgement guards nothing"]
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judgement {
+    /// The ruling.
+    pub ruling: Ruling,
+    /// The digest of the call; `None` where hygiene refused it.
+    pub digest: Option<CallDigest>,
+    /// What the layers learned of it.
+    pub facts: Facts,
+    /// What the session's calls add up to.
+    pub seq: SeqFacts,
+    /// For a program: what would run.
+    pub plan: Option<ExecPlan>,
+    /// For a program: what each word was taken for.
+    pub roles: Vec<Role>,
+    /// What the asks require that name nothing of their own.
+    default_ask: Requirement,
+}
+
+impl Judgement {
+    /// For each rule that asks: who must agree, and what they may open. Empty unless the outcome is an ask.
+    pub fn requirements(&self) -> Vec<(&RuleId, &Requirement)> {
+        let asks = self.ruling.deciding().filter(|_| self.ruling.outcome() == Outcome::Ask);
+        asks.map(|finding| (finding.rule(), finding.requirement().unwrap_or(&self.default_ask))).collect()
+    }
+
+    /// The refusal this amounts to, or `None` for an allow.
+    pub fn denial(&self) -> Option<Denial> {
+        Denial::from_ruling(&self.ruling, self.digest)
+    }
+}
+
+/// Judges `call`, made at `at` in a session of this state, by `bundle`.
+///
+/// Nothing is remembered: that is [`SessionState::advance`], once the caller knows whether the call was admitted.
+pub fn judge(bundle: &Bundle, state: &SessionState, call: &Call, at: Timestamp) -> Judgement {
+    match read(bundle, state, call) {
+        Ok(read) => read.ruled(bundle, state, call, at),
+        Err(refusal) => refused(bundle, *refusal),
+    }
+}
+
+/// What the first layers made of a call.
+struct Read<'a> {
+    facts: Facts,
+    findings: Vec<Finding>,
+    digest: CallDigest,
+    action: Action<'a>,
+    resource: Resource<'a>,
+    /// Type and id of the host's entity that a tool acts on.
+    host: Option<(String, String)>,
+    plan: Option<ExecPlan>,
+    roles: Vec<Role>,
+}
+
+/// Steps 1 and 2: hygiene, then the argv engine or the tool's manifest.
+fn read<'a>(bundle: &Bundle, state: &SessionState, call: &'a Call) -> Result<Read<'a>, Box<Finding>> {
+    let role = &call.actor.role;
+    if !bundle.policies().has_role(role) {
+        let why = format!("the role `{role}` is not declared");
+        return Err(hygiene("role.unknown", why, "use a role that entities.json of the policy folder declares"));
+    }
+    match &call.operation {
+        Operation::Exec(exec) => read_exec(bundle, state, exec),
+        Operation::Tool(tool) => read_tool(bundle, tool),
+        Operation::Connect(connect) => Err(hygiene(
+            "connect.not-built",
+            format!("judging connections is not built: {}:{}", connect.host, connect.port),
+            "make the connection through a tool of the manifest",
+        )),
+    }
+}
+
+fn read_exec<'a>(bundle: &Bundle, state: &SessionState, exec: &'a Exec) -> Result<Read<'a>, Box<Finding>> {
+    let Some(cwd) = state.workspace.locate("", exec.cwd()) else {
+        let why = format!("the folder `{}` lies outside the workspace", shown(exec.cwd()));
+        return Err(hygiene("cwd.outside", why, "name a folder beneath the workspace"));
+    };
+    let judged = bundle.programs().judge(exec, &cwd, &state.workspace);
+    let program = exec.argv().program();
+    let digest = CallDigest::of_exec(program, judged.plan.argv(), &cwd, exec);
+    let risk = if judged.partial { Risk::High } else { bundle.vocabulary().risk_of(judged.labels) };
+    Ok(Read {
+        action: if judged.facts.listed { Action::Exec(program) } else { Action::Unlisted },
+        resource: Resource::Program(program),
+        host: None,
+        digest,
+        findings: judged.findings,
+        plan: Some(judged.plan),
+        roles: judged.roles,
+        facts: Facts {
+            argv: Some(judged.facts),
+            args: None,
+            target: judged.target,
+            labels: judged.labels,
+            possible_labels: judged.possible_labels,
+            risk,
+            partial: judged.partial,
+        },
+    })
+}
+
+fn read_tool<'a>(bundle: &Bundle, tool: &'a Tool) -> Result<Read<'a>, Box<Finding>> {
+    let name = tool.name.as_str();
+    let Some(entry) = bundle.tools().get(name) else {
+        let hint = match nearest(name, bundle.tools().names()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "call a tool that tools.toml of the policy folder lists".to_owned(),
+        };
+        return Err(hygiene("tool.unknown", format!("the tool `{name}` is not in the manifest"), hint));
+    };
+    let facts = entry.judge(tool).map_err(Box::new)?;
+    Ok(Read {
+        action: Action::Tool(name),
+        resource: Resource::Tool(name),
+        host: facts.resource,
+        digest: CallDigest::of_tool(tool),
+        findings: Vec::new(),
+        plan: None,
+        roles: Vec::new(),
+        facts: Facts {
+            argv: None,
+            args: Some(facts.args),
+            target: facts.target,
+            labels: facts.labels,
+            possible_labels: facts.labels,
+            risk: bundle.vocabulary().risk_of(facts.labels),
+            partial: false,
+        },
+    })
+}
+
+impl Read<'_> {
+    /// Steps 5 and 7: budgets and policy over the facts, then all findings together.
+    fn ruled(self, bundle: &Bundle, state: &SessionState, call: &Call, at: Timestamp) -> Judgement {
+        let event = Event { digest: self.digest, facts: &self.facts, name: name_of(call) };
+        let (seq, budget) = bundle.budgets().inspect(&state.counters, &event, at);
+        let question = Question {
+            actor: &call.actor,
+            action: self.action,
+            resource: match &self.host {
+                Some((ty, id)) => Resource::Host { ty, id },
+                None => self.resource,
+            },
+            facts: &self.facts,
+            seq: &seq,
+            vocabulary: bundle.vocabulary(),
+        };
+        let policy = bundle.policies().decide(&question);
+        Judgement {
+            ruling: Ruling::combine(Findings { hygiene: Vec::new(), argv: self.findings, policy, budget }),
+            digest: Some(self.digest),
+            facts: self.facts,
+            seq,
+            plan: self.plan,
+            roles: self.roles,
+            default_ask: bundle.settings().ask.clone(),
+        }
+    }
+}
+
+/// The judgement of input that is not a call, or of a call that hygiene refuses.
+pub fn refused(bundle: &Bundle, finding: Finding) -> Judgement {
+    Judgement {
+        ruling: Ruling::combine(Findings { hygiene: vec![finding], ..Findings::default() }),
+        digest: None,
+        facts: Facts { risk: Risk::High, partial: true, ..Facts::default() },
+        seq: SeqFacts::default(),
+        plan: None,
+        roles: Vec::new(),
+        default_ask: bundle.settings().ask.clone(),
+    }
+}
+
+fn name_of(call: &Call) -> Name<'_> {
+    match &call.operation {
+        Operation::Exec(exec) => Name::Program(exec.argv().program()),
+        Operation::Tool(tool) => Name::Tool(tool.name.as_str()),
+        // Refused before it is counted; a name that matches no rule.
+        Operation::Connect(connect) => Name::Tool(connect.host.as_str()),
+    }
+}
+
+fn hygiene(code: &str, why: impl Into<Box<str>>, hint: impl Into<Box<str>>) -> Box<Finding> {
+    Box::new(Finding::deny(RuleId::known(Layer::Hygiene, code), why, hint))
+}
