@@ -31,7 +31,7 @@ pub(super) fn load(input: PolicyInput<'_>) -> Result<Policies, Vec<Problem>> {
         std::thread::Builder::new()
             .name("glassbreak-policies".to_owned())
             .stack_size(STACK)
-            .spawn_scoped(scope, || load_here(&input))
+            .spawn_scoped(scope, move || load_here(&input))
             .map(std::thread::ScopedJoinHandle::join)
     });
     let broken = |what: &str| {

@@ -305,11 +305,9 @@ impl Policies {
                 continue;
             }
             plan.reads.join(&rule.reads);
-            let added = plan.all.add(rule.policy.clone()).and_then(|()| match rule.class {
-                Class::Permit => plan.permits.add(rule.policy.clone()),
-                Class::SoftForbid | Class::HardForbid => Ok(()),
-            });
-            if added.is_err() {
+            let added = plan.all.add(rule.policy.clone()).is_ok()
+                && (rule.class != Class::Permit || plan.permits.add(rule.policy.clone()).is_ok());
+            if !added {
                 return Err(refusal("internal", "the matching policies do not fit together", REPORT));
             }
         }

@@ -237,6 +237,7 @@ fn seq(count: i64) -> SeqFacts {
     }
 }
 
+#[derive(Debug)]
 struct Asked {
     role: &'static str,
     facts: Facts,
@@ -1029,8 +1030,11 @@ fn expected_context(asked: &Asked) -> cedar_policy::Context {
         if let Some(args) = &facts.args {
             pairs.push(("args".to_owned(), arg(&ArgValue::Record(args.clone()))));
         }
-        let target = Target::NAMES.map(|name| (name, text(facts.target.get(name).unwrap().text().unwrap())));
-        pairs.push(("target".to_owned(), record(target)));
+        let target = Target::NAMES.iter().filter_map(|name| {
+            let fact = facts.target.get(name)?.text()?;
+            Some(((*name).to_owned(), text(fact)))
+        });
+        pairs.push(("target".to_owned(), E::new_record(target).unwrap()));
         pairs.push(("labels".to_owned(), set(question.vocabulary.words_of(facts.labels))));
         pairs.push(("risk".to_owned(), text(facts.risk.as_str())));
         let shape = shape();
