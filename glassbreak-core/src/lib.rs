@@ -9,6 +9,7 @@ pub mod finding;
 mod json;
 pub mod label;
 pub mod people;
+pub mod policy;
 pub mod shape;
 mod source;
 mod text;

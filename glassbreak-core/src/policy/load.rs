@@ -1,0 +1,377 @@
+//! Loading: every step can only refuse, and all problems of one step are told together.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt::Write as _;
+use std::hash::RandomState;
+
+use cedar_policy::{
+    ActionConstraint, Authorizer, Effect, EntityId, EntityTypeName, EntityUid, Policy, PolicyId, PolicySet, Schema,
+    ValidationMode, Validator,
+};
+use cedar_policy_core::validator::confusable_string_checks;
+use miette::Diagnostic;
+
+use crate::error::{Problem, nearest, shown};
+use crate::finding::{Layer, Requirement, RuleId};
+use crate::source::Source;
+use crate::text;
+
+use super::annotation::{self, Annotations};
+use super::entities::{self, Snapshot};
+use super::plan::{Plans, Rule, Scope};
+use super::reads::{self, Reads};
+use super::scan::{Language, scan};
+use super::{Class, Policies, PolicyInput, schema};
+
+/// Cedar's parser and validator recurse; within the limits of [`scan`] this is far more than they need.
+const STACK: usize = 64 * 1024 * 1024;
+
+pub(super) fn load(input: PolicyInput<'_>) -> Result<Policies, Vec<Problem>> {
+    let loaded = std::thread::scope(|scope| {
+        std::thread::Builder::new()
+            .name("glassbreak-policies".to_owned())
+            .stack_size(STACK)
+            .spawn_scoped(scope, move || load_here(&input))
+            .map(std::thread::ScopedJoinHandle::join)
+    });
+    let broken = |what: &str| {
+        vec![Problem::in_file(
+            ".",
+            what,
+            "this is a fault of the guard or the machine; report it",
+        )]
+    };
+    match loaded {
+        Ok(Ok(loaded)) => loaded,
+        Ok(Err(_)) => Err(broken("loading the policies broke down")),
+        Err(_) => Err(broken("no thread could be started to load the policies")),
+    }
+}
+
+fn load_here(input: &PolicyInput<'_>) -> Result<Policies, Vec<Problem>> {
+    let uids = check_cedar().map_err(|problem| vec![problem])?;
+    let files = (input.policies.iter().map(|file| (file, Language::Policies)))
+        .chain(input.host_schema.iter().map(|file| (file, Language::Schema)))
+        .chain(input.entities.iter().map(|file| (file, Language::Json)));
+    let unfit: Vec<Problem> = files
+        .filter_map(|(file, language)| scan(file, language).err())
+        .collect();
+    if !unfit.is_empty() {
+        return Err(unfit);
+    }
+    let (schema, schema_text, calls) = schema::load(input.shape, input.host_schema.as_ref(), &uids)?;
+    let snapshot = entities::load(input, &schema, &uids)?;
+    let read = read_policies(input, &schema, &snapshot, &uids)?;
+    validate(&read, &input.policies, &schema, &snapshot)?;
+
+    let rules: Vec<Rule> = read.into_iter().map(|read| read.rule).collect();
+    let by_id = (rules.iter().enumerate()).map(|(n, rule)| (rule.policy.id().clone(), n));
+    Ok(Policies {
+        by_id: by_id.collect(),
+        rules,
+        schema_text,
+        schema,
+        entities: snapshot.entities,
+        calls,
+        no_permit: input.no_permit,
+        authorizer: Authorizer::new(),
+        plans: Plans::new(uids),
+        hasher: RandomState::new(),
+    })
+}
+
+/// The names of the types that calls are made of.
+#[derive(Debug, Clone)]
+pub(super) struct Uids {
+    pub(super) role: EntityTypeName,
+    pub(super) team: EntityTypeName,
+    pub(super) person: EntityTypeName,
+    pub(super) group: EntityTypeName,
+    pub(super) program: EntityTypeName,
+    pub(super) tool: EntityTypeName,
+    action: EntityTypeName,
+}
+
+impl Uids {
+    fn new() -> Option<Self> {
+        let ty = |name: &str| name.parse().ok();
+        Some(Self {
+            role: ty("Role")?,
+            team: ty("Team")?,
+            person: ty("Person")?,
+            group: ty("Group")?,
+            program: ty("Program")?,
+            tool: ty("Tool")?,
+            action: ty("Action")?,
+        })
+    }
+
+    pub(super) fn action(&self, id: &str) -> EntityUid {
+        uid(&self.action, id)
+    }
+}
+
+pub(super) fn uid(ty: &EntityTypeName, id: &str) -> EntityUid {
+    EntityUid::from_type_name_and_id(ty.clone(), EntityId::new(id))
+}
+
+/// Cargo unifies features, so a stranger's crate can turn on Cedar's `partial-eval`, and with it a function whose
+/// result nothing here has judged.
+fn check_cedar() -> Result<Uids, Problem> {
+    let probe = "permit (principal, action, resource) when { unknown(\"x\") };";
+    let uids = Uids::new();
+    match (Policy::parse(None, probe), uids) {
+        (Err(_), Some(uids)) => Ok(uids),
+        _ => Err(Problem::in_file(
+            ".",
+            "this build of Cedar takes policies that call `unknown`",
+            "build without the feature `partial-eval` of cedar-policy",
+        )),
+    }
+}
+
+/// A policy that was read, and the number of its file.
+struct Read {
+    rule: Rule,
+    file: usize,
+    at: usize,
+}
+
+fn read_policies(
+    input: &PolicyInput<'_>,
+    schema: &Schema,
+    snapshot: &Snapshot,
+    uids: &Uids,
+) -> Result<Vec<Read>, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let mut read: Vec<Read> = Vec::new();
+    let mut seen: HashMap<Box<str>, (String, u32)> = HashMap::new();
+    for (file, source) in input.policies.iter().enumerate() {
+        let set: PolicySet = match source.text.parse() {
+            Ok(set) => set,
+            Err(errors) => {
+                problems.extend(
+                    cedar_policy::ParseErrors::iter(&errors)
+                        .map(|error| problem_of(error, source, "write it in Cedar's policy language")),
+                );
+                continue;
+            }
+        };
+        for template in set.templates() {
+            let at = template.as_ref().loc().map_or(0, |place| place.start());
+            let help = "write a policy without `?principal` and `?resource`";
+            problems.push(source.problem(at, "templates are not supported", help));
+        }
+        for policy in set.policies() {
+            let at = policy.as_ref().loc().map_or(0, |place| place.start());
+            let annotations = match annotation::read(policy, source, at, input.people) {
+                Ok(annotations) => annotations,
+                Err(found) => {
+                    problems.extend(found);
+                    continue;
+                }
+            };
+            let here = source.problem(at, "", "");
+            if let Some((other, line)) = seen.get(&annotations.id) {
+                let what = format!("the id `{}` is already used at {other}:{line}", annotations.id);
+                problems.push(source.problem(at, what, "give every policy an id of its own"));
+                continue;
+            }
+            seen.insert(annotations.id.clone(), (source.file.to_owned(), here.line()));
+            if let Some((what, place)) = policy.as_ref().non_scope_constraints().and_then(reads::too_large) {
+                problems.push(source.problem(place.unwrap_or(at), what, "split it into several policies"));
+            }
+            if annotations.requirement.is_some() && !within_calls(policy, snapshot, schema, uids) {
+                let what = format!("`{}` asks about more than calls", annotations.id);
+                let help =
+                    "write `action in Action::\"call\"`, or name actions of calls: only calls can be asked about";
+                problems.push(source.problem(at, what, help));
+            }
+            let rule = rule_of(policy, annotations, source.file, here.line());
+            read.push(Read { rule, file, at });
+        }
+    }
+    if problems.is_empty() { Ok(read) } else { Err(problems) }
+}
+
+/// Whether every action that the scope reaches is one of a call. Actions that no schema declares are left to the
+/// validator, which suggests the nearest.
+fn within_calls(policy: &Policy, snapshot: &Snapshot, schema: &Schema, uids: &Uids) -> bool {
+    let call = uids.action("call");
+    let known = |action: &EntityUid| schema.actions().any(|known| known == action);
+    let within =
+        |action: &EntityUid| *action == call || !known(action) || snapshot.entities.is_ancestor_of(&call, action);
+    match policy.action_constraint() {
+        ActionConstraint::Any => false,
+        ActionConstraint::Eq(action) => within(&action),
+        ActionConstraint::In(actions) => actions.iter().all(within),
+    }
+}
+
+fn rule_of(policy: &Policy, annotations: Annotations, file: &str, line: u32) -> Rule {
+    let Annotations {
+        id,
+        reason,
+        requirement,
+    } = annotations;
+    let (class, plain) = match (policy.effect(), &requirement) {
+        (Effect::Permit, _) => (Class::Permit, format!("policy `{id}` permits this")),
+        (Effect::Forbid, None) => (Class::HardForbid, format!("policy `{id}` forbids this")),
+        (Effect::Forbid, Some(requirement)) => (Class::SoftForbid, format!("policy `{id}` asks: {}", who(requirement))),
+    };
+    let hint = match (class, &requirement) {
+        (Class::Permit, _) => String::new(),
+        (Class::HardForbid, _) => "this is final: no approval lifts it".to_owned(),
+        (Class::SoftForbid, requirement) => requirement.as_ref().map(who).unwrap_or_default(),
+    };
+    let named = policy.new_id(PolicyId::new(&id));
+    let policy = without_places(&named);
+    Rule {
+        held: RuleId::known(Layer::Policy, &id),
+        error: RuleId::known(Layer::Policy, &format!("{id}.error")),
+        partial: RuleId::known(Layer::Policy, &format!("{id}.partial")),
+        why: reason.as_deref().map_or(plain, str::to_owned).into(),
+        hint: hint.into(),
+        scope: Scope::of(&policy),
+        reads: (policy.as_ref().non_scope_constraints()).map_or_else(Reads::default, Reads::of),
+        source: named,
+        policy,
+        class,
+        requirement,
+        reason,
+        file: file.into(),
+        line,
+        id,
+    }
+}
+
+fn who(requirement: &Requirement) -> String {
+    let group = requirement.group.as_ref().map_or("", |group| group.as_str());
+    let mut out = match requirement.quorum {
+        1 => format!("a person of `{group}` must agree"),
+        n => format!("{n} persons of `{group}` must agree"),
+    };
+    if let Some(window) = requirement.window {
+        let _ = write!(out, ", and may open a window of {window}");
+    }
+    out
+}
+
+/// The same policy without places in its text: evaluation clones a place at every step, and all threads then meet at
+/// its reference count.
+fn without_places(policy: &Policy) -> Policy {
+    let stripped = policy.to_pst().and_then(Policy::from_pst);
+    match stripped {
+        Ok(stripped) if stripped == *policy => stripped,
+        // The text says the same, only slower.
+        _ => policy.clone(),
+    }
+}
+
+fn validate(read: &[Read], files: &[Source<'_>], schema: &Schema, snapshot: &Snapshot) -> Result<(), Vec<Problem>> {
+    let mut problems = Vec::new();
+    let mut refused = HashSet::new();
+    let place = |id: &PolicyId| {
+        let found = read.iter().find(|read| read.rule.source.id() == id);
+        found.and_then(|read| files.get(read.file).map(|file| (file, read.at)))
+    };
+    let object = |id: &PolicyId, error: &dyn Diagnostic, help: &str| match place(id) {
+        Some((file, at)) => problem_from(error, file, at, help),
+        None => Problem::in_file(".", one_line(error), help),
+    };
+    let set = match PolicySet::from_policies(read.iter().map(|read| read.rule.source.clone())) {
+        Ok(set) => set,
+        Err(error) => return Err(vec![Problem::in_file(".", one_line(&error), "report this")]),
+    };
+    let result = Validator::new(schema.clone()).validate(&set, ValidationMode::Strict);
+    for error in result.validation_errors() {
+        refused.insert(error.policy_id().clone());
+        problems.push(object(
+            error.policy_id(),
+            error,
+            "see `glassbreak schema` for what a call has",
+        ));
+    }
+    for warning in result.validation_warnings() {
+        // A policy that does not type-check, or whose scope nothing meets, is also impossible: once is enough.
+        if refused.insert(warning.policy_id().clone()) {
+            let help = "correct or remove it: it can never hold";
+            problems.push(object(warning.policy_id(), warning, help));
+        }
+    }
+    // Cedar checks a policy once for every action it may meet, and says the same thing each time.
+    problems.sort();
+    problems.dedup_by(|a, b| (a.file(), a.line(), a.column()) == (b.file(), b.line(), b.column()));
+    for read in read {
+        let template = std::iter::once(read.rule.source.as_ref().template());
+        for warning in confusable_string_checks(template) {
+            let help = "write what cannot be mistaken for something else";
+            problems.push(object(read.rule.source.id(), &warning, help));
+        }
+    }
+    for read in read {
+        let Some(file) = files.get(read.file) else { continue };
+        for name in read.rule.source.entity_literals() {
+            if let Err(near) = snapshot.declared(&name) {
+                let what = format!("`{}` is not declared", shown(&name.to_string()));
+                let help = match near {
+                    Some(near) => format!("did you mean `{}`?", shown(&near)),
+                    None => "declare it, or remove the policy: it would never match".to_owned(),
+                };
+                // The literal, as it is most often written; else the policy.
+                let text = file.text.get(read.at..).unwrap_or("");
+                let at = read.at + text.find(&name.to_string()).unwrap_or(0);
+                problems.push(file.problem(at, what, help));
+            }
+        }
+    }
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
+}
+
+/// What Cedar says, at the place it says it of.
+pub(super) fn problem_of(error: &dyn Diagnostic, source: &Source<'_>, help: &str) -> Problem {
+    problem_from(error, source, 0, help)
+}
+
+fn problem_from(error: &dyn Diagnostic, source: &Source<'_>, otherwise: usize, help: &str) -> Problem {
+    let at = error
+        .labels()
+        .and_then(|mut labels| labels.next())
+        .map_or(otherwise, |label| label.offset());
+    let help = error
+        .help()
+        .map_or_else(|| help.to_owned(), |help| cleaned(&help.to_string()));
+    source.problem(at, one_line(error), help)
+}
+
+/// An error and its causes in one line.
+pub(super) fn one_line(error: &dyn Diagnostic) -> String {
+    let mut out = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !out.contains(&text) {
+            let _ = write!(out, ": {text}");
+        }
+        cause = error.source();
+    }
+    cleaned(&out)
+}
+
+/// In one line, with what cannot be shown escaped.
+fn cleaned(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.split_whitespace().collect::<Vec<_>>().join(" ").chars() {
+        if text::is_unshowable(c) {
+            let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// A nearest-name suggestion, else what stands in its place.
+pub(super) fn suggest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>, otherwise: &str) -> String {
+    nearest(word, known).map_or_else(|| otherwise.to_owned(), |near| format!("did you mean `{near}`?"))
+}

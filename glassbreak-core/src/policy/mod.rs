@@ -1,0 +1,226 @@
+//! Policy: who may do what to which resource, in Cedar, with three outcomes.
+//!
+//! - `load` reads policies, entities and schema, and refuses the folder on any doubt; `scan` looks at the raw text
+//!   first, `annotation` reads what stands before a policy, `reads` finds what its condition reads.
+//! - `schema` writes the Cedar schema of calls from the same [`Shape`] that `context` builds the facts by.
+//! - `entities` makes the snapshot: roles, teams and the host's entities from the file, all else from the bundle.
+//! - `plan` finds once what a question can meet; `decide` asks Cedar and joins the answers.
+//!
+//! A plain `forbid` is final, `@ask("group") forbid` asks, and nothing is allowed that no `permit` permits. Cedar
+//! *skips* a policy that cannot be evaluated; here such a forbid counts as holding and such a permit as not holding:
+//! the answer is the least permissive over every possible truth of what could not be judged.
+
+mod annotation;
+mod context;
+mod decide;
+mod entities;
+mod load;
+mod plan;
+mod reads;
+mod scan;
+mod schema;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::RandomState;
+
+use cedar_policy::{Authorizer, Entities, PolicyId, Schema};
+
+use crate::call::{Actor, Word};
+use crate::error::Problem;
+use crate::facts::{Facts, SeqFacts};
+use crate::finding::{Finding, Outcome};
+use crate::label::Vocabulary;
+use crate::people::People;
+use crate::shape::Shape;
+use crate::source::Source;
+
+use self::plan::{Plans, Rule};
+use self::schema::Calls;
+
+/// What policies are loaded from.
+#[derive(Debug)]
+pub struct PolicyInput<'a> {
+    pub(crate) policies: Vec<Source<'a>>,
+    pub(crate) entities: Option<Source<'a>>,
+    pub(crate) host_schema: Option<Source<'a>>,
+    /// What calls can look like.
+    pub shape: &'a Shape,
+    /// Who may be asked.
+    pub people: &'a People,
+    /// The labels that calls can carry.
+    pub vocabulary: &'a Vocabulary,
+    /// What comes of a call that no policy permits: [`Outcome::Deny`], or [`Outcome::Ask`] where the bundle says so.
+    /// [`Outcome::Allow`] is taken for a deny.
+    pub no_permit: Outcome,
+}
+
+/// The policies of a bundle, checked and ready to judge. Immutable: a changed folder makes new ones.
+pub struct Policies {
+    schema_text: String,
+    /// What the schema text says; kept so that tests can check the contexts that are built against it.
+    #[cfg_attr(
+        not(test),
+        expect(dead_code, reason = "only tests validate contexts: they are correct by construction")
+    )]
+    schema: Schema,
+    entities: Entities,
+    rules: Vec<Rule>,
+    by_id: HashMap<PolicyId, usize>,
+    calls: Calls,
+    no_permit: Outcome,
+    authorizer: Authorizer,
+    plans: Plans,
+    hasher: RandomState,
+}
+
+impl Policies {
+    /// Reads and checks everything, and finds all problems it can in one go.
+    ///
+    /// Runs on a thread of its own with a large stack, because Cedar's parser recurses.
+    ///
+    /// # Errors
+    /// For text over its limits, syntax and schema errors, anything that strict validation objects to, policies that
+    /// can never apply, annotations that are unknown, doubled or ill-placed, ids that are missing or not unique,
+    /// templates, entities that are cyclic, doubled or not the file's to declare, and names that nothing declares.
+    pub(crate) fn load(input: PolicyInput<'_>) -> Result<Self, Vec<Problem>> {
+        load::load(input)
+    }
+
+    /// Whether `entities.json` declares the role.
+    pub fn has_role(&self, role: &Word) -> bool {
+        self.role(role.as_str()).is_some()
+    }
+
+    /// Judges a call.
+    ///
+    /// Every deciding policy gives a finding under the rule `policy.<id>`: clear for a permit that holds, deny for a
+    /// plain forbid, ask for a soft one. A forbid that could not be evaluated gives the same under
+    /// `policy.<id>.error`, and under `policy.<id>.partial` when it was not evaluated because the call was not
+    /// understood whole; such a permit gives a note. `policy.no-permit` says that nothing permits the call. Where a
+    /// plain forbid decides, permits are not looked at.
+    ///
+    /// The result is never empty, and holds a clear finding only where a permit holds.
+    pub fn decide(&self, question: &Question<'_>) -> Vec<Finding> {
+        decide::decide(self, question)
+    }
+
+    /// What every policy whose scope matches the call says of it, in the order of files and lines. Empty for a call that is refused
+    /// before any policy is asked, such as one of an unknown role.
+    ///
+    /// Each policy is judged on its own, so this is slower than [`decide`](Self::decide).
+    pub fn explain(&self, question: &Question<'_>) -> Vec<PolicyTrace> {
+        decide::explain(self, question)
+    }
+
+    /// The schema that policies are checked against, as Cedar schema text: the generated part, then the host's.
+    pub fn schema(&self) -> &str {
+        &self.schema_text
+    }
+}
+
+impl fmt::Debug for Policies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ids: Vec<&str> = self.rules.iter().map(|rule| &*rule.id).collect();
+        f.debug_struct("Policies").field("rules", &ids).finish_non_exhaustive()
+    }
+}
+
+/// What policies are asked about one call.
+#[derive(Debug, Clone, Copy)]
+pub struct Question<'a> {
+    /// Who asks.
+    pub actor: &'a Actor,
+    /// What is to be done.
+    pub action: Action<'a>,
+    /// What it is done to.
+    pub resource: Resource<'a>,
+    /// What is known of the call.
+    pub facts: &'a Facts,
+    /// What the sequence of calls adds up to.
+    pub seq: &'a SeqFacts,
+    /// The vocabulary that the labels among the facts belong to.
+    pub vocabulary: &'a Vocabulary,
+}
+
+/// The Cedar action of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Action<'a> {
+    /// `exec:<profile>`: running a program that has a profile.
+    Exec(&'a str),
+    /// `exec:*`: running a program that has none.
+    Unlisted,
+    /// `tool:<name>`: calling a tool of the manifest.
+    Tool(&'a str),
+}
+
+/// The Cedar resource of a call. One that the bundle does not declare is an entity of its type without attributes and
+/// parents: reading an attribute of it counts against the call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Resource<'a> {
+    /// The program to run.
+    Program(&'a str),
+    /// The tool to call, where the manifest names no other resource.
+    Tool(&'a str),
+    /// A thing of the host's.
+    Host {
+        /// Its entity type, as the manifest writes it.
+        ty: &'a str,
+        /// Its id.
+        id: &'a str,
+    },
+}
+
+/// What kind of policy it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Class {
+    /// A `permit`.
+    Permit,
+    /// A `forbid` with `@ask`: people may lift it.
+    SoftForbid,
+    /// A plain `forbid`: final.
+    HardForbid,
+}
+
+impl Class {
+    /// The words used in output.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Permit => "permit",
+            Self::SoftForbid => "soft forbid",
+            Self::HardForbid => "hard forbid",
+        }
+    }
+}
+
+/// What one policy said of one call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PolicyTrace {
+    /// Its `@id`.
+    pub id: String,
+    /// What kind it is.
+    pub class: Class,
+    /// What it said.
+    pub held: Held,
+    /// Its `@reason`.
+    pub reason: Option<String>,
+    /// The file it stands in.
+    pub file: String,
+    /// The line it begins at, from 1.
+    pub line: u32,
+}
+
+/// Whether a policy's condition held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Held {
+    /// It held.
+    Yes,
+    /// It did not.
+    No,
+    /// It could not be evaluated; why, in words without values of the call.
+    Error(String),
+    /// It was not evaluated: it reads what is known only in part.
+    Partial,
+}

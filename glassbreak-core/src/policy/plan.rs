@@ -1,0 +1,335 @@
+//! What a question can meet, found once for each role, action and resource: the policies whose scope matches, as
+//! policy sets of their own, so that Cedar does not walk the rest, and what of the context they read.
+
+use std::collections::HashMap;
+use std::hash::BuildHasher;
+use std::sync::{Arc, RwLock};
+
+use cedar_policy::{
+    ActionConstraint, Entities, EntityTypeName, EntityUid, Policy, PolicySet, PrincipalConstraint, ResourceConstraint,
+};
+
+use crate::error::shown;
+use crate::facts::{Fact, Target};
+use crate::finding::{Finding, Layer, Outcome, Requirement, RuleId};
+
+use super::load::{Uids, uid};
+use super::reads::Reads;
+use super::schema::{CallShape, FactsShape};
+use super::{Action, Class, Policies, Question, Resource};
+
+/// One policy, with all that its findings say prepared.
+#[derive(Debug)]
+pub(super) struct Rule {
+    pub(super) id: Box<str>,
+    pub(super) class: Class,
+    /// As written, with places, for messages about the text.
+    pub(super) source: Policy,
+    /// The same for evaluation.
+    pub(super) policy: Policy,
+    pub(super) scope: Scope,
+    pub(super) reads: Reads,
+    pub(super) requirement: Option<Requirement>,
+    pub(super) reason: Option<Box<str>>,
+    pub(super) file: Box<str>,
+    pub(super) line: u32,
+    pub(super) held: RuleId,
+    pub(super) error: RuleId,
+    pub(super) partial: RuleId,
+    pub(super) why: Box<str>,
+    pub(super) hint: Box<str>,
+}
+
+/// The scope of a policy.
+#[derive(Debug)]
+pub(super) struct Scope {
+    principal: PrincipalConstraint,
+    action: ActionConstraint,
+    resource: ResourceConstraint,
+}
+
+impl Scope {
+    pub(super) fn of(policy: &Policy) -> Self {
+        Self {
+            principal: policy.principal_constraint(),
+            action: policy.action_constraint(),
+            resource: policy.resource_constraint(),
+        }
+    }
+
+    /// Whether a question can meet the policy. A scope cannot be in error, so a policy that this leaves out would
+    /// have said nothing.
+    fn matches(&self, names: &Names, entities: &Entities) -> bool {
+        // Cedar's `in` holds for the thing itself; `is_ancestor_of` does not say so for an entity it knows.
+        let within = |thing: &EntityUid, group: &EntityUid| thing == group || entities.is_ancestor_of(group, thing);
+        let Names {
+            principal,
+            action,
+            resource,
+        } = names;
+        let of_principal = match &self.principal {
+            PrincipalConstraint::Any => true,
+            PrincipalConstraint::Eq(name) => principal == name,
+            PrincipalConstraint::In(group) => within(principal, group),
+            PrincipalConstraint::Is(ty) => principal.type_name() == ty,
+            PrincipalConstraint::IsIn(ty, group) => principal.type_name() == ty && within(principal, group),
+        };
+        let of_action = match &self.action {
+            ActionConstraint::Any => true,
+            ActionConstraint::Eq(name) => action == name,
+            ActionConstraint::In(groups) => groups.iter().any(|group| within(action, group)),
+        };
+        let of_resource = match &self.resource {
+            ResourceConstraint::Any => true,
+            ResourceConstraint::Eq(name) => resource == name,
+            ResourceConstraint::In(group) => within(resource, group),
+            ResourceConstraint::Is(ty) => resource.type_name() == ty,
+            ResourceConstraint::IsIn(ty, group) => resource.type_name() == ty && within(resource, group),
+        };
+        of_principal && of_action && of_resource
+    }
+}
+
+/// The entities of a request.
+#[derive(Debug)]
+pub(super) struct Names {
+    pub(super) principal: EntityUid,
+    pub(super) action: EntityUid,
+    pub(super) resource: EntityUid,
+}
+
+/// How much of the facts can be relied on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Known {
+    /// All of them.
+    Whole,
+    /// All but some of `context.target`.
+    NotAllOfTarget,
+    /// Only those that are not of the call's words.
+    InPart,
+}
+
+impl Known {
+    fn of(question: &Question<'_>) -> Self {
+        let target = &question.facts.target;
+        if question.facts.partial {
+            Self::InPart
+        } else if Target::NAMES
+            .iter()
+            .any(|name| matches!(target.get(name), Some(Fact::Unknown)))
+        {
+            Self::NotAllOfTarget
+        } else {
+            Self::Whole
+        }
+    }
+}
+
+/// What questions of one kind meet.
+#[derive(Debug)]
+pub(super) struct Plan {
+    role: Box<str>,
+    action: OwnedAction,
+    resource: OwnedResource,
+    known: Known,
+    pub(super) names: Names,
+    /// The policies to evaluate.
+    pub(super) all: PolicySet,
+    /// The permits among them.
+    pub(super) permits: PolicySet,
+    /// What they read.
+    pub(super) reads: Reads,
+    /// What those say that are not to be evaluated.
+    pub(super) unread: Vec<Finding>,
+    /// Every policy whose scope matches, and whether it is to be evaluated.
+    pub(super) relevant: Vec<(usize, bool)>,
+    /// What is said where no permit holds.
+    pub(super) no_permit: Finding,
+}
+
+#[derive(Debug)]
+enum OwnedAction {
+    Exec(Box<str>),
+    Unlisted,
+    Tool(Box<str>),
+}
+
+#[derive(Debug)]
+enum OwnedResource {
+    Program(Box<str>),
+    Tool(Box<str>),
+    Host(Box<str>, Box<str>),
+}
+
+impl Plan {
+    fn is_of(&self, question: &Question<'_>, known: Known) -> bool {
+        let action = match (&self.action, question.action) {
+            (OwnedAction::Exec(known), Action::Exec(asked)) | (OwnedAction::Tool(known), Action::Tool(asked)) => {
+                **known == *asked
+            }
+            (OwnedAction::Unlisted, Action::Unlisted) => true,
+            _ => false,
+        };
+        let resource = match (&self.resource, question.resource) {
+            (OwnedResource::Program(known), Resource::Program(asked))
+            | (OwnedResource::Tool(known), Resource::Tool(asked)) => **known == *asked,
+            (OwnedResource::Host(ty, id), Resource::Host { ty: t, id: i }) => **ty == *t && **id == *i,
+            _ => false,
+        };
+        action && resource && self.known == known && *self.role == *question.actor.role.as_str()
+    }
+}
+
+/// The plans made so far.
+#[derive(Debug)]
+pub(super) struct Plans {
+    uids: Uids,
+    /// By the hash of what they are for, so that looking one up copies nothing.
+    made: RwLock<HashMap<u64, Vec<Arc<Plan>>>>,
+}
+
+/// The most plans kept. The host's resource ids come from calls, so an agent could make any number of them.
+const MAX_PLANS: usize = 4096;
+
+impl Plans {
+    pub(super) fn new(uids: Uids) -> Self {
+        Self {
+            uids,
+            made: RwLock::default(),
+        }
+    }
+
+    /// How many are kept.
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.made.read().map_or(0, |made| made.values().map(Vec::len).sum())
+    }
+}
+
+impl Policies {
+    /// The entity of a declared role.
+    pub(super) fn role(&self, role: &str) -> Option<EntityUid> {
+        let name = uid(&self.plans.uids.role, role);
+        self.entities.get(&name).is_some().then_some(name)
+    }
+
+    /// The plan for a question, or why there is none.
+    pub(super) fn plan(&self, question: &Question<'_>) -> Result<(Arc<Plan>, FactsShape<'_>), Finding> {
+        let Some(CallShape { action, facts }) = self.calls.find(question.action, question.resource) else {
+            let why = "the bundle declares no such action on such a resource";
+            return Err(refusal(
+                "unknown-action",
+                why,
+                "call what a profile or tools.toml declares",
+            ));
+        };
+        let known = Known::of(question);
+        let key = self
+            .hasher
+            .hash_one((question.actor.role.as_str(), question.action, question.resource, known));
+        // A lock that another thread broke is as good as an empty one: the plan is made anew.
+        if let Ok(made) = self.plans.made.read()
+            && let Some(plan) = made
+                .get(&key)
+                .into_iter()
+                .flatten()
+                .find(|plan| plan.is_of(question, known))
+        {
+            return Ok((Arc::clone(plan), facts));
+        }
+        let plan = Arc::new(self.make_plan(question, known, action)?);
+        if let Ok(mut made) = self.plans.made.write()
+            && made.len() < MAX_PLANS
+        {
+            let same = made.entry(key).or_default();
+            if !same.iter().any(|plan| plan.is_of(question, known)) {
+                same.push(Arc::clone(&plan));
+            }
+        }
+        Ok((plan, facts))
+    }
+
+    fn make_plan(&self, question: &Question<'_>, known: Known, action: &EntityUid) -> Result<Plan, Finding> {
+        let role = question.actor.role.as_str();
+        let Some(principal) = self.role(role) else {
+            let why = format!("the role `{role}` is not declared");
+            return Err(refusal("unknown-role", why, "declare it in entities.json"));
+        };
+        let uids = &self.plans.uids;
+        let resource = match question.resource {
+            Resource::Program(id) => uid(&uids.program, id),
+            Resource::Tool(id) => uid(&uids.tool, id),
+            Resource::Host { ty, id } => match ty.parse::<EntityTypeName>() {
+                Ok(ty) => uid(&ty, id),
+                Err(_) => return Err(refusal("internal", "the resource's type is not a name", REPORT)),
+            },
+        };
+        let names = Names {
+            principal,
+            action: action.clone(),
+            resource,
+        };
+        let mut plan = Plan {
+            role: role.into(),
+            no_permit: self.no_permit_finding(role, &names),
+            names,
+            known,
+            action: match question.action {
+                Action::Exec(name) => OwnedAction::Exec(name.into()),
+                Action::Unlisted => OwnedAction::Unlisted,
+                Action::Tool(name) => OwnedAction::Tool(name.into()),
+            },
+            resource: match question.resource {
+                Resource::Program(id) => OwnedResource::Program(id.into()),
+                Resource::Tool(id) => OwnedResource::Tool(id.into()),
+                Resource::Host { ty, id } => OwnedResource::Host(ty.into(), id.into()),
+            },
+            all: PolicySet::new(),
+            permits: PolicySet::new(),
+            reads: Reads::default(),
+            unread: Vec::new(),
+            relevant: Vec::new(),
+        };
+        for (n, rule) in self.rules.iter().enumerate() {
+            if !rule.scope.matches(&plan.names, &self.entities) {
+                continue;
+            }
+            let unread = match known {
+                Known::Whole => None,
+                Known::NotAllOfTarget => rule.reads.target_loosely().then(|| rule.unread_target()),
+                Known::InPart => rule.reads.of_partial_facts().then(|| rule.unread_facts()),
+            };
+            plan.relevant.push((n, unread.is_none()));
+            if let Some(finding) = unread {
+                plan.unread.push(finding);
+                continue;
+            }
+            plan.reads.join(&rule.reads);
+            let added = plan.all.add(rule.policy.clone()).is_ok()
+                && (rule.class != Class::Permit || plan.permits.add(rule.policy.clone()).is_ok());
+            if !added {
+                return Err(refusal("internal", "the matching policies do not fit together", REPORT));
+            }
+        }
+        Ok(plan)
+    }
+
+    fn no_permit_finding(&self, role: &str, names: &Names) -> Finding {
+        let action = shown(names.action.id().unescaped());
+        let why = format!("no policy permits the role `{role}` to `{action}` like this");
+        let hint = "a `permit` for this role and action would allow it";
+        let rule = RuleId::known(Layer::Policy, "no-permit");
+        match self.no_permit {
+            // Who may be asked is for `[ask]` in glassbreak.toml to say.
+            Outcome::Ask => Finding::ask(rule, why, hint, None),
+            Outcome::Deny | Outcome::Allow => Finding::deny(rule, why, hint),
+        }
+    }
+}
+
+pub(super) const REPORT: &str = "this is a fault of the guard; report it";
+
+/// A refusal of this layer itself.
+pub(super) fn refusal(id: &str, why: impl Into<Box<str>>, hint: &str) -> Finding {
+    Finding::deny(RuleId::known(Layer::Policy, id), why, hint)
+}

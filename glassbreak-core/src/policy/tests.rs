@@ -1,0 +1,1143 @@
+//! The rules of this layer, each as a test; `oracle` compares it with a slow and obvious judge.
+
+mod oracle;
+
+use std::sync::Arc;
+
+use cedar_policy::RestrictedExpression;
+
+use super::*;
+use crate::call::{ArgValue, Args};
+use crate::facts::{ArgvFacts, BudgetFacts, Fact, LoopFacts, Target};
+use crate::finding::{Findings, Level, Ruling};
+use crate::label::{LabelSet, Risk};
+use crate::shape::{ArgField, ArgType, ProgramShape, ToolShape};
+
+const SAMPLE: &str = r#"
+// What ops agents may touch at all.
+@id("ops-kubectl")
+permit (principal in Team::"ops-agents", action == Action::"exec:kubectl", resource);
+
+// Deleting is behind glass: someone on call must agree, and may open a five-minute window.
+@id("delete-asks") @ask("oncall") @window("5m")
+forbid (principal, action == Action::"exec:kubectl", resource)
+when { context.argv.command == "delete" };
+
+// Never, whoever agrees.
+@id("no-namespace-delete")
+forbid (principal, action == Action::"exec:kubectl", resource)
+when { context.argv.command == "delete" && context.argv.kinds.contains("namespace") };
+
+// From the fourth in ten minutes two people must agree, window or not.
+@id("slow-down") @ask("oncall") @quorum("2")
+forbid (principal, action in Action::"call", resource)
+when { context.seq.budget.pod_delete.count > 3 };
+
+// Who may approve what is policy too.
+@id("oncall-approves")
+permit (principal in Group::"oncall", action == Action::"approve", resource)
+when { context.request.risk != "high" };
+"#;
+
+const ENTITIES: &str = r#"[
+  {"uid": {"type": "Team", "id": "ops-agents"}, "attrs": {}, "parents": []},
+  {"uid": {"type": "Role", "id": "ops-agent"}, "attrs": {}, "parents": [{"type": "Team", "id": "ops-agents"}]},
+  {"uid": {"type": "Role", "id": "loner"}, "attrs": {}, "parents": []},
+  {"uid": {"type": "Service", "id": "web"}, "attrs": {"tier": 1, "owner": {"__entity": {"type": "Team", "id": "ops-agents"}}}, "parents": []}
+]"#;
+
+const HOST: &str = r#"
+entity Service in [Fleet] { tier: Long, owner: Team, note?: String };
+entity Fleet in [Fleet];
+"#;
+
+fn word(text: &str) -> Word {
+    Word::new(text).unwrap()
+}
+
+fn field(name: &str, ty: ArgType, required: bool) -> ArgField {
+    ArgField {
+        name: name.to_owned(),
+        ty,
+        required,
+    }
+}
+
+fn any_text() -> ArgType {
+    ArgType::Str {
+        max: 100,
+        one_of: Vec::new(),
+        pattern: None,
+    }
+}
+
+fn shape() -> Shape {
+    let options = vec![field("dry run", ArgType::Bool, true), field("why", any_text(), false)];
+    Shape {
+        programs: vec![
+            ProgramShape {
+                program: "kubectl".to_owned(),
+                sets: vec!["kinds".to_owned(), "if".to_owned()],
+            },
+            ProgramShape {
+                program: "git".to_owned(),
+                sets: Vec::new(),
+            },
+        ],
+        tools: vec![
+            ToolShape {
+                name: word("restart_service"),
+                args: vec![
+                    field("name", any_text(), true),
+                    field("times", ArgType::Int { min: 0, max: 9 }, false),
+                    field("tags", ArgType::List(Box::new(any_text())), true),
+                    field("options", ArgType::Record(options), false),
+                ],
+                resource_type: Some("Service".to_owned()),
+            },
+            ToolShape {
+                name: word("mcp/chat:say"),
+                args: Vec::new(),
+                resource_type: None,
+            },
+        ],
+        budgets: vec!["pod_delete".to_owned(), "all-calls".to_owned()],
+        loops: vec!["same".to_owned()],
+    }
+}
+
+fn people() -> People {
+    let mut people = People::default();
+    people.add_group(word("oncall"));
+    people.add_group(word("leads"));
+    people.add_person(word("alice"), [word("oncall")]);
+    people
+}
+
+struct Folder<'a> {
+    policies: Vec<(&'a str, &'a str)>,
+    entities: &'a str,
+    host: &'a str,
+    shape: Shape,
+    no_permit: Outcome,
+}
+
+impl<'a> Folder<'a> {
+    fn of(policies: &'a str) -> Self {
+        Self {
+            policies: vec![("main.cedar", policies)],
+            entities: ENTITIES,
+            host: HOST,
+            shape: shape(),
+            no_permit: Outcome::Deny,
+        }
+    }
+
+    fn load(&self) -> Result<Policies, Vec<Problem>> {
+        let source = |(file, text): &(&'a str, &'a str)| Source { file, text };
+        Policies::load(PolicyInput {
+            policies: self.policies.iter().map(source).collect(),
+            entities: Some(Source {
+                file: "entities.json",
+                text: self.entities,
+            }),
+            host_schema: Some(Source {
+                file: "schema.cedarschema",
+                text: self.host,
+            }),
+            shape: &self.shape,
+            people: &people(),
+            vocabulary: &Vocabulary::built_in(),
+            no_permit: self.no_permit,
+        })
+    }
+}
+
+fn load(policies: &str) -> Policies {
+    match Folder::of(policies).load() {
+        Ok(policies) => policies,
+        Err(problems) => panic!("{}", problems.iter().map(|p| format!("{p}\n")).collect::<String>()),
+    }
+}
+
+/// The only problem of a folder with these policies.
+#[track_caller]
+fn refused(policies: &str) -> Problem {
+    the_one(Folder::of(policies).load())
+}
+
+#[track_caller]
+fn the_one(loaded: Result<Policies, Vec<Problem>>) -> Problem {
+    let problems = loaded.expect_err("this should not load");
+    let texts: String = problems.iter().map(|p| format!("{p}\n")).collect();
+    assert_eq!(problems.len(), 1, "{texts}");
+    assert!(
+        !texts.contains("Rust") && problems.iter().all(|p| !p.what().contains('\n')),
+        "{texts}"
+    );
+    problems.into_iter().next().unwrap()
+}
+
+#[track_caller]
+fn refused_with(policies: &str, line: u32, what: &str, help: &str) {
+    let problem = refused(policies);
+    assert!(
+        problem.what().contains(what) && problem.help().contains(help),
+        "{problem}"
+    );
+    assert_eq!((problem.file(), problem.line()), ("main.cedar", line), "{problem}");
+}
+
+fn words<T: From<&'static str> + Ord>(words: &[&'static str]) -> std::collections::BTreeSet<T> {
+    words.iter().map(|word| T::from(word)).collect()
+}
+
+fn kubectl(command: &str, kinds: &[&'static str]) -> Facts {
+    Facts {
+        argv: Some(ArgvFacts {
+            program: "kubectl".into(),
+            listed: true,
+            command: command.into(),
+            options: words(&["--namespace"]),
+            operands: words(&["web-1"]),
+            sets: vec![("kinds".into(), words(kinds)), ("if".into(), words(&[]))],
+        }),
+        target: Target {
+            name: Fact::Is("web-1".into()),
+            ..Target::default()
+        },
+        ..Facts::default()
+    }
+}
+
+fn restart(name: &str) -> Facts {
+    let args: Args = [
+        ("name".into(), ArgValue::Str(name.into())),
+        (
+            "tags".into(),
+            ArgValue::List(vec![ArgValue::Str("a".into()), ArgValue::Str("a".into())]),
+        ),
+    ]
+    .into();
+    Facts {
+        args: Some(args),
+        ..Facts::default()
+    }
+}
+
+fn seq(count: i64) -> SeqFacts {
+    let budget = BudgetFacts {
+        count,
+        limit: 3,
+        ..BudgetFacts::default()
+    };
+    SeqFacts {
+        budgets: vec![budget, BudgetFacts::default()],
+        loops: vec![LoopFacts::default()],
+    }
+}
+
+#[derive(Debug)]
+struct Asked {
+    role: &'static str,
+    facts: Facts,
+    seq: SeqFacts,
+    action: Action<'static>,
+    resource: Resource<'static>,
+}
+
+impl Asked {
+    fn kubectl(command: &str, kinds: &[&'static str]) -> Self {
+        Self::exec(kubectl(command, kinds))
+    }
+
+    fn exec(facts: Facts) -> Self {
+        Self {
+            role: "ops-agent",
+            facts,
+            seq: seq(0),
+            action: Action::Exec("kubectl"),
+            resource: Resource::Program("kubectl"),
+        }
+    }
+
+    fn restart(name: &'static str) -> Self {
+        Self {
+            role: "ops-agent",
+            facts: restart(name),
+            seq: seq(0),
+            action: Action::Tool("restart_service"),
+            resource: Resource::Host {
+                ty: "Service",
+                id: name,
+            },
+        }
+    }
+
+    fn partial(mut self) -> Self {
+        self.facts.partial = true;
+        self.facts.risk = Risk::High;
+        self
+    }
+
+    fn with<T>(&self, look: impl FnOnce(&Question<'_>) -> T) -> T {
+        let mut actor = Actor::new(word(self.role), word("s-1"));
+        actor.parents = vec![word("planner")];
+        look(&Question {
+            actor: &actor,
+            action: self.action,
+            resource: self.resource,
+            facts: &self.facts,
+            seq: &self.seq,
+            vocabulary: &Vocabulary::built_in(),
+        })
+    }
+
+    /// The outcome and the rules, sorted, each as `<rule> <level>`.
+    fn of(&self, policies: &Policies) -> (Outcome, Vec<String>) {
+        let findings = self.with(|question| policies.decide(question));
+        // Asked again, the answer comes from the plan that was made.
+        assert_eq!(
+            sorted(&findings),
+            sorted(&self.with(|question| policies.decide(question)))
+        );
+        (outcome(&findings), sorted(&findings))
+    }
+
+    fn outcome(&self, policies: &Policies) -> Outcome {
+        self.of(policies).0
+    }
+}
+
+fn sorted(findings: &[Finding]) -> Vec<String> {
+    let mut out: Vec<String> = (findings.iter())
+        .map(|finding| format!("{} {}", finding.rule(), finding.level().as_str()))
+        .collect();
+    out.sort();
+    out
+}
+
+fn outcome(findings: &[Finding]) -> Outcome {
+    Ruling::combine(Findings {
+        policy: findings.to_vec(),
+        ..Findings::default()
+    })
+    .outcome()
+}
+
+const PERMIT_ALL: &str = "@id(\"all\") permit (principal, action, resource);\n";
+
+fn with_permit(policies: &str) -> Policies {
+    load(&format!("{PERMIT_ALL}{policies}"))
+}
+
+// The sample of the design.
+
+#[test]
+fn the_sample_says_what_the_design_says() {
+    let policies = load(SAMPLE);
+    let asked = Asked::kubectl("get", &["pod"]);
+    assert_eq!(
+        asked.of(&policies),
+        (Outcome::Allow, vec!["policy.ops-kubectl clear".to_owned()])
+    );
+
+    let asked = Asked::kubectl("delete", &["pod"]);
+    let findings = asked.with(|question| policies.decide(question));
+    let ask = findings.iter().find(|finding| finding.level() == Level::Ask).unwrap();
+    assert_eq!(outcome(&findings), Outcome::Ask);
+    assert_eq!(ask.rule().as_str(), "policy.delete-asks");
+    let expected = crate::finding::Requirement {
+        group: Some(word("oncall")),
+        quorum: 1,
+        window: Some(crate::clock::Span::from_millis(300_000)),
+        self_approval: false,
+    };
+    assert_eq!(ask.requirement(), Some(&expected));
+    assert_eq!(
+        ask.why(),
+        "policy `delete-asks` asks: a person of `oncall` must agree, and may open a window of 5m"
+    );
+
+    let asked = Asked::kubectl("delete", &["namespace"]);
+    let expected = vec![
+        "policy.delete-asks ask".to_owned(),
+        "policy.no-namespace-delete deny".to_owned(),
+    ];
+    assert_eq!(asked.of(&policies), (Outcome::Deny, expected));
+
+    let mut asked = Asked::kubectl("delete", &["pod"]);
+    asked.seq = seq(4);
+    let findings = asked.with(|question| policies.decide(question));
+    let quorums: Vec<u8> = (findings.iter().filter_map(Finding::requirement))
+        .map(|needed| needed.quorum)
+        .collect();
+    assert_eq!(outcome(&findings), Outcome::Ask);
+    assert!(quorums.len() == 2 && quorums.contains(&2), "{findings:?}");
+
+    assert!(policies.has_role(&word("ops-agent")) && !policies.has_role(&word("ops-agnt")));
+    let mut asked = Asked::kubectl("get", &[]);
+    asked.role = "ops-agnt";
+    assert_eq!(
+        asked.of(&policies),
+        (Outcome::Deny, vec!["policy.unknown-role deny".to_owned()])
+    );
+}
+
+#[test]
+fn explaining_shows_every_policy_whose_scope_matches() {
+    let policies = load(SAMPLE);
+    let traces = Asked::kubectl("delete", &["pod"]).with(|question| policies.explain(question));
+    let seen: Vec<_> = traces
+        .iter()
+        .map(|t| (t.id.as_str(), t.class, t.held.clone(), t.line))
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            ("ops-kubectl", Class::Permit, Held::Yes, 3),
+            ("delete-asks", Class::SoftForbid, Held::Yes, 7),
+            ("no-namespace-delete", Class::HardForbid, Held::No, 12),
+            ("slow-down", Class::SoftForbid, Held::No, 17),
+        ]
+    );
+    let traces = Asked::kubectl("delete", &["pod"])
+        .partial()
+        .with(|question| policies.explain(question));
+    assert_eq!(traces[1].held, Held::Partial);
+    assert_eq!(traces[0].file, "main.cedar");
+}
+
+#[test]
+fn where_nothing_permits_the_bundle_says_deny_or_ask() {
+    let mut folder = Folder::of(SAMPLE);
+    let mut asked = Asked::kubectl("get", &[]);
+    asked.role = "loner";
+    let no = "policy.no-permit deny".to_owned();
+    assert_eq!(asked.of(&folder.load().unwrap()), (Outcome::Deny, vec![no]));
+    folder.no_permit = Outcome::Ask;
+    let findings = asked.with(|question| folder.load().unwrap().decide(question));
+    assert_eq!((outcome(&findings), findings[0].requirement()), (Outcome::Ask, None));
+    // An allow for everything is not to be had by a word in a file.
+    folder.no_permit = Outcome::Allow;
+    assert_eq!(asked.outcome(&folder.load().unwrap()), Outcome::Deny);
+}
+
+#[test]
+fn a_soft_forbid_without_a_permit_denies() {
+    let policies = load(SAMPLE);
+    let mut asked = Asked::kubectl("delete", &["pod"]);
+    asked.role = "loner";
+    let expected = vec!["policy.delete-asks ask".to_owned(), "policy.no-permit deny".to_owned()];
+    assert_eq!(asked.of(&policies), (Outcome::Deny, expected));
+}
+
+// What cannot be evaluated.
+
+#[test]
+fn a_forbid_in_error_counts_as_holding() {
+    // Cedar allows this: it skips the forbid. The service is not in the snapshot, so it has no tier.
+    let hard = "@id(\"hard\") forbid (principal, action, resource is Service) when { resource.tier < 2 };";
+    let soft = format!(
+        "@ask(\"oncall\") {}",
+        hard.replace("action,", "action in Action::\"call\",")
+            .replace("hard", "soft")
+    );
+    let asked = Asked::restart("unheard-of");
+    let expected = (Outcome::Deny, vec!["policy.hard.error deny".to_owned()]);
+    assert_eq!(asked.of(&with_permit(hard)), expected);
+    let expected = (
+        Outcome::Ask,
+        vec!["policy.all clear".to_owned(), "policy.soft.error ask".to_owned()],
+    );
+    assert_eq!(asked.of(&with_permit(&soft)), expected);
+    let overflows = "@id(\"big\") forbid (principal, action in Action::\"call\", resource) \
+                     when { context.seq.budget.pod_delete.count + 1 > 5 };";
+    let mut asked = Asked::kubectl("get", &[]);
+    asked.seq = seq(i64::MAX);
+    let findings = asked.with(|question| with_permit(overflows).decide(question));
+    assert_eq!(outcome(&findings), Outcome::Deny);
+    assert!(
+        findings
+            .iter()
+            .all(|finding| !finding.why().contains("9223372036854775807")),
+        "{findings:?}"
+    );
+}
+
+#[test]
+fn a_permit_in_error_does_not_permit() {
+    let policies = load("@id(\"p\") permit (principal, action, resource is Service) when { resource.tier < 2 };");
+    assert_eq!(Asked::restart("web").outcome(&policies), Outcome::Allow);
+    let expected = vec!["policy.no-permit deny".to_owned(), "policy.p.error note".to_owned()];
+    assert_eq!(Asked::restart("unheard-of").of(&policies), (Outcome::Deny, expected));
+}
+
+#[test]
+fn what_is_known_in_part_is_not_read() {
+    let soft = |condition: &str| {
+        format!(
+            "@id(\"x\") @ask(\"oncall\") forbid (principal, action in Action::\"exec\", resource) when {{ {condition} }};"
+        )
+    };
+    let reading = [
+        "context.argv.command == \"never\"",
+        "context.target.name == \"never\"",
+        "context.labels.contains(\"never\")",
+        "context has argv && context.risk == \"never\"",
+        "[context.target].contains({kind: \"\", namespace: \"\", name: \"\", owner: \"\"})",
+        "(if context.risk == \"low\" then context else context).risk == \"never\"",
+    ];
+    for condition in reading {
+        let Ok(policies) = Folder::of(&format!("{PERMIT_ALL}{}", soft(condition))).load() else {
+            panic!("{condition} should load");
+        };
+        let asked = Asked::kubectl("get", &[]);
+        assert_eq!(asked.outcome(&policies), Outcome::Allow, "{condition}");
+        let expected = (
+            Outcome::Ask,
+            vec!["policy.all clear".to_owned(), "policy.x.partial ask".to_owned()],
+        );
+        assert_eq!(asked.partial().of(&policies), expected, "{condition}");
+    }
+    let hard = "@id(\"x\") forbid (principal, action in Action::\"exec\", resource) when { context.argv.command == \"never\" };";
+    assert_eq!(
+        Asked::kubectl("get", &[]).partial().outcome(&with_permit(hard)),
+        Outcome::Deny
+    );
+    let permit =
+        "@id(\"p\") permit (principal, action in Action::\"exec\", resource) when { context.argv.command == \"get\" };";
+    let expected = vec!["policy.no-permit deny".to_owned(), "policy.p.partial note".to_owned()];
+    assert_eq!(
+        Asked::kubectl("get", &[]).partial().of(&load(permit)),
+        (Outcome::Deny, expected)
+    );
+    // What is not of the call's words may be read.
+    let risk = "@id(\"r\") @ask(\"oncall\") forbid (principal, action in Action::\"call\", resource) when { context.risk == \"high\" };";
+    let expected = (
+        Outcome::Ask,
+        vec!["policy.all clear".to_owned(), "policy.r ask".to_owned()],
+    );
+    assert_eq!(Asked::kubectl("get", &[]).partial().of(&with_permit(risk)), expected);
+}
+
+#[test]
+fn a_target_that_is_not_one_counts_against_the_call() {
+    let forbid = |condition: &str| {
+        format!("@id(\"x\") forbid (principal, action in Action::\"call\", resource) when {{ {condition} }};")
+    };
+    let asked = |name: Fact| {
+        let mut asked = Asked::kubectl("get", &[]);
+        asked.facts.target.name = name;
+        asked
+    };
+    for condition in [
+        "context.target.name == \"db\"",
+        "context.target has name && context.target.name == \"db\"",
+        "context.target == {kind: \"\", namespace: \"\", name: \"db\", owner: \"\"}",
+        "context has target.name && context.target.name == \"db\"",
+    ] {
+        let policies = with_permit(&forbid(condition));
+        assert_eq!(
+            asked(Fact::Is("db".into())).outcome(&policies),
+            Outcome::Deny,
+            "{condition}"
+        );
+        assert_eq!(
+            asked(Fact::Is("web".into())).outcome(&policies),
+            Outcome::Allow,
+            "{condition}"
+        );
+        assert_eq!(asked(Fact::Absent).outcome(&policies), Outcome::Allow, "{condition}");
+        let expected = (Outcome::Deny, vec!["policy.x.error deny".to_owned()]);
+        assert_eq!(asked(Fact::Unknown).of(&policies), expected, "{condition}");
+    }
+    // The facts that are known stay readable.
+    let policies = with_permit(&forbid("context.target.kind == \"db\""));
+    assert_eq!(asked(Fact::Unknown).outcome(&policies), Outcome::Allow);
+}
+
+#[test]
+fn calls_that_the_bundle_does_not_declare_are_refused() {
+    let policies = load(PERMIT_ALL);
+    let declared = Asked::restart("web");
+    assert_eq!(declared.outcome(&policies), Outcome::Allow);
+    let wrong: [(Action<'static>, Resource<'static>); 6] = [
+        (Action::Exec("helm"), Resource::Program("helm")),
+        (Action::Tool("unheard"), Resource::Tool("unheard")),
+        (Action::Tool("restart_service"), Resource::Tool("restart_service")),
+        (Action::Tool("mcp/chat:say"), Resource::Tool("restart_service")),
+        (Action::Tool("restart_service"), Resource::Host { ty: "Fleet", id: "x" }),
+        (Action::Exec("kubectl"), Resource::Tool("kubectl")),
+    ];
+    for (action, resource) in wrong {
+        let asked = Asked {
+            action,
+            resource,
+            ..Asked::restart("web")
+        };
+        assert_eq!(
+            asked.of(&policies),
+            (Outcome::Deny, vec!["policy.unknown-action deny".to_owned()])
+        );
+    }
+    let asked = Asked {
+        action: Action::Unlisted,
+        resource: Resource::Program("helm"),
+        ..Asked::restart("web")
+    };
+    assert_eq!(asked.outcome(&policies), Outcome::Allow);
+}
+
+#[test]
+fn facts_that_do_not_fit_their_action_are_refused() {
+    let policies = with_permit(
+        "@id(\"a\") forbid (principal, action == Action::\"exec:kubectl\", resource) when { context.argv.command == \"x\" };
+         @id(\"b\") forbid (principal, action == Action::\"tool:restart_service\", resource) when { context.args.name == \"x\" };
+         @id(\"c\") forbid (principal, action in Action::\"call\", resource) when { context.seq.budget.pod_delete.fired };",
+    );
+    let refused = |asked: Asked| {
+        assert_eq!(
+            asked.of(&policies),
+            (Outcome::Deny, vec!["policy.facts deny".to_owned()])
+        );
+    };
+    refused(Asked::exec(Facts::default()));
+    let mut asked = Asked::kubectl("get", &[]);
+    asked.facts.argv.as_mut().unwrap().sets.reverse();
+    refused(asked);
+    let mut asked = Asked::kubectl("get", &[]);
+    asked.seq = SeqFacts::default();
+    refused(asked);
+    for (name, value) in [
+        ("name", ArgValue::Int(1)),
+        ("more", ArgValue::Bool(true)),
+        ("times", ArgValue::Str("2".into())),
+    ] {
+        let mut asked = Asked::restart("web");
+        asked.facts.args.as_mut().unwrap().insert(name.into(), value);
+        refused(asked);
+    }
+    let mut asked = Asked::restart("web");
+    asked.facts.args.as_mut().unwrap().clear();
+    refused(asked);
+}
+
+#[test]
+fn a_set_over_its_size_is_refused() {
+    let policies = with_permit(
+        "@id(\"a\") forbid (principal, action == Action::\"exec:kubectl\", resource) when { context.argv.command == \"x\" };",
+    );
+    let mut asked = Asked::kubectl("get", &[]);
+    asked.facts.argv.as_mut().unwrap().operands = (0..5000).map(|n| n.to_string().into()).collect();
+    assert_eq!(
+        asked.of(&policies),
+        (Outcome::Deny, vec!["policy.context-too-large deny".to_owned()])
+    );
+}
+
+#[test]
+fn tools_are_judged_by_their_typed_arguments_and_the_hosts_things() {
+    let policies = with_permit(
+        r#"@id("tier-one") forbid (principal, action == Action::"tool:restart_service", resource) when { resource.tier == 1 && context.args.tags.contains("a") };
+           @id("often") @ask("leads") @self("allow") @reason("Not so often.") forbid (principal, action == Action::"tool:restart_service", resource)
+           when { context.args has times && context.args.times > 2 && context.args.options["dry run"] == false };"#
+            .replace("context.args.options[", "context.args has options && context.args.options[")
+            .as_str(),
+    );
+    assert_eq!(Asked::restart("web").outcome(&policies), Outcome::Deny);
+    let mut asked = Asked::restart("web");
+    let args = asked.facts.args.as_mut().unwrap();
+    args.insert("tags".into(), ArgValue::List(Vec::new()));
+    args.insert("times".into(), ArgValue::Int(3));
+    let options: Args = [("dry run".into(), ArgValue::Bool(false))].into();
+    args.insert("options".into(), ArgValue::Record(options));
+    let findings = asked.with(|question| policies.decide(question));
+    let ask = findings.iter().find(|finding| finding.level() == Level::Ask).unwrap();
+    assert_eq!((outcome(&findings), ask.why()), (Outcome::Ask, "Not so often."));
+    assert!(ask.requirement().unwrap().self_approval);
+}
+
+// Loading.
+
+#[test]
+fn annotations_are_strict() {
+    let forbid = "forbid (principal, action in Action::\"call\", resource);";
+    let permit = "permit (principal, action, resource);";
+    let line = |annotations: &str, policy: &str| format!("\n{annotations}\n{policy}");
+    refused_with(&line("@id(\"x\") @aks(\"oncall\")", forbid), 2, "`@aks`", "`ask`");
+    refused_with(
+        &line("@id(\"x\") @widow(\"5m\") @ask(\"oncall\")", forbid),
+        2,
+        "`@widow`",
+        "`window`",
+    );
+    refused_with(&line("@id(\"x\") @frobnicate", forbid), 2, "`@frobnicate`", "`@reason`");
+    refused_with(&line("", permit), 3, "no `@id`", "@id(");
+    refused_with(&line("@id", permit), 2, "not an id", "letters");
+    refused_with(&line("@id(\"a b\")", permit), 2, "not an id", "letters");
+    refused_with(&line("@id(\"a.error\")", permit), 2, "taken", "another");
+    refused_with(&line("@id(\"no-permit\")", permit), 2, "taken", "another");
+    refused_with(&line("@id(\"x\") @ask(\"oncall\")", permit), 2, "permit", "forbid");
+    refused_with(&line("@id(\"x\") @ask(\"oncal\")", forbid), 2, "`oncal`", "`oncall`");
+    refused_with(&line("@id(\"x\") @ask", forbid), 2, "no group", "people.toml");
+    refused_with(
+        &line("@id(\"x\") @ask(\"oncall\") @window(\"5 min\")", forbid),
+        2,
+        "5 min",
+        "5m",
+    );
+    for quorum in ["0", "21", "+2", "two", "", "999"] {
+        let text = line(&format!("@id(\"x\") @ask(\"oncall\") @quorum(\"{quorum}\")"), forbid);
+        refused_with(&text, 2, "not a quorum", "1 to 20");
+    }
+    refused_with(
+        &line("@id(\"x\") @ask(\"oncall\") @self(\"alow\")", forbid),
+        2,
+        "alow",
+        "allow",
+    );
+    refused_with(&line("@id(\"x\") @quorum(\"2\")", forbid), 2, "without `@ask`", "@ask");
+    refused_with(
+        &line("@id(\"x\") @reason(\"a\\u{202e}b\")", forbid),
+        2,
+        "@reason",
+        "one line",
+    );
+    refused_with(&line("@id(\"x\") @id(\"y\")", forbid), 2, "duplicate", "");
+    let twice = format!("@id(\"x\") {permit}\n@id(\"x\") {permit}");
+    refused_with(&twice, 2, "main.cedar:1", "of its own");
+}
+
+#[test]
+fn ids_are_unique_over_all_files() {
+    let text = "@id(\"x\") permit (principal, action, resource);";
+    let mut folder = Folder::of(text);
+    folder.policies.push(("other.cedar", text));
+    let problem = the_one(folder.load());
+    assert_eq!(problem.file(), "other.cedar");
+}
+
+#[test]
+fn only_calls_can_be_asked_about() {
+    for scope in [
+        "action",
+        "action == Action::\"approve\"",
+        "action in [Action::\"exec:git\", Action::\"approve\"]",
+    ] {
+        let text = format!("@id(\"x\") @ask(\"oncall\") forbid (principal, {scope}, resource);");
+        refused_with(&text, 1, "asks about more than calls", "action in Action::\"call\"");
+    }
+    for scope in [
+        "action in Action::\"call\"",
+        "action == Action::\"exec:*\"",
+        "action in [Action::\"exec\", Action::\"tool:mcp/chat:say\"]",
+    ] {
+        load(&format!(
+            "@id(\"x\") @ask(\"oncall\") forbid (principal, {scope}, resource);"
+        ));
+    }
+}
+
+#[test]
+fn what_is_wrong_in_a_policy_is_told_with_its_place() {
+    refused_with(
+        "@id(\"x\")\npermit (principal, action, resource)\nwhen { context.argv. };",
+        3,
+        "unexpected",
+        "",
+    );
+    refused_with(
+        "// first\n@id(\"x\") permit (principal, action == Action::\"exec:kubectl\", resource)\nwhen {\n  context.argv.comand == \"get\" };",
+        4,
+        "comand",
+        "command",
+    );
+    refused_with(
+        "\n@id(\"x\") permit (principal, action == Action::\"exec:kubctl\", resource);",
+        2,
+        "exec:kubctl",
+        "exec:kubectl",
+    );
+    refused_with(
+        "@id(\"x\") permit (principal in Team::\"ops-agent\", action, resource);",
+        1,
+        "Team::\"ops-agent\"",
+        "ops-agents",
+    );
+    refused_with(
+        "@id(\"x\") permit (principal, action, resource is Servce);",
+        1,
+        "Servce",
+        "Service",
+    );
+    refused_with(
+        "@id(\"x\")\nforbid (principal == ?principal, action, resource);",
+        1,
+        "templates",
+        "?principal",
+    );
+    refused_with(
+        "@id(\"x\")\nforbid (principal, action, resource) when { unknown(\"x\") };",
+        2,
+        "unknown",
+        "",
+    );
+    // Optional arguments are read behind `has` only.
+    refused_with(
+        "@id(\"x\") forbid (principal, action == Action::\"tool:restart_service\", resource) when { context.args.times > 1 };",
+        1,
+        "times",
+        "has",
+    );
+    // Never the same type, so never equal: at run time this would silently be false.
+    let problem = Folder::of(
+        "@id(\"x\") forbid (principal, action == Action::\"exec:git\", resource) when { context.risk == 1 };",
+    )
+    .load();
+    assert!(problem.is_err());
+}
+
+#[test]
+fn a_policy_that_can_never_hold_is_refused() {
+    refused_with(
+        "\n@id(\"x\")\nforbid (principal is Person, action == Action::\"exec:git\", resource);",
+        2,
+        "x",
+        "",
+    );
+    refused_with(
+        "@id(\"x\") forbid (principal, action == Action::\"exec:git\", resource)\nwhen { resource is Tool };",
+        1,
+        "x",
+        "never hold",
+    );
+    refused_with(
+        "@id(\"x\") forbid (principal, action == Action::\"exec\", resource);",
+        1,
+        "x",
+        "",
+    );
+}
+
+#[test]
+fn text_that_could_exhaust_the_stack_is_refused_unread() {
+    let nested = format!(
+        "@id(\"x\") permit (principal, action, resource) when {{ {}true{} }};",
+        "(".repeat(200),
+        ")".repeat(200)
+    );
+    refused_with(&nested, 1, "64 deep", "flatten");
+    let nested = format!(
+        "@id(\"x\") permit (principal, action, resource) when {{ {}true{} }};",
+        "(".repeat(60),
+        ")".repeat(60)
+    );
+    load(&nested);
+    let chain = format!(
+        "@id(\"x\") permit (principal, action, resource) when {{ {} }};",
+        ["1 == 1"; 200].join(" && ")
+    );
+    refused_with(&chain, 1, "64 expressions deep", "split");
+    let chain = format!(
+        "@id(\"x\") permit (principal, action, resource) when {{ {} }};",
+        vec!["true"; 100_000].join("&&")
+    );
+    refused_with(&chain, 1, "too long", "split");
+    let large = " ".repeat(1024 * 1024 + 1);
+    refused_with(&large, 1, "1048577 bytes", "1 MiB");
+}
+
+#[test]
+fn entities_are_checked() {
+    let refused = |entities: &str, line: u32, what: &str, help: &str| {
+        let problem = the_one(
+            Folder {
+                entities,
+                ..Folder::of("")
+            }
+            .load(),
+        );
+        assert!(
+            problem.what().contains(what) && problem.help().contains(help),
+            "{problem}"
+        );
+        assert_eq!((problem.file(), problem.line()), ("entities.json", line), "{problem}");
+    };
+    let fleet = |id: &str, parent: &str| {
+        format!(
+            "{{\"uid\": {{\"type\": \"Fleet\", \"id\": \"{id}\"}}, \"attrs\": {{}}, \"parents\": [{{\"type\": \"Fleet\", \"id\": \"{parent}\"}}]}}"
+        )
+    };
+    let problem = the_one(
+        Folder {
+            entities: &format!("[{},\n{}]", fleet("a", "b"), fleet("b", "a")),
+            ..Folder::of("")
+        }
+        .load(),
+    );
+    assert!(problem.what().contains("cycle"), "{problem}");
+    refused(
+        &format!("[{},\n{}]", fleet("a", "c"), fleet("a", "b")),
+        2,
+        "twice",
+        "keep one",
+    );
+    refused(
+        &format!("[{},\n{}]", fleet("a", "c"), fleet("a", "c")),
+        2,
+        "twice",
+        "keep one",
+    );
+    for (ty, help) in [
+        ("Person", "people.toml"),
+        ("Group", "people.toml"),
+        ("Tool", "tools.toml"),
+        ("Program", "safe-bins"),
+        ("Action", "profiles"),
+    ] {
+        let text =
+            format!("[\n{{\"uid\": {{\"type\": \"{ty}\", \"id\": \"call\"}}, \"attrs\": {{}}, \"parents\": []}}]");
+        refused(&text, 2, "may not stand here", help);
+        let text = format!(
+            "[\n{{\"uid\": {{\"__entity\": {{\"type\": \"{ty}\", \"id\": \"call\"}}}}, \"attrs\": {{}}, \"parents\": []}}]"
+        );
+        refused(&text, 2, "may not stand here", help);
+    }
+    refused(
+        "[\n{\"uid\": {\"type\": \"Rolle\", \"id\": \"x\"}, \"attrs\": {}, \"parents\": []}]",
+        2,
+        "Rolle",
+        "",
+    );
+    refused(
+        "[\n{\"uid\": {\"type\": \"Service\", \"id\": \"x\"}, \"attrs\": {\"tier\": \"1\"}, \"parents\": []}]",
+        2,
+        "",
+        "",
+    );
+    refused("[{\"uid\": 1,\n \"uid\": 2}]", 2, "stands twice", "");
+    refused("{}", 1, "not a list", "JSON");
+    refused("[", 1, "EOF", "JSON");
+}
+
+#[test]
+fn the_hosts_schema_may_not_touch_calls() {
+    let refused = |host: &str, line: u32, what: &str| {
+        let problem = the_one(
+            Folder {
+                host,
+                entities: "[]",
+                ..Folder::of("")
+            }
+            .load(),
+        );
+        assert!(problem.what().contains(what), "{problem}");
+        assert_eq!(
+            (problem.file(), problem.line()),
+            ("schema.cedarschema", line),
+            "{problem}"
+        );
+    };
+    refused(
+        "entity Service;\naction \"exec:helm\" appliesTo { principal: Role, resource: Service };",
+        2,
+        "exec:helm",
+    );
+    refused("entity Service;\nnamespace X {\n action a;\n}", 3, "`a`");
+    refused("entity Service;\nentity Person;", 2, "Person");
+    refused("entity Service;\ntype CallSeq = Long;", 2, "CallSeq");
+    refused("entity Service;\nentity String;", 2, "String");
+    refused("entity Service {\n tier: Lnog };", 2, "Lnog");
+    refused("entity Service {", 1, "");
+    let problem = the_one(
+        Folder {
+            host: "entity Servise;",
+            entities: "[]",
+            ..Folder::of("")
+        }
+        .load(),
+    );
+    assert!(
+        problem.file() == "tools.toml" && problem.help().contains("Servise"),
+        "{problem}"
+    );
+    let names = ["Service", "Fleet"];
+    assert!(names.iter().all(|name| load("").schema().contains(name)));
+    let parsed: Result<Schema, _> = load("").schema().parse();
+    assert!(parsed.is_ok());
+}
+
+#[test]
+fn a_bundle_without_budgets_tools_or_host_types_has_a_schema() {
+    let shape = Shape::default();
+    let loaded = Policies::load(PolicyInput {
+        policies: Vec::new(),
+        entities: None,
+        host_schema: None,
+        shape: &shape,
+        people: &People::default(),
+        vocabulary: &Vocabulary::built_in(),
+        no_permit: Outcome::Deny,
+    });
+    assert!(loaded.is_ok(), "{loaded:?}");
+}
+
+// The context.
+
+/// What the whole context of a call should be, by Cedar's own public and checked way.
+fn expected_context(asked: &Asked) -> cedar_policy::Context {
+    type E = RestrictedExpression;
+    fn text(text: &str) -> E {
+        E::new_string(text.to_owned())
+    }
+    fn set<'a>(items: impl Iterator<Item = &'a str>) -> E {
+        E::new_set(items.map(text))
+    }
+    fn record<const N: usize>(fields: [(&str, E); N]) -> E {
+        E::new_record(fields.map(|(name, value)| (name.to_owned(), value))).unwrap()
+    }
+    fn arg(value: &ArgValue) -> E {
+        match value {
+            ArgValue::Bool(value) => E::new_bool(*value),
+            ArgValue::Int(value) => E::new_long(*value),
+            ArgValue::Str(value) => text(value),
+            ArgValue::List(items) => E::new_set(items.iter().map(arg)),
+            ArgValue::Record(args) => {
+                E::new_record(args.iter().map(|(name, value)| (name.to_string(), arg(value)))).unwrap()
+            }
+        }
+    }
+    asked.with(|question| {
+        let facts = question.facts;
+        let mut pairs = Vec::new();
+        if let Some(argv) = &facts.argv {
+            let fields = [
+                ("program".to_owned(), text(&argv.program)),
+                ("command".to_owned(), text(&argv.command)),
+                ("options".to_owned(), set(argv.options.iter().map(|o| &**o))),
+                ("operands".to_owned(), set(argv.operands.iter().map(|o| &**o))),
+            ];
+            let sets = argv
+                .sets
+                .iter()
+                .map(|(name, values)| (name.to_string(), set(values.iter().map(|v| &**v))));
+            pairs.push((
+                "argv".to_owned(),
+                E::new_record(fields.into_iter().chain(sets)).unwrap(),
+            ));
+        }
+        if let Some(args) = &facts.args {
+            pairs.push(("args".to_owned(), arg(&ArgValue::Record(args.clone()))));
+        }
+        let target = Target::NAMES.iter().filter_map(|name| {
+            let fact = facts.target.get(name)?.text()?;
+            Some(((*name).to_owned(), text(fact)))
+        });
+        pairs.push(("target".to_owned(), E::new_record(target).unwrap()));
+        pairs.push(("labels".to_owned(), set(question.vocabulary.words_of(facts.labels))));
+        pairs.push(("risk".to_owned(), text(facts.risk.as_str())));
+        let shape = shape();
+        let budgets = shape.budgets.iter().zip(&question.seq.budgets).map(|(id, facts)| {
+            let facts = record([
+                ("count", E::new_long(facts.count)),
+                ("limit", E::new_long(facts.limit)),
+                ("remaining", E::new_long(facts.remaining)),
+                ("over", E::new_long(facts.over)),
+                ("fired", E::new_bool(facts.fired)),
+            ]);
+            (id.clone(), facts)
+        });
+        let loops = shape.loops.iter().zip(&question.seq.loops).map(|(id, facts)| {
+            let facts = record([
+                ("streak", E::new_long(facts.streak)),
+                ("period", E::new_long(facts.period)),
+                ("fired", E::new_bool(facts.fired)),
+            ]);
+            (id.clone(), facts)
+        });
+        let seq = record([
+            ("budget", E::new_record(budgets).unwrap()),
+            ("loop", E::new_record(loops).unwrap()),
+        ]);
+        pairs.push(("seq".to_owned(), seq));
+        let actor = question.actor;
+        let optional = |word: &Option<Word>| text(word.as_ref().map_or("", Word::as_str));
+        let actor = record([
+            ("instance", optional(&actor.instance)),
+            ("session", text(actor.session.as_str())),
+            ("on_behalf_of", optional(&actor.on_behalf_of)),
+            (
+                "model",
+                text(actor.model.as_ref().map_or("", |model| model.id.as_str())),
+            ),
+            ("parents", set(actor.parents.iter().map(Word::as_str))),
+        ]);
+        pairs.push(("actor".to_owned(), actor));
+        cedar_policy::Context::from_pairs(pairs).unwrap()
+    })
+}
+
+#[test]
+fn the_context_is_what_the_schema_says_and_as_cedar_would_build_it() {
+    let policies = load("");
+    let mut exec = Asked::kubectl("rollout status of something with a long name", &["pod", "service"]);
+    exec.facts.labels = LabelSet::from_iter(Vocabulary::built_in().get("mutating"));
+    let mut tool = Asked::restart("web");
+    let options: Args = [
+        ("dry run".into(), ArgValue::Bool(true)),
+        ("why".into(), ArgValue::Str("é\"\\".into())),
+    ]
+    .into();
+    let args = tool.facts.args.as_mut().unwrap();
+    args.insert("options".into(), ArgValue::Record(options));
+    args.insert("times".into(), ArgValue::Int(7));
+    for asked in [exec, tool, Asked::restart("unheard-of")] {
+        asked.with(|question| {
+            let (plan, facts) = policies.plan(question).unwrap();
+            let reads = reads::Reads {
+                whole: true,
+                ..reads::Reads::default()
+            };
+            let built = context::build(question, facts, &policies.calls, &reads).unwrap();
+            assert_eq!(built, expected_context(&asked));
+            built.validate(&policies.schema, &plan.names.action).unwrap();
+            // Nothing is read here, so nothing is built.
+            let built = context::build(question, facts, &policies.calls, &plan.reads).unwrap();
+            assert_eq!(built, cedar_policy::Context::empty());
+        });
+    }
+}
+
+#[test]
+fn many_resources_do_not_fill_the_memory() {
+    let policies = load(PERMIT_ALL);
+    let asked = Asked::restart("web");
+    asked.with(|question| {
+        for n in 0..5000 {
+            let id = format!("s-{n}");
+            let resource = Resource::Host { ty: "Service", id: &id };
+            let findings = policies.decide(&Question { resource, ..*question });
+            assert_eq!(outcome(&findings), Outcome::Allow);
+        }
+    });
+    assert!(policies.plans.len() <= 4096);
+}
+
+#[test]
+fn policies_are_shared_between_threads() {
+    fn shared<T: Send + Sync + fmt::Debug>(_: &T) {}
+    let policies = Arc::new(load(SAMPLE));
+    shared(&*policies);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                for n in 0..50 {
+                    let command = if n % 2 == 0 { "get" } else { "delete" };
+                    let expected = if n % 2 == 0 { Outcome::Allow } else { Outcome::Ask };
+                    assert_eq!(Asked::kubectl(command, &["pod"]).outcome(&policies), expected);
+                }
+            });
+        }
+    });
+}
