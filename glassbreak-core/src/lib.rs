@@ -1,5 +1,6 @@
 //! The guard between an AI agent and its tools.
 #![doc = ""]
+pub mod budget;
 pub mod call;
 pub mod clock;
 pub mod error;
@@ -10,4 +11,5 @@ pub mod label;
 pub mod people;
 pub mod shape;
 mod source;
+mod table;
 mod text;
