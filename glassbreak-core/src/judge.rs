@@ -12,7 +12,7 @@ use crate::error::{nearest, shown};
 use crate::facts::{Facts, SeqFacts};
 use crate::finding::{Denial, Finding, Findings, Layer, Outcome, Requirement, RuleId, Ruling};
 use crate::label::Risk;
-use crate::policy::{Action, Question, Resource};
+use crate::policy::{Action, PolicyTrace, Question, Resource};
 
 /// What is remembered of a session between its calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -175,12 +175,20 @@ fn read_tool<'a>(bundle: &Bundle, tool: &'a Tool) -> Result<Read<'a>, Box<Findin
     })
 }
 
+/// What every policy whose scope takes in `call` says of it, for explanations; empty where hygiene refuses the call.
+pub fn policy_traces(bundle: &Bundle, state: &SessionState, call: &Call, at: Timestamp) -> Vec<PolicyTrace> {
+    let Ok(read) = read(bundle, state, call) else { return Vec::new() };
+    let (seq, _) = bundle.budgets().inspect(&state.counters, &read.event(call), at);
+    bundle.policies().explain(&read.question(bundle, call, &seq))
+}
+
 impl Read<'_> {
-    /// Steps 5 and 7: budgets and policy over the facts, then all findings together.
-    fn ruled(self, bundle: &Bundle, state: &SessionState, call: &Call, at: Timestamp) -> Judgement {
-        let event = Event { digest: self.digest, facts: &self.facts, name: name_of(call) };
-        let (seq, budget) = bundle.budgets().inspect(&state.counters, &event, at);
-        let question = Question {
+    fn event<'a>(&'a self, call: &'a Call) -> Event<'a> {
+        Event { digest: self.digest, facts: &self.facts, name: name_of(call) }
+    }
+
+    fn question<'a>(&'a self, bundle: &'a Bundle, call: &'a Call, seq: &'a SeqFacts) -> Question<'a> {
+        Question {
             actor: &call.actor,
             action: self.action,
             resource: match &self.host {
@@ -188,10 +196,15 @@ impl Read<'_> {
                 None => self.resource,
             },
             facts: &self.facts,
-            seq: &seq,
+            seq,
             vocabulary: bundle.vocabulary(),
-        };
-        let policy = bundle.policies().decide(&question);
+        }
+    }
+
+    /// Steps 5 and 7: budgets and policy over the facts, then all findings together.
+    fn ruled(self, bundle: &Bundle, state: &SessionState, call: &Call, at: Timestamp) -> Judgement {
+        let (seq, budget) = bundle.budgets().inspect(&state.counters, &self.event(call), at);
+        let policy = bundle.policies().decide(&self.question(bundle, call, &seq));
         Judgement {
             ruling: Ruling::combine(Findings { hygiene: Vec::new(), argv: self.findings, policy, budget }),
             digest: Some(self.digest),

@@ -1,15 +1,19 @@
 //! The guard between an AI agent and its tools.
 #![doc = ""]
 pub mod argv;
+pub mod budget;
+pub mod bundle;
 pub mod call;
 pub mod clock;
 pub mod error;
 pub mod facts;
 pub mod finding;
 mod json;
+pub mod judge;
 pub mod label;
 pub mod people;
 pub mod policy;
 pub mod shape;
 mod source;
+mod table;
 mod text;

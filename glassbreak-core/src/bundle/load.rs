@@ -96,14 +96,13 @@ impl Bundle {
 
         // Each part is checked even where another is broken, so that one run shows all there is to mend; a part that
         // stands on a broken one is left out, because what it would say is noise.
-        let (settings, vocabulary) = Settings::load(glassbreak)?;
-        let people = keep(super::load_people(people), &mut problems);
+        let Some(people) = keep(super::people::load(people), &mut problems) else { return Err(problems) };
+        let (settings, vocabulary) = Settings::load(glassbreak, &people)?;
         let programs = keep(Programs::load(toml.or(json), settings.unlisted, &vocabulary), &mut problems);
         let tools = keep(Tools::load(tools, &vocabulary), &mut problems);
-        let budgets = people.as_ref().and_then(|people| keep(Rules::load(budgets, &vocabulary, people), &mut problems));
+        let budgets = keep(Rules::load(budgets, &vocabulary, &people), &mut problems);
         let cases = keep(super::cases::load(&tests), &mut problems);
-        let (Some(people), Some((programs, lints)), Some(tools), Some(budgets), Some(cases)) =
-            (people, programs, tools, budgets, cases)
+        let (Some((programs, lints)), Some(tools), Some(budgets), Some(cases)) = (programs, tools, budgets, cases)
         else {
             return Err(problems);
         };

@@ -1,0 +1,27 @@
+//! The policy folder: a host's whole say over its agents, read and checked as one.
+//!
+//! | file | read by | says |
+//! |---|---|---|
+//! | `glassbreak.toml` | [`Settings`] | what is not listed, who answers asks, the labels and their risk |
+//! | `people.toml` | [`People`](crate::people::People) | persons and groups |
+//! | `safe-bins.toml`, `.json` | [`Programs`](crate::argv::Programs) | the programs that may run, and how each reads its words |
+//! | `tools.toml` | [`Tools`] | the tools, what they mean, and what their arguments must be |
+//! | `budgets.toml` | [`Rules`](crate::budget::Rules) | what a session's calls may add up to |
+//! | `*.cedar`, `entities.json`, `schema.cedarschema` | [`Policies`](crate::policy::Policies) | who may do what to what, and what asks |
+//! | `tests/*.toml` | [`Case`] | calls with the outcome their author expects |
+//!
+//! Each reader reports everything that is wrong with its file, each problem at its line and column. A key that is
+//! not known is an error, and so is one for a part that is not built: what is silently skipped guards nothing.
+
+mod cases;
+mod folder;
+mod load;
+mod people;
+mod settings;
+mod tools;
+
+pub use self::cases::{Case, CaseResult};
+pub use self::folder::{BundleDigest, Files, MAX_FILE, MAX_FILES};
+pub use self::load::Bundle;
+pub use self::settings::Settings;
+pub use self::tools::{ToolEntry, ToolFacts, Tools};
