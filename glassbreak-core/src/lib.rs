@@ -10,4 +10,5 @@ pub mod label;
 pub mod people;
 pub mod shape;
 mod source;
+mod table;
 mod text;
