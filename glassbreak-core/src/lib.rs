@@ -1,5 +1,6 @@
 //! The guard between an AI agent and its tools.
 #![doc = ""]
+pub mod budget;
 pub mod call;
 pub mod clock;
 pub mod error;

@@ -1,0 +1,234 @@
+//! What one session has done so far, as far as its rules need it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+
+use super::rules::{Budget, KeyPart};
+use super::window::Ring;
+use super::{Event, Name};
+use crate::call::CallDigest;
+use crate::clock::{Span, Timestamp};
+
+/// The most keys that one rule counts apart in one session.
+pub(super) const MAX_KEYS: usize = 256;
+
+/// The counters of one session: lost with the process, which `durability = "none"` says.
+///
+/// They only ever over-count: an event whose key is not known counts under every key, and past 256 keys of one rule
+/// all further keys share one.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Counters {
+    newest: Option<Timestamp>,
+    /// By the id of the rule, so that a reload that moves rules about confuses nothing.
+    budgets: BTreeMap<Arc<str>, Tally>,
+    last: Option<(CallDigest, u64)>,
+}
+
+impl Counters {
+    /// About how many bytes this state takes; [`Rules::most_bytes`](super::Rules::most_bytes) bounds it.
+    pub fn bytes(&self) -> usize {
+        size_of::<Self>() + self.budgets.values().map(Tally::bytes).sum::<usize>()
+    }
+
+    /// The time to judge at: never before the newest seen, so that a clock set back forgives nothing.
+    pub(super) fn clamp(&self, at: Timestamp) -> Timestamp {
+        self.newest.map_or(at, |newest| newest.max(at))
+    }
+
+    /// Moves time on, and returns where it now stands.
+    pub(super) fn arrive(&mut self, at: Timestamp) -> Timestamp {
+        let at = self.clamp(at);
+        self.newest = Some(at);
+        at
+    }
+
+    /// How often `digest` came in a row, this time included.
+    pub(super) fn streak(&self, digest: CallDigest) -> u64 {
+        match self.last {
+            Some((last, streak)) if last == digest => streak.saturating_add(1),
+            _ => 1,
+        }
+    }
+
+    /// Notes an attempt at `digest`.
+    pub(super) fn attempted(&mut self, digest: CallDigest) {
+        self.last = Some((digest, self.streak(digest)));
+    }
+
+    /// The admitted calls that `budget` counts against `key`, before this one: their times, the oldest first.
+    pub(super) fn spent(&self, budget: &Budget, key: &Key, at: Timestamp) -> Spent<'_> {
+        match self.budgets.get(&*budget.id) {
+            Some(tally) => tally.spent(budget.window, key, at),
+            None => Spent::default(),
+        }
+    }
+
+    /// Counts an admitted call.
+    pub(super) fn admit(&mut self, budget: &Budget, key: Key, at: Timestamp) {
+        self.budgets
+            .entry(Arc::clone(&budget.id))
+            .or_default()
+            .admit(budget, key, at);
+    }
+}
+
+/// What a rule has counted against a key: of its own, and of calls that may have been under it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Spent<'a> {
+    pub(super) count: usize,
+    own: Option<&'a Ring>,
+    unknown: Option<&'a Ring>,
+}
+
+impl Spent<'_> {
+    /// The times of what was counted, the oldest first.
+    pub(super) fn times(&self, at: Timestamp, window: Span) -> Vec<Timestamp> {
+        let rings = [self.own, self.unknown];
+        let mut times: Vec<Timestamp> = rings
+            .iter()
+            .flatten()
+            .flat_map(|ring| ring.within(at, window))
+            .collect();
+        times.sort_unstable();
+        times
+    }
+}
+
+/// One rule's counts.
+#[derive(Debug, Clone, PartialEq, Default)]
+struct Tally {
+    keys: BTreeMap<Box<[u8]>, Ring>,
+    /// Keys past the 256th, together.
+    overflow: Ring,
+    /// Calls whose key is not known. They count under every key, also under one that is first seen after them.
+    unknown: Ring,
+}
+
+impl Tally {
+    fn spent(&self, window: Span, key: &Key, at: Timestamp) -> Spent<'_> {
+        let own = match key {
+            Key::Known(key) => match self.keys.get(&**key) {
+                Some(ring) => Some(ring),
+                None if self.is_full(window, at) => Some(&self.overflow),
+                None => None,
+            },
+            Key::Unknown => self
+                .keys
+                .values()
+                .chain([&self.overflow])
+                .max_by_key(|ring| ring.count(at, window)),
+        };
+        let unknown = Some(&self.unknown);
+        Spent {
+            count: [own, unknown].iter().flatten().map(|ring| ring.count(at, window)).sum(),
+            own,
+            unknown,
+        }
+    }
+
+    fn admit(&mut self, budget: &Budget, key: Key, at: Timestamp) {
+        let (window, most) = (budget.window, budget.ceiling.saturating_add(1));
+        let ring = match key {
+            Key::Unknown => &mut self.unknown,
+            Key::Known(key) => {
+                if self.keys.len() >= MAX_KEYS && !self.keys.contains_key(&*key) {
+                    self.keys.retain(|_, ring| ring.count(at, window) > 0);
+                }
+                if !self.keys.contains_key(&*key) && self.is_full(window, at) {
+                    &mut self.overflow
+                } else {
+                    self.keys.entry(key).or_default()
+                }
+            }
+        };
+        ring.push(at, window, most);
+    }
+
+    /// Whether a new key must share the overflow: all places are taken, or some of its calls may be there already.
+    fn is_full(&self, window: Span, at: Timestamp) -> bool {
+        let busy = || self.keys.values().filter(|ring| ring.count(at, window) > 0).count();
+        self.overflow.count(at, window) > 0 || (self.keys.len() >= MAX_KEYS && busy() >= MAX_KEYS)
+    }
+
+    fn bytes(&self) -> usize {
+        let keys = self.keys.iter();
+        TALLY_BYTES
+            + self.overflow.heap_bytes()
+            + self.unknown.heap_bytes()
+            + keys
+                .map(|(key, ring)| KEY_BYTES + key.len() + ring.heap_bytes())
+                .sum::<usize>()
+    }
+}
+
+/// What a rule takes besides its rings and keys; half again for the tree's free places.
+const TALLY_BYTES: usize = (size_of::<Arc<str>>() + size_of::<Tally>()) * 3 / 2;
+/// What a key takes besides its bytes and times; half again for the tree's free places.
+const KEY_BYTES: usize = (size_of::<Box<[u8]>>() + size_of::<Ring>()) * 3 / 2;
+
+/// The most bytes that `budget` may take in one session.
+pub(super) fn most_bytes(budget: &Budget) -> usize {
+    let ring = budget.ceiling.saturating_add(1).saturating_mul(size_of::<i64>());
+    let keys = if budget.key.is_empty() { 1 } else { MAX_KEYS };
+    let key = KEY_BYTES
+        .saturating_add(if budget.key.is_empty() { 0 } else { LONGEST_KEY })
+        .saturating_add(ring);
+    TALLY_BYTES
+        .saturating_add(ring.saturating_mul(2))
+        .saturating_add(keys.saturating_mul(key))
+}
+
+/// What most bytes of state are, besides those of the budgets.
+pub(super) const BASE_BYTES: usize = size_of::<Counters>();
+
+/// What a call is counted under.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Key {
+    /// These parts, each with its tag and length, so that no value can pass for another key; hashed where long.
+    Known(Box<[u8]>),
+    /// Some part is not known.
+    Unknown,
+}
+
+/// Keys over this many bytes are kept as their SHA-256.
+const LONGEST_KEY: usize = 96;
+/// Begins a hashed key; no part has this tag.
+const HASHED: u8 = 0xff;
+
+impl Key {
+    /// The key of `event` under `parts`.
+    ///
+    /// A call that was not understood may act on anything, and one on all namespaces (`*`) acts on each: neither has
+    /// a known target.
+    pub(super) fn of(parts: &[KeyPart], event: &Event<'_>) -> Self {
+        let mut bytes = Vec::new();
+        for part in parts {
+            let text = match (part, event.name) {
+                (KeyPart::Target(name), _) => {
+                    if event.facts.partial {
+                        return Self::Unknown;
+                    }
+                    match event.facts.target.get(name).and_then(|fact| fact.text()) {
+                        None => return Self::Unknown,
+                        Some("*") if *name == "namespace" => return Self::Unknown,
+                        Some(text) => text,
+                    }
+                }
+                (KeyPart::Program, Name::Program(name)) | (KeyPart::Tool, Name::Tool(name)) => name,
+                (KeyPart::Program, Name::Tool(_)) | (KeyPart::Tool, Name::Program(_)) => "",
+            };
+            bytes.push(part.tag());
+            bytes.extend(u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes());
+            bytes.extend(text.as_bytes());
+        }
+        if bytes.len() > LONGEST_KEY {
+            let hash = Sha256::digest(&bytes);
+            bytes.clear();
+            bytes.push(HASHED);
+            bytes.extend(hash);
+        }
+        Self::Known(bytes.into())
+    }
+}

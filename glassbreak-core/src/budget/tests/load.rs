@@ -1,0 +1,263 @@
+//! Every mistake in the file is named at its place, with what to write instead.
+
+use super::*;
+
+/// A file of one budget, with `line` for its last (line 9).
+fn with(line: &str) -> String {
+    let key = line.split(' ').next().unwrap_or_default();
+    let usual = [
+        "id = \"x\"",
+        "match = { labels = [\"mutating\"] }",
+        "key = [\"session\"]",
+        "limit = 3",
+        "window = { sliding = \"10m\" }",
+        "durability = \"none\"",
+    ];
+    let mut text = String::from("schema = 1\n[[budget]]\n");
+    let kept: Vec<&str> = usual
+        .into_iter()
+        .filter(|usual| !usual.starts_with(&format!("{key} ")))
+        .collect();
+    text.push_str(&kept.join("\n"));
+    text.push_str(&"\n".repeat(usual.len() - kept.len() + 1));
+    format!("{text}{line}\n")
+}
+
+fn only_problem(text: &str) -> String {
+    let problems = load(text).expect_err(text);
+    assert_eq!(problems.len(), 1, "{text}\n{problems:?}");
+    problems[0].to_string()
+}
+
+#[test]
+fn the_usual_file_loads() {
+    load(&with("ceiling = 4")).unwrap();
+    load(&with("amount = 1")).unwrap();
+    load(&with("ladder = []")).unwrap();
+    load(&with("match = { labels = [] }")).unwrap();
+    load("schema = 1").unwrap();
+}
+
+#[test]
+fn each_wrong_line_is_named() {
+    // The line, the column, and parts of what is said.
+    let cases: [(&str, u32, &[&str]); 46] = [
+        (
+            "match = { labels = [\"mutatign\"] }",
+            21,
+            &["unknown label `mutatign`", "did you mean `mutating`?"],
+        ),
+        (
+            "match = { labels = [\"frob\"] }",
+            21,
+            &["unknown label `frob`", "glassbreak.toml under [labels]"],
+        ),
+        (
+            "match = { lables = [] }",
+            11,
+            &["unknown key `lables`", "did you mean `labels`?"],
+        ),
+        ("match = {}", 9, &["nothing in particular", "labels = []"]),
+        ("match = { tools = [] }", 19, &["empty", "leave it out"]),
+        ("match = { tools = [\"a b\"] }", 20, &["`a b` is not a name"]),
+        ("match = { tools = [\"a\", \"a\"] }", 25, &["stands twice"]),
+        ("match = { cost = \"usd\" }", 11, &["costs are not built"]),
+        (
+            "match = \"mutating\"",
+            9,
+            &["`match` is a string, and a table is wanted"],
+        ),
+        ("key = [\"target.name\"]", 7, &["does not begin with \"session\""]),
+        ("key = []", 7, &["does not begin with \"session\""]),
+        (
+            "key = [\"session\", \"agent\"]",
+            19,
+            &["counting by agent, across sessions, is not built"],
+        ),
+        (
+            "key = [\"session\", \"fleet\"]",
+            19,
+            &["counting by fleet", "is not built"],
+        ),
+        (
+            "key = [\"session\", \"target.nmae\"]",
+            19,
+            &["did you mean \"target.name\"?"],
+        ),
+        (
+            "key = [\"session\", \"resource.name\"]",
+            19,
+            &["did you mean \"target.name\"?"],
+        ),
+        ("key = [\"session\", \"session\"]", 19, &["stands twice"]),
+        ("limit = -1", 9, &["`limit` is -1", "from 0 to 1024"]),
+        ("limit = 1025", 9, &["`limit` is 1025"]),
+        ("limit = 99999999999999999999", 9, &["`limit` is 99999999999999999999"]),
+        ("limit = 1.5", 9, &["`limit` is a float"]),
+        ("limit = \"3\"", 9, &["`limit` is a string"]),
+        ("ceiling = 2", 11, &["the ceiling 2 is below the limit 3"]),
+        ("ceiling = 0", 11, &["from 1 to 1024"]),
+        ("ceiling = 1025", 11, &["from 1 to 1024"]),
+        (
+            "window = { calendar = \"day\" }",
+            12,
+            &["calendar windows are not built", "sliding"],
+        ),
+        ("window = { sliding = \"10m\", buckets = 4 }", 29, &["not built"]),
+        (
+            "window = { sliding = \"10 m\" }",
+            22,
+            &["`10 m` is not a span of time", "5m"],
+        ),
+        ("window = { slidng = \"10m\" }", 12, &["did you mean `sliding`?"]),
+        (
+            "window = \"10m\"",
+            10,
+            &["does not say its kind", "{ sliding = \"10m\" }"],
+        ),
+        ("window = {}", 10, &["the window is empty"]),
+        (
+            "durability = \"strict\"",
+            14,
+            &["durability \"strict\" is not built", "\"none\""],
+        ),
+        ("amount = 2", 10, &["amounts other than 1 are not built"]),
+        ("amount = \"cost.usd\"", 10, &["not built", "each call counts one"]),
+        (
+            "levels = []",
+            1,
+            &["several levels", "not built", "one [[budget]] for each"],
+        ),
+        ("then = \"deny\"", 1, &["a budget has a ladder", "ladder = ["]),
+        ("celing = 10", 1, &["unknown key `celing`", "did you mean `ceiling`?"]),
+        ("ladder = [{ at = 1 }]", 11, &["does not say what then"]),
+        ("ladder = [{ then = \"ask\" }]", 11, &["either `at` or `over`"]),
+        (
+            "ladder = [{ at = 1, over = 1, then = \"ask\" }]",
+            11,
+            &["either `at` or `over`"],
+        ),
+        ("ladder = [{ at = 0, then = \"ask\" }]", 18, &["from 1 to 1024"]),
+        (
+            "ladder = [{ over = 0, then = \"kill\" }]",
+            30,
+            &["`kill`", "not built", "\"deny\""],
+        ),
+        (
+            "ladder = [{ over = 0, then = \"aks\" }]",
+            30,
+            &["cannot be \"aks\"", "did you mean \"ask\"?"],
+        ),
+        (
+            "ask = { group = \"onkall\" }",
+            17,
+            &["unknown group `onkall`", "did you mean `oncall`?"],
+        ),
+        ("ask = { quorum = 2 }", 1, &["names no group"]),
+        ("ask = { group = \"oncall\", quorum = 21 }", 36, &["from 1 to 20"]),
+        (
+            "ask = { group = \"oncall\", self = \"yes\" }",
+            34,
+            &["\"allow\" or \"deny\""],
+        ),
+    ];
+    for (line, column, parts) in cases {
+        let problem = only_problem(&with(line));
+        assert!(
+            problem.starts_with(&format!("budgets.toml:9:{column}: ")),
+            "{line}\n{problem}"
+        );
+        for part in parts {
+            assert!(problem.contains(part), "{line}\n{problem}\nlacks {part}");
+        }
+    }
+}
+
+#[test]
+fn what_a_rule_must_say() {
+    let whole = with("id = \"x\"");
+    for (key, part) in [
+        ("id", "the rule has no id"),
+        ("match", "does not say what it counts"),
+        ("key", "has no key"),
+        ("limit", "has no limit"),
+        ("window", "lifetime totals are not built"),
+        ("durability", "write durability = \"none\" here or in [defaults]"),
+    ] {
+        let without: Vec<&str> = whole
+            .lines()
+            .filter(|line| !line.starts_with(&format!("{key} ")))
+            .collect();
+        let problem = only_problem(&without.join("\n"));
+        assert!(problem.starts_with("budgets.toml:2:1: "), "{problem}");
+        assert!(problem.contains(part), "{problem}");
+    }
+    assert!(only_problem("").contains("schema = 1"));
+    assert!(only_problem("schema = 2").starts_with("budgets.toml:1:10: "));
+}
+
+#[test]
+fn ids_can_stand_in_policies_and_are_unique() {
+    for id in ["", "Pod", "9x", "_x", "a-b", "a.b", "in", "has", &"x".repeat(64)] {
+        let problem = only_problem(&with(&format!("id = \"{id}\"")));
+        assert!(problem.starts_with("budgets.toml:9:6: "), "{problem}");
+    }
+    load(&with(&format!("id = \"{}\"", "x".repeat(63)))).unwrap();
+    let twice = with("id = \"x\"") + "[[loop]]\nid = \"x\"\nexact_repeat = 5\n";
+    let problem = only_problem(&twice);
+    assert!(
+        problem.starts_with("budgets.toml:11:6: ") && problem.contains("share their ids"),
+        "{problem}"
+    );
+}
+
+#[test]
+fn rules_that_are_not_built_are_refused_by_name() {
+    for kind in [
+        "distinct",
+        "pattern",
+        "breaker",
+        "latch",
+        "approvals",
+        "denials",
+        "decay",
+    ] {
+        let problem = only_problem(&format!("schema = 1\n[[{kind}]]\nid = \"x\"\n"));
+        assert!(
+            problem.starts_with("budgets.toml:2:3: ") && problem.contains("not built"),
+            "{problem}"
+        );
+        assert!(problem.contains("[[budget]]"), "{problem}");
+    }
+    for line in [
+        "cycle = { max_period = 8 }",
+        "failing_repeat = 3",
+        "second_hit = \"kill\"",
+    ] {
+        let problem = only_problem(&format!("schema = 1\n[[loop]]\nid = \"x\"\nexact_repeat = 5\n{line}\n"));
+        assert!(problem.starts_with("budgets.toml:5:1: "), "{problem}");
+        assert!(problem.contains("built"), "{problem}");
+    }
+    for (line, part) in [
+        ("", "write exact_repeat = 5"),
+        ("exact_repeat = 1", "from 2 to 1024"),
+        ("exact_repeat = 1025", "from 2 to 1024"),
+        ("exact_repeat = 5\nthen = \"kill\"", "not built"),
+        ("exact_repeat = 5\nask = { group = \"nobody\" }", "[groups.nobody]"),
+    ] {
+        let problem = only_problem(&format!("schema = 1\n[[loop]]\nid = \"x\"\n{line}\n"));
+        assert!(problem.contains(part), "{problem}");
+    }
+    assert!(only_problem("schema = 1\n[budget]\nid = \"x\"\n").contains("write [[budget]]"));
+    assert!(only_problem("schema = 1\n[defaults]\non_store_error = \"deny\"\n").contains("always denies"));
+    assert!(only_problem("schema = 1\n[defaults]\ndurability = \"strict\"\n").contains("not built"));
+}
+
+#[test]
+fn all_problems_of_a_file_are_reported() {
+    let text = "[[budget]]\nid = \"A\"\nlimit = -1\n[[loop]]\nid = \"b\"\nexact_repeat = 0\n[[latch]]\n";
+    let problems = load(text).unwrap_err();
+    assert_eq!(problems.len(), 9, "{problems:#?}");
+    let broken = load("schema = \n[[budget]\n").unwrap_err();
+    assert!(!broken.is_empty());
+}
