@@ -1,6 +1,7 @@
 //! The guard between an AI agent and its tools.
 #![doc = ""]
 pub mod budget;
+pub mod bundle;
 pub mod call;
 pub mod clock;
 pub mod error;

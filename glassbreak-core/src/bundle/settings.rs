@@ -1,0 +1,233 @@
+//! `glassbreak.toml`: what holds where no rule says otherwise, and the labels.
+//!
+//! ```toml
+//! unlisted = "deny"          # programs without a profile: "deny" unless set, or "ask"
+//! no_permit = "deny"         # calls that no policy permits: "deny" unless set, or "ask"
+//!
+//! [ask]                      # who answers an ask whose rule does not say
+//! group = "oncall"
+//! quorum = 1
+//! window = "5m"
+//!
+//! [labels]                   # new labels, and new risks of those that ship
+//! "billing.refund" = "high"
+//! ```
+
+use crate::error::Problem;
+use crate::finding::{Outcome, Requirement};
+use crate::label::{Risk, Vocabulary};
+use crate::people::People;
+use crate::source::Source;
+use crate::table::{self, Fields, Report};
+
+/// What holds where no rule says otherwise.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// What becomes of programs that no profile describes: a denial, or an ask.
+    pub unlisted: Outcome,
+    /// What becomes of calls that no policy permits: a denial, or an ask.
+    pub no_permit: Outcome,
+    /// Who must agree where the asking rule does not say. Without a group nobody can.
+    pub ask: Requirement,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            unlisted: Outcome::Deny,
+            no_permit: Outcome::Deny,
+            ask: Requirement::default(),
+        }
+    }
+}
+
+impl Settings {
+    /// Reads `glassbreak.toml`; without one everything is denied, and the labels are the built-in ones.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the file, each at its line and column.
+    pub(crate) fn load(source: Option<Source<'_>>, people: &People) -> Result<(Self, Vocabulary), Vec<Problem>> {
+        let Some(source) = source else {
+            return Ok((Self::default(), Vocabulary::built_in()));
+        };
+        table::read(source, |report, fields| {
+            check_keys(report, fields);
+            let mut settings = Self {
+                unlisted: outcome(report, fields, "unlisted"),
+                no_permit: outcome(report, fields, "no_permit"),
+                ask: Requirement::default(),
+            };
+            if let Some(item) = fields.get("ask") {
+                settings.ask = item.requirement(report, people, false).unwrap_or_default();
+            }
+            (settings, labels(report, fields))
+        })
+    }
+}
+
+fn check_keys(report: &mut Report<'_>, fields: Fields<'_>) {
+    const OUT: &str = "leave it out";
+    fields.check_keys(
+        report,
+        &["unlisted", "no_permit", "ask", "labels"],
+        &[
+            ("deadline", "deadlines are not built", OUT),
+            ("deadlines", "deadlines are not built", OUT),
+            ("stages", "stages are not built", "name one group under [ask]"),
+            ("escalate", "escalation is not built", "name one group under [ask]"),
+            ("operators", "operators are not built", OUT),
+            ("operate", "operators are not built", OUT),
+            ("audit", "the audit log is not built", OUT),
+            ("store", "stores are not built: counts are kept in the session", OUT),
+            ("caps", "caps on requests are not built", OUT),
+            ("cooldown", "cooldowns are not built", OUT),
+            ("lock", "locks are not built", OUT),
+            ("locks", "locks are not built", OUT),
+            ("notify", "notifiers are not built", OUT),
+            ("notifier", "notifiers are not built", OUT),
+            ("egress", "judging connections is not built", OUT),
+            ("roles", "roles are not declared here", "declare them in entities.json"),
+            ("groups", "groups are not declared here", "declare them in people.toml"),
+            (
+                "persons",
+                "persons are not declared here",
+                "declare them in people.toml",
+            ),
+            ("quorum", "this is said under [ask]", "write [ask] above it"),
+            ("group", "this is said under [ask]", "write [ask] above it"),
+            ("window", "this is said under [ask]", "write [ask] above it"),
+        ],
+    );
+}
+
+fn outcome(report: &mut Report<'_>, fields: Fields<'_>, name: &str) -> Outcome {
+    let words = [
+        ("deny", Some(Outcome::Deny)),
+        ("ask", Some(Outcome::Ask)),
+        ("allow", None),
+    ];
+    let Some(item) = fields.get(name) else {
+        return Outcome::Deny;
+    };
+    match item.one_of(report, &words) {
+        Some(Some(outcome)) => outcome,
+        Some(None) => {
+            let what = format!("`{name}` cannot be \"allow\": what nobody described is not let through");
+            report.add(item.at, what, "write \"deny\" or \"ask\"");
+            Outcome::Deny
+        }
+        None => Outcome::Deny,
+    }
+}
+
+fn labels(report: &mut Report<'_>, fields: Fields<'_>) -> Vocabulary {
+    let mut vocabulary = Vocabulary::built_in();
+    let declared = fields.get("labels").and_then(|item| item.fields(report));
+    for item in declared.into_iter().flat_map(|labels| labels.items()) {
+        let words = [("low", Risk::Low), ("medium", Risk::Medium), ("high", Risk::High)];
+        let risk = item.one_of(report, &words).unwrap_or(Risk::High);
+        if let Err(bad) = vocabulary.declare(item.name, risk) {
+            report.add(item.name_at, bad.to_string(), bad.help());
+        }
+    }
+    vocabulary
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::Word;
+    use crate::clock::Span;
+
+    fn load(text: &str) -> Result<(Settings, Vocabulary), Vec<String>> {
+        let mut people = People::default();
+        people.add_group(Word::new("oncall").unwrap());
+        let source = Source {
+            file: "glassbreak.toml",
+            text,
+        };
+        Settings::load(Some(source), &people).map_err(|problems| problems.iter().map(ToString::to_string).collect())
+    }
+
+    #[test]
+    fn nothing_said_is_a_denial() {
+        let (settings, vocabulary) = load("").unwrap();
+        assert_eq!(settings, Settings::default());
+        assert_eq!((settings.unlisted, settings.no_permit), (Outcome::Deny, Outcome::Deny));
+        assert_eq!(settings.ask.group, None);
+        assert_eq!(vocabulary, Vocabulary::built_in());
+    }
+
+    #[test]
+    fn everything_said_is_taken() {
+        let (settings, vocabulary) = load(
+            "unlisted = \"ask\"\nno_permit = \"ask\"\n[ask]\ngroup = \"oncall\"\nquorum = 2\nwindow = \"5m\"\n\
+             [labels]\n\"billing.refund\" = \"high\"\nmutating = \"low\"\n",
+        )
+        .unwrap();
+        assert_eq!((settings.unlisted, settings.no_permit), (Outcome::Ask, Outcome::Ask));
+        assert_eq!(settings.ask.group.as_ref().map(Word::as_str), Some("oncall"));
+        assert_eq!(
+            (settings.ask.quorum, settings.ask.window),
+            (2, Span::from_word("5m").ok())
+        );
+        let risk = |word: &str| vocabulary.risk_of([vocabulary.get(word).unwrap()].into_iter().collect());
+        assert_eq!((risk("billing.refund"), risk("mutating")), (Risk::High, Risk::Low));
+    }
+
+    #[test]
+    fn each_mistake_is_named_at_its_place() {
+        for (text, said) in [
+            (
+                "unlisted = \"allow\"",
+                "glassbreak.toml:1:12: `unlisted` cannot be \"allow\"",
+            ),
+            (
+                "no_permit = \"aks\"",
+                "glassbreak.toml:1:13: `no_permit` cannot be \"aks\"\n  help: did you mean \"ask\"?",
+            ),
+            (
+                "unlistd = \"ask\"",
+                "glassbreak.toml:1:1: unknown key `unlistd`\n  help: did you mean `unlisted`?",
+            ),
+            (
+                "[audit]\npath = \"x\"",
+                "glassbreak.toml:1:2: `audit`: the audit log is not built",
+            ),
+            (
+                "deadline = \"10m\"",
+                "glassbreak.toml:1:1: `deadline`: deadlines are not built",
+            ),
+            ("[ask]\nquorum = 2", "glassbreak.toml:1:2: `ask` names no group"),
+            (
+                "[ask]\ngroup = \"oncal\"",
+                "glassbreak.toml:2:9: unknown group `oncal`\n  help: did you mean `oncall`?",
+            ),
+            (
+                "[ask]\ngroup = \"oncall\"\nself = \"allow\"",
+                "glassbreak.toml:3:1: `self`: ",
+            ),
+            (
+                "[ask]\ngroup = \"oncall\"\nwindow = \"5\"",
+                "glassbreak.toml:3:10: `5` is not a span of time",
+            ),
+            (
+                "[labels]\nmutating = \"hihg\"",
+                "glassbreak.toml:2:12: `mutating` cannot be \"hihg\"\n  help: did you mean \"high\"?",
+            ),
+            (
+                "[labels]\nUpper = \"high\"",
+                "glassbreak.toml:2:1: `Upper` is not a label",
+            ),
+            (
+                "labels = [\"x\"]",
+                "glassbreak.toml:1:10: `labels` is an array, and a table is wanted",
+            ),
+        ] {
+            let problems = load(text).unwrap_err();
+            assert_eq!(problems.len(), 1, "{problems:?}");
+            assert!(problems[0].starts_with(said), "{}", problems[0]);
+        }
+        assert_eq!(load("a = 1\nb = 2\nunlisted = 3").unwrap_err().len(), 3);
+    }
+}

@@ -1,0 +1,211 @@
+//! Reads `tools.toml`.
+
+use super::{Origin, Path, ToolEntry, schema};
+use crate::call::Word;
+use crate::error::{Problem, nearest, shown};
+use crate::facts::Target;
+use crate::label::{LabelSet, Vocabulary};
+use crate::shape::{ArgField, ArgType, ToolShape};
+use crate::source::Source;
+use crate::table::{self, Fields, Item, Report, word};
+
+/// The longest literal in a target, in bytes.
+const MAX_LITERAL: usize = 256;
+
+pub(super) fn entries(source: Source<'_>, vocabulary: &Vocabulary) -> Result<Vec<ToolEntry>, Vec<Problem>> {
+    table::read(source, |report, fields| {
+        fields.check_keys(
+            report,
+            &["tools"],
+            &[("tool", "there is no such key", "write [tools.<name>]")],
+        );
+        let tools = fields.get("tools").and_then(|item| item.fields(report));
+        tools
+            .into_iter()
+            .flat_map(|tools| tools.items())
+            .filter_map(|item| entry(report, item, vocabulary))
+            .collect()
+    })
+}
+
+fn entry(report: &mut Report<'_>, item: Item<'_>, vocabulary: &Vocabulary) -> Option<ToolEntry> {
+    let name: Option<Word> = word(report, item.name_at, item.name);
+    let fields = item.fields(report)?;
+    fields.check_keys(
+        report,
+        &["about", "labels", "resource", "target", "schema"],
+        &[
+            ("cost", "costs are not built: each call counts one", "leave it out"),
+            ("pin", "pins are not built", "leave it out"),
+            (
+                "risk",
+                "a tool has labels, and those have a risk",
+                "write labels = [\"mutating\"]",
+            ),
+            (
+                "args",
+                "arguments are described by a schema",
+                "write [tools.<name>.schema]",
+            ),
+            (
+                "parameters",
+                "arguments are described by a schema",
+                "write [tools.<name>.schema]",
+            ),
+            ("input_schema", "the key is `schema`", "write [tools.<name>.schema]"),
+            ("inputSchema", "the key is `schema`", "write [tools.<name>.schema]"),
+            ("description", "the key is `about`", "write about = \"…\""),
+        ],
+    );
+    if let Some(about) = fields.get("about") {
+        about.text(report);
+    }
+    let labels = match fields.get("labels") {
+        Some(item) => item.labels(report, vocabulary),
+        None => {
+            let help = "write labels = [\"mutating\"], or labels = [] for a tool that only reads";
+            report.add(item.name_at, "the tool does not say what calling it means", help);
+            LabelSet::EMPTY
+        }
+    };
+    let args = match fields.get("schema") {
+        Some(item) => schema::root(report, item)?,
+        None => Vec::new(),
+    };
+    let target = fields.get("target").map(|item| target(report, item, &args));
+    let resource = fields.get("resource").map(|item| resource(report, item, &args));
+    let resource = match resource {
+        Some(resource) => Some(resource?),
+        None => None,
+    };
+    Some(ToolEntry {
+        shape: ToolShape {
+            name: name?,
+            args,
+            resource_type: resource.as_ref().map(|(ty, _)| ty.clone()),
+        },
+        labels,
+        target: target.unwrap_or_default(),
+        resource,
+    })
+}
+
+fn target(report: &mut Report<'_>, item: Item<'_>, args: &[ArgField]) -> Vec<(&'static str, Origin)> {
+    let Some(fields) = item.fields(report) else {
+        return Vec::new();
+    };
+    fields.check_keys(report, &Target::NAMES, &[]);
+    Target::NAMES
+        .into_iter()
+        .filter_map(|name| Some((name, origin(report, fields.get(name)?, args)?)))
+        .collect()
+}
+
+/// A literal, or `args.<path>`.
+fn origin(report: &mut Report<'_>, item: Item<'_>, args: &[ArgField]) -> Option<Origin> {
+    let text = item.text(report)?;
+    if let Some(path) = text.strip_prefix("args.") {
+        return find(report, item.at, path, args).map(|(path, _)| Origin::Arg(path));
+    }
+    let head = text.split('.').next().unwrap_or_default();
+    let meant = text.contains("args.") || (head.len() < text.len() && nearest(head, ["args"]).is_some());
+    if meant {
+        // Taken as a literal it would name the same thing in every call, and no rule would notice.
+        let what = format!("`{}` looks like an argument, and is not written as one", shown(text));
+        report.add(item.at, what, "write args.<name>, or another literal");
+        return None;
+    }
+    if text.is_empty() || text.len() > MAX_LITERAL || crate::text::check(text).is_err() || text.contains(['\n', '\t']) {
+        let what = format!("`{}` cannot stand for what a call acts on", shown(text));
+        report.add(item.at, what, "write 1 to 256 bytes of plain text, or args.<name>");
+        return None;
+    }
+    Some(Origin::Literal(text.into()))
+}
+
+fn resource(report: &mut Report<'_>, item: Item<'_>, args: &[ArgField]) -> Option<(String, Path)> {
+    let fields = item.fields(report)?;
+    fields.check_keys(report, &["type", "id"], &[]);
+    let ty = required(report, item, fields, "type", "write type = \"Service\"");
+    let ty = ty.and_then(|item| entity_type(report, item));
+    let id = required(report, item, fields, "id", "write id = \"args.name\"");
+    let id = id.and_then(|item| {
+        let Some(path) = item.text(report)?.strip_prefix("args.") else {
+            report.add(
+                item.at,
+                "the id of a resource comes from an argument",
+                "write id = \"args.name\"",
+            );
+            return None;
+        };
+        let (path, always) = find(report, item.at, path, args)?;
+        if !always {
+            let what = "the id of a resource comes from an argument that may be left out";
+            report.add(item.at, what, "add it, and whatever holds it, to `required`");
+            return None;
+        }
+        Some(path)
+    });
+    Some((ty?, id?))
+}
+
+fn required<'d>(
+    report: &mut Report<'_>,
+    item: Item<'_>,
+    fields: Fields<'d>,
+    name: &str,
+    help: &str,
+) -> Option<Item<'d>> {
+    let found = fields.get(name);
+    if found.is_none() {
+        report.add(item.name_at, format!("`{}` has no `{name}`", item.name), help);
+    }
+    found
+}
+
+fn entity_type(report: &mut Report<'_>, item: Item<'_>) -> Option<String> {
+    let text = item.text(report)?;
+    let is_name = |name: &str| {
+        let mut bytes = name.bytes();
+        let head = bytes.next().is_some_and(|b| b.is_ascii_alphabetic() || b == b'_');
+        head && bytes.all(|b| b.is_ascii_alphanumeric() || b == b'_') && name != "__cedar"
+    };
+    if text.len() <= MAX_LITERAL && text.split("::").all(is_name) {
+        return Some(text.to_owned());
+    }
+    let what = format!("`{}` is not the name of an entity type", shown(text));
+    report.add(
+        item.at,
+        what,
+        "write it as in schema.cedarschema: Service, or Shop::Service",
+    );
+    None
+}
+
+/// The way to the text at `path`, and whether every call has it.
+fn find(report: &mut Report<'_>, at: usize, path: &str, args: &[ArgField]) -> Option<(Path, bool)> {
+    let mut fields = args;
+    let mut way: Vec<Box<str>> = Vec::new();
+    let mut always = true;
+    let mut names = path.split('.').peekable();
+    while let Some(name) = names.next() {
+        let Some(field) = fields.iter().find(|field| field.name == name) else {
+            let help = match nearest(name, fields.iter().map(|field| field.name.as_str())) {
+                Some(known) => format!("did you mean `{known}`?"),
+                None => "name an argument of the schema".to_owned(),
+            };
+            report.add(at, format!("there is no argument `{}`", shown(name)), help);
+            return None;
+        };
+        always &= field.required;
+        way.push(name.into());
+        match (&field.ty, names.peek()) {
+            (ArgType::Str { .. }, None) => return Some((Path(way), always)),
+            (ArgType::Record(inner), Some(_)) => fields = inner,
+            _ => break,
+        }
+    }
+    let what = format!("`args.{}` is not a string", shown(path));
+    report.add(at, what, "name an argument of type string, through objects only");
+    None
+}

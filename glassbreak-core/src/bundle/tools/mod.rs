@@ -1,0 +1,185 @@
+//! `tools.toml`: the tools, what they mean, and what their arguments must be.
+//!
+//! ```toml
+//! [tools.restart_service]
+//! about = "restarts one service"
+//! labels = ["mutating"]
+//! resource = { type = "Service", id = "args.name" }                 # the host's entity; else the tool itself
+//! target = { kind = "service", name = "args.name", namespace = "args.ns" }
+//!
+//! [tools.restart_service.schema]                                    # none: the tool takes no arguments
+//! type = "object"
+//! required = ["name"]
+//! properties.name = { type = "string", pattern = "[a-z][a-z0-9-]*", maxLength = 63 }
+//! properties.ns = { type = "string", enum = ["staging", "prod"] }
+//! properties.grace = { type = "integer", minimum = 0, maximum = 600 }
+//! ```
+//!
+//! The schema is the part of JSON Schema that Cedar can speak of, and closed: no argument that is not named passes.
+//! Two words are stricter than in JSON Schema, on purpose: `maxLength` counts bytes of UTF-8, and `pattern` must
+//! match the whole text.
+
+mod check;
+mod manifest;
+mod schema;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::call::{ArgValue, Args, Tool};
+use crate::error::{Problem, nearest};
+use crate::facts::{Fact, Target};
+use crate::finding::Finding;
+use crate::label::{LabelSet, Vocabulary};
+use crate::shape::ToolShape;
+use crate::source::Source;
+
+/// The tools of a bundle.
+#[derive(Debug, Clone, Default)]
+pub struct Tools {
+    shapes: Vec<ToolShape>,
+    entries: BTreeMap<Box<str>, ToolEntry>,
+}
+
+impl Tools {
+    /// Reads `tools.toml`; a bundle without one has no tools.
+    ///
+    /// # Errors
+    /// Everything that is wrong with the file, each at its line and column.
+    pub(crate) fn load(source: Option<Source<'_>>, vocabulary: &Vocabulary) -> Result<Self, Vec<Problem>> {
+        let Some(source) = source else {
+            return Ok(Self::default());
+        };
+        let entries = manifest::entries(source, vocabulary)?;
+        Ok(Self {
+            shapes: entries.iter().map(|entry| entry.shape.clone()).collect(),
+            entries: entries
+                .into_iter()
+                .map(|entry| (entry.shape.name.as_str().into(), entry))
+                .collect(),
+        })
+    }
+
+    /// What calls of each tool look like, by name.
+    pub fn shapes(&self) -> &[ToolShape] {
+        &self.shapes
+    }
+
+    /// The tool called `name`.
+    pub fn get(&self, name: &str) -> Option<&ToolEntry> {
+        self.entries.get(name)
+    }
+
+    /// The names of the tools, sorted.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.entries.keys().map(|name| &**name)
+    }
+
+    /// The tool that `name` may have meant.
+    pub fn nearest(&self, name: &str) -> Option<&str> {
+        nearest(name, self.names())
+    }
+}
+
+/// One tool.
+#[derive(Debug, Clone)]
+pub struct ToolEntry {
+    shape: ToolShape,
+    labels: LabelSet,
+    target: Vec<(&'static str, Origin)>,
+    /// The type of the host's entity, and the way to its id among the arguments.
+    resource: Option<(String, Path)>,
+}
+
+impl ToolEntry {
+    /// What a call of this tool looks like.
+    pub const fn shape(&self) -> &ToolShape {
+        &self.shape
+    }
+
+    /// What calling it means.
+    pub const fn labels(&self) -> LabelSet {
+        self.labels
+    }
+
+    /// Checks the arguments of `tool` against the schema, and says what the call is about.
+    ///
+    /// # Errors
+    /// The denial `hygiene.tool.argument`, which names the first argument that is missing, unknown or not what the
+    /// schema allows, and what would be.
+    pub fn judge(&self, tool: &Tool) -> Result<ToolFacts, Finding> {
+        check::arguments(&self.shape.args, &tool.arguments)?;
+        let mut target = Target::default();
+        for (name, origin) in &self.target {
+            if let Some(fact) = target.get_mut(name) {
+                *fact = origin.fact(&tool.arguments);
+            }
+        }
+        let resource = match &self.resource {
+            None => None,
+            // Required by the schema, so it is there; were it not, no entity may stand for it.
+            Some((ty, path)) => match path.text(&tool.arguments) {
+                Some(id) => Some((ty.clone(), id.to_owned())),
+                None => return Err(check::missing(path)),
+            },
+        };
+        Ok(ToolFacts {
+            args: tool.arguments.clone(),
+            target,
+            labels: self.labels,
+            resource,
+        })
+    }
+}
+
+/// What the manifest says of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToolFacts {
+    /// The arguments; they are as the schema wants them.
+    pub args: Args,
+    /// What the call acts on.
+    pub target: Target,
+    /// What the call means.
+    pub labels: LabelSet,
+    /// The type and id of the host's entity that the call acts on; `None` for the tool itself.
+    pub resource: Option<(String, String)>,
+}
+
+/// Where a fact of the target comes from.
+#[derive(Debug, Clone)]
+enum Origin {
+    Literal(Arc<str>),
+    Arg(Path),
+}
+
+impl Origin {
+    fn fact(&self, args: &Args) -> Fact {
+        match self {
+            Self::Literal(text) => Fact::Is(Arc::clone(text)),
+            Self::Arg(path) => path.text(args).map_or(Fact::Absent, |text| Fact::Is(text.into())),
+        }
+    }
+}
+
+/// The way to a text among the arguments.
+#[derive(Debug, Clone)]
+struct Path(Vec<Box<str>>);
+
+impl Path {
+    fn text<'a>(&self, args: &'a Args) -> Option<&'a str> {
+        let (last, way) = self.0.split_last()?;
+        let mut args = args;
+        for name in way {
+            match args.get(name) {
+                Some(ArgValue::Record(fields)) => args = fields,
+                _ => return None,
+            }
+        }
+        match args.get(last) {
+            Some(ArgValue::Str(text)) => Some(text),
+            _ => None,
+        }
+    }
+}
