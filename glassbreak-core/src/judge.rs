@@ -15,7 +15,7 @@ use crate::label::Risk;
 use crate::policy::{Action, PolicyTrace, Question, Resource};
 
 /// What is remembered of a session between its calls.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct SessionState {
     workspace: Workspace,
     counters: Counters,

@@ -153,8 +153,13 @@ impl Tally {
     }
 
     fn bytes(&self) -> usize {
-        let key = |(key, ring): (&Box<[u8]>, &Ring)| KEY_BYTES + key.len() + ring.heap_bytes();
-        TALLY_BYTES + self.overflow.heap_bytes() + self.unknown.heap_bytes() + self.keys.iter().map(key).sum::<usize>()
+        let keys = self.keys.iter();
+        TALLY_BYTES
+            + self.overflow.heap_bytes()
+            + self.unknown.heap_bytes()
+            + keys
+                .map(|(key, ring)| KEY_BYTES + key.len() + ring.heap_bytes())
+                .sum::<usize>()
     }
 }
 

@@ -257,6 +257,7 @@ fn one_value_cannot_pass_for_another_key() {
         facts
     };
     rules.advance(&mut counters, &event(1, &of("a", "bc")), at(0), true);
+    rules.advance(&mut counters, &event(1, &of("a", "b\u{5}c")), at(0), true);
     let long = "x".repeat(50_000);
     rules.advance(&mut counters, &event(1, &of("a", &long)), at(0), true);
     for (namespace, name, count) in [
@@ -265,6 +266,7 @@ fn one_value_cannot_pass_for_another_key() {
         ("abc", "", 1),
         ("", "abc", 1),
         ("a\u{5}\0\0\0\u{2}bc", "", 1),
+        ("a\u{5}b", "c", 1),
         ("a", &long, 2),
         ("a", &format!("{long}y"), 1),
     ] {

@@ -11,7 +11,6 @@ const SHOWN: usize = 40;
 const LISTED: usize = 10;
 
 /// Whether `args` are as `fields` want them.
-#[expect(clippy::result_large_err, reason = "an answer, not an error")]
 pub(super) fn arguments(fields: &[ArgField], args: &Args) -> Result<(), Finding> {
     record(fields, args).map_err(|wrong| wrong.within("arguments").finding())
 }

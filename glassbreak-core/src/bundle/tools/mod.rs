@@ -109,8 +109,6 @@ impl ToolEntry {
     /// # Errors
     /// The denial `hygiene.tool.argument`, which names the first argument that is missing, unknown or not what the
     /// schema allows, and what would be.
-    // A finding is what a refusal is made of; boxing it would only move the cost to those who read it.
-    #[expect(clippy::result_large_err, reason = "an answer, not an error")]
     pub fn judge(&self, tool: &Tool) -> Result<ToolFacts, Finding> {
         check::arguments(&self.shape.args, &tool.arguments)?;
         let mut target = Target::default();

@@ -1,6 +1,5 @@
 use super::*;
 use crate::call::Operation;
-use crate::call::Word;
 use crate::call::wire;
 
 const SHOP: &str = r#"
@@ -409,5 +408,4 @@ fn what_the_schema_cannot_say_is_refused_with_a_way_out() {
     assert!(load("[tools.a]\nlabels = []\nschema = { type = \"string\" }").unwrap_err()[0].contains("are an object"));
     let three = load("[tools.a]\nlabels = [\"x\"]\ncost = 1\n[tools.b]\nlabels = []\nzzz = 1\n").unwrap_err();
     assert_eq!(three.len(), 3, "{three:?}");
-    assert!(Word::new("a").is_ok());
 }
