@@ -10,7 +10,7 @@ use glassbreak_core::bundle::Bundle;
 use glassbreak_core::call::wire::{self, Id};
 use glassbreak_core::call::{Malformed, Word, Workspace};
 use glassbreak_core::clock::Timestamp;
-use glassbreak_core::finding::{Finding, Layer, Outcome, RuleId};
+use glassbreak_core::finding::{Finding, Outcome};
 use glassbreak_core::judge::{Judgement, SessionState, judge, refused};
 
 use crate::{Failure, verdict};
@@ -23,7 +23,12 @@ const MAX_LINE: usize = 8 * 1024 * 1024;
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// The policy folder to judge by.
-    #[arg(long, value_name = "DIR", required_unless_present = "packs", conflicts_with = "packs")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        required_unless_present = "packs",
+        conflicts_with = "packs"
+    )]
     policy: Option<PathBuf>,
     /// Judge by a built-in bundle instead: the shipped packs, for the role `anonymous`.
     #[arg(long, value_name = "NAME")]
@@ -54,7 +59,13 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, Failure> {
         eprintln!("warning: {lint}");
     }
     let workspace = crate::workspace(options.workspace.as_ref())?;
-    let mut stream = Stream { bundle: &bundle, workspace, sessions: HashMap::new(), last: None, sequence: options.sequence };
+    let mut stream = Stream {
+        bundle: &bundle,
+        workspace,
+        sessions: HashMap::new(),
+        last: None,
+        sequence: options.sequence,
+    };
     let mut input = BufReader::new(io::stdin().lock());
     let mut output = BufWriter::new(io::stdout().lock());
     let mut line = Vec::new();
@@ -131,7 +142,13 @@ impl Stream<'_> {
         };
         let at = match self.time(read.at) {
             Ok(at) => at,
-            Err(finding) => return Judged { id: read.id, call: Some(read.call), ..self.refuse(finding) },
+            Err(finding) => {
+                return Judged {
+                    id: read.id,
+                    call: Some(read.call),
+                    ..self.refuse(finding)
+                };
+            }
         };
         let call = read.call;
         let session = call.actor.session.clone();
@@ -139,12 +156,22 @@ impl Stream<'_> {
         let judgement = if self.sequence {
             let state = self.sessions.entry(session).or_insert(fresh);
             let judgement = judge(self.bundle, state, &call, at);
-            state.advance(self.bundle, &call, &judgement, at, judgement.ruling.outcome() == Outcome::Allow);
+            state.advance(
+                self.bundle,
+                &call,
+                &judgement,
+                at,
+                judgement.ruling.outcome() == Outcome::Allow,
+            );
             judgement
         } else {
             judge(self.bundle, &fresh, &call, at)
         };
-        Judged { id: read.id, call: Some(call), judgement }
+        Judged {
+            id: read.id,
+            call: Some(call),
+            judgement,
+        }
     }
 
     /// The time of a line: its own, which may not go back; else that of the line before, if any line gave one; else
@@ -169,16 +196,22 @@ impl Stream<'_> {
     }
 
     fn too_long(&self) -> Judged {
-        self.refuse(deny("call.too-long", format!("a line of over {MAX_LINE} bytes"), "send smaller calls"))
+        self.refuse(deny(
+            "call.too-long",
+            format!("a line of over {MAX_LINE} bytes"),
+            "send smaller calls",
+        ))
     }
 
     fn refuse(&self, finding: Finding) -> Judged {
-        Judged { id: None, call: None, judgement: refused(self.bundle, finding) }
+        Judged {
+            id: None,
+            call: None,
+            judgement: refused(self.bundle, finding),
+        }
     }
 }
 
-fn deny(code: &str, why: String, hint: &str) -> Finding {
-    // The codes are constants that a rule id may hold; were one not, the refusal stands under a plainer name.
-    let rule = RuleId::new(Layer::Hygiene, code).unwrap_or_else(|_| Malformed::rule());
-    Finding::deny(rule, why, hint)
+fn deny(code: &'static str, why: String, hint: &str) -> Finding {
+    Malformed::new(code, "", why, hint).finding()
 }

@@ -43,7 +43,12 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, Failure> {
     let state = SessionState::new(workspace);
     let (call, judgement) = match Argv::new(options.argv.iter().map(String::as_str)) {
         Ok(argv) => {
-            let call = Call { actor, operation: Operation::Exec(Exec::new(argv)), reason: None, conversation: None };
+            let call = Call {
+                actor,
+                operation: Operation::Exec(Exec::new(argv)),
+                reason: None,
+                conversation: None,
+            };
             let judgement = judge(&bundle, &state, &call, Timestamp::now());
             (Some(call), judgement)
         }
@@ -63,7 +68,12 @@ fn print_page(bundle: &Bundle, state: &SessionState, call: Option<&Call>, judgem
     let tokens = verdict::tokens(bundle, call, judgement);
     if !tokens.is_empty() {
         println!("{}", style.bold("How it is read"));
-        let width = tokens.iter().map(|token| token.word.chars().count()).max().unwrap_or(0).min(40);
+        let width = tokens
+            .iter()
+            .map(|token| token.word.chars().count())
+            .max()
+            .unwrap_or(0)
+            .min(40);
         for token in &tokens {
             println!("  {:<width$}  {}", token.word, token.taken_for);
         }
@@ -72,20 +82,38 @@ fn print_page(bundle: &Bundle, state: &SessionState, call: Option<&Call>, judgem
     }
     println!("\n{}", style.bold("What the rules say"));
     for finding in ruling.findings() {
-        let why = if finding.why().is_empty() { "has nothing against it" } else { finding.why() };
+        let why = if finding.why().is_empty() {
+            "has nothing against it"
+        } else {
+            finding.why()
+        };
         println!("  {:<5}  {}: {why}", finding.level().as_str(), finding.rule());
     }
     if let Some(call) = call {
         for trace in policy_traces(bundle, state, call, Timestamp::now()) {
-            let reason = trace.reason.as_deref().map_or_else(String::new, |reason| format!(" ({reason})"));
-            println!("  policy {} ({}), {}:{}: {}{reason}", trace.id, trace.class, trace.file, trace.line, trace.outcome);
+            let reason = trace
+                .reason
+                .as_deref()
+                .map_or_else(String::new, |reason| format!(" ({reason})"));
+            println!(
+                "  policy {} ({}), {}:{}: {}{reason}",
+                trace.id,
+                trace.class.as_str(),
+                trace.file,
+                trace.line,
+                trace.held
+            );
         }
     }
     println!("\n{}: {}", style.bold("Verdict"), style.outcome(ruling.outcome()));
     if !ruling.why().is_empty() {
         println!("  why   {}", ruling.why());
     }
-    let hint = if ruling.outcome() == Outcome::Ask { verdict::how_to_ask(judgement) } else { ruling.hint() };
+    let hint = if ruling.outcome() == Outcome::Ask {
+        verdict::how_to_ask(judgement)
+    } else {
+        ruling.hint()
+    };
     if !hint.is_empty() {
         println!("  help  {hint}");
     }
@@ -109,19 +137,43 @@ fn print_facts(bundle: &Bundle, facts: &Facts) {
     };
     if let Some(argv) = &facts.argv {
         line("command", argv.command.to_string());
-        line("options", argv.options.iter().map(|option| &**option).collect::<Vec<_>>().join(" "));
+        line(
+            "options",
+            argv.options
+                .iter()
+                .map(|option| &**option)
+                .collect::<Vec<_>>()
+                .join(" "),
+        );
         for (name, set) in &argv.sets {
-            line(name, set.iter().map(|text| shown_whole(text)).collect::<Vec<_>>().join(", "));
+            line(
+                name,
+                set.iter().map(|text| shown_whole(text)).collect::<Vec<_>>().join(", "),
+            );
         }
     }
     let target = Target::NAMES.iter().filter_map(|name| {
-        let text = facts.target.get(name)?.text().map_or_else(|| "several".to_owned(), shown_whole);
+        let text = facts
+            .target
+            .get(name)?
+            .text()
+            .map_or_else(|| "several".to_owned(), shown_whole);
         (!text.is_empty()).then(|| format!("{name} {text}"))
     });
     line("target", target.collect::<Vec<_>>().join(", "));
-    line("labels", bundle.vocabulary().words_of(facts.labels).collect::<Vec<_>>().join(", "));
+    line(
+        "labels",
+        bundle
+            .vocabulary()
+            .words_of(facts.labels)
+            .collect::<Vec<_>>()
+            .join(", "),
+    );
     line("risk", facts.risk.to_string());
     if facts.partial {
-        line("partial", "some word was not understood, so rules that read it count as in error".to_owned());
+        line(
+            "partial",
+            "some word was not understood, so rules that read it count as in error".to_owned(),
+        );
     }
 }

@@ -63,13 +63,19 @@ struct Failure {
 
 impl Failure {
     fn usage(message: impl Into<String>) -> Self {
-        Self { message: message.into(), code: 2 }
+        Self {
+            message: message.into(),
+            code: 2,
+        }
     }
 }
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        Self { message: format!("glassbreak: {error}"), code: 1 }
+        Self {
+            message: format!("glassbreak: {error}"),
+            code: 1,
+        }
     }
 }
 
@@ -78,7 +84,10 @@ fn open(policy: &std::path::Path) -> Result<Bundle, Failure> {
     Bundle::open(policy).map_err(|problems| {
         let count = problems.iter().count();
         let many = if count == 1 { "problem" } else { "problems" };
-        Failure::usage(format!("{problems}\n{}: {count} {many}; nothing was judged", policy.display()))
+        Failure::usage(format!(
+            "{problems}\n{}: {count} {many}; nothing was judged",
+            policy.display()
+        ))
     })
 }
 
@@ -88,6 +97,8 @@ fn workspace(given: Option<&PathBuf>) -> Result<Workspace, Failure> {
         Some(path) => std::path::absolute(path)?,
         None => std::env::current_dir()?,
     };
-    let text = path.to_str().ok_or_else(|| Failure::usage("the workspace's path is not UTF-8"))?;
+    let text = path
+        .to_str()
+        .ok_or_else(|| Failure::usage("the workspace's path is not UTF-8"))?;
     Workspace::new(text).map_err(|bad| Failure::usage(format!("--workspace {text}: {bad}")))
 }

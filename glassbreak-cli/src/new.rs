@@ -36,18 +36,27 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, Failure> {
     let dir = &options.dir;
     let taken = fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some()) || dir.is_file();
     if taken {
-        return Err(Failure::usage(format!("{} is not empty; name a new folder", dir.display())));
+        return Err(Failure::usage(format!(
+            "{} is not empty; name a new folder",
+            dir.display()
+        )));
     }
     fs::create_dir_all(dir.join("tests"))?;
     for (name, text) in STARTER {
         fs::write(dir.join(name), text)?;
     }
     if options.json {
-        println!("{}", json!({"dir": dir.display().to_string(), "files": STARTER.map(|(name, _)| name)}));
+        println!(
+            "{}",
+            json!({"dir": dir.display().to_string(), "files": STARTER.map(|(name, _)| name)})
+        );
     } else {
         println!("{} is ready. Next:", dir.display());
         println!("  glassbreak test --policy {}", dir.display());
-        println!("  glassbreak explain --policy {} --role agent -- git log -3", dir.display());
+        println!(
+            "  glassbreak explain --policy {} --role agent -- git log -3",
+            dir.display()
+        );
     }
     Ok(ExitCode::SUCCESS)
 }

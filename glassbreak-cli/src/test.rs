@@ -48,8 +48,16 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, Failure> {
             println!("warning: {lint}");
         }
         let passed = results.len() - failed;
-        let none = if results.is_empty() { " (there are no tests: write tests/*.toml)" } else { "" };
+        let none = if results.is_empty() {
+            " (there are no tests: write tests/*.toml)"
+        } else {
+            ""
+        };
         println!("{passed} passed, {failed} failed{none}\nbundle {}", bundle.digest());
     }
-    Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }

@@ -24,7 +24,14 @@ pub(crate) fn of(id: Option<&Id>, line: u64, judgement: &Judgement) -> Map<Strin
     let ruling = &judgement.ruling;
     let rules: Vec<&str> = ruling.deciding().map(|finding| finding.rule().as_str()).collect();
     let (why, hint) = match ruling.outcome() {
-        Outcome::Allow => (if ruling.why().is_empty() { "every rule agrees".to_owned() } else { ruling.why() }, String::new()),
+        Outcome::Allow => (
+            if ruling.why().is_empty() {
+                "every rule agrees".to_owned()
+            } else {
+                ruling.why()
+            },
+            String::new(),
+        ),
         Outcome::Ask => (ruling.why(), how_to_ask(judgement)),
         Outcome::Deny => (ruling.why(), ruling.hint()),
     };
@@ -32,7 +39,10 @@ pub(crate) fn of(id: Option<&Id>, line: u64, judgement: &Judgement) -> Map<Strin
     verdict.insert("rules".to_owned(), json!(rules));
     verdict.insert("why".to_owned(), json!(why));
     verdict.insert("hint".to_owned(), json!(hint));
-    verdict.insert("digest".to_owned(), json!(judgement.digest.map(|digest| digest.to_string())));
+    verdict.insert(
+        "digest".to_owned(),
+        json!(judgement.digest.map(|digest| digest.to_string())),
+    );
     verdict
 }
 
@@ -43,9 +53,19 @@ pub(crate) fn how_to_ask(judgement: &Judgement) -> String {
         let part = match &requirement.group {
             None => format!("`{rule}` names nobody who may agree"),
             Some(group) => {
-                let people = if requirement.quorum == 1 { "one person" } else { "distinct persons" };
-                let count = if requirement.quorum == 1 { String::new() } else { format!("{} ", requirement.quorum) };
-                let window = requirement.window.map_or_else(|| "once".to_owned(), |window| format!("once or for {window}"));
+                let people = if requirement.quorum == 1 {
+                    "one person"
+                } else {
+                    "distinct persons"
+                };
+                let count = if requirement.quorum == 1 {
+                    String::new()
+                } else {
+                    format!("{} ", requirement.quorum)
+                };
+                let window = requirement
+                    .window
+                    .map_or_else(|| "once".to_owned(), |window| format!("once or for {window}"));
                 format!("{count}{people} of `{group}` may agree, {window}")
             }
         };
@@ -61,7 +81,12 @@ pub(crate) fn how_to_ask(judgement: &Judgement) -> String {
 }
 
 /// Everything the verdict was based on.
-pub(crate) fn explained(mut verdict: Map<String, Value>, bundle: &Bundle, call: Option<&Call>, judgement: &Judgement) -> Map<String, Value> {
+pub(crate) fn explained(
+    mut verdict: Map<String, Value>,
+    bundle: &Bundle,
+    call: Option<&Call>,
+    judgement: &Judgement,
+) -> Map<String, Value> {
     let findings: Vec<Value> = judgement
         .ruling
         .findings()
@@ -90,7 +115,10 @@ pub(crate) fn explained(mut verdict: Map<String, Value>, bundle: &Bundle, call: 
     verdict.insert("facts".to_owned(), facts(bundle, judgement));
     verdict.insert("tokens".to_owned(), json!(tokens));
     let plan = judgement.plan.as_ref().map(|plan| {
-        let env: Map<String, Value> = plan.env().map(|(name, value)| (name.to_owned(), json!(value))).collect();
+        let env: Map<String, Value> = plan
+            .env()
+            .map(|(name, value)| (name.to_owned(), json!(value)))
+            .collect();
         json!({"argv": plan.argv().collect::<Vec<_>>(), "cwd": plan.cwd(), "env": env})
     });
     verdict.insert("plan".to_owned(), json!(plan));
@@ -100,7 +128,13 @@ pub(crate) fn explained(mut verdict: Map<String, Value>, bundle: &Bundle, call: 
 
 /// What each word of a program's call was taken for.
 pub(crate) fn tokens(bundle: &Bundle, call: Option<&Call>, judgement: &Judgement) -> Vec<Token> {
-    let Some(Call { operation: Operation::Exec(exec), .. }) = call else { return Vec::new() };
+    let Some(Call {
+        operation: Operation::Exec(exec),
+        ..
+    }) = call
+    else {
+        return Vec::new();
+    };
     let words = exec.argv().words().iter().map(|word| &**word);
     bundle.programs().tokens(exec.argv().program(), words, &judgement.roles)
 }
@@ -138,7 +172,8 @@ fn facts(bundle: &Bundle, judgement: &Judgement) -> Value {
         .budget_ids()
         .zip(&seq.budgets)
         .map(|(id, b)| {
-            let facts = json!({"count": b.count, "limit": b.limit, "remaining": b.remaining, "over": b.over, "fired": b.fired});
+            let facts =
+                json!({"count": b.count, "limit": b.limit, "remaining": b.remaining, "over": b.over, "fired": b.fired});
             (id.to_owned(), facts)
         })
         .collect();
@@ -146,7 +181,12 @@ fn facts(bundle: &Bundle, judgement: &Judgement) -> Value {
         .budgets()
         .loop_ids()
         .zip(&seq.loops)
-        .map(|(id, l)| (id.to_owned(), json!({"streak": l.streak, "period": l.period, "fired": l.fired})))
+        .map(|(id, l)| {
+            (
+                id.to_owned(),
+                json!({"streak": l.streak, "period": l.period, "fired": l.fired}),
+            )
+        })
         .collect();
     json!({
         "argv": argv,

@@ -30,6 +30,17 @@ pub enum Layer {
 }
 
 impl Layer {
+    /// Every layer, in the order in which a call meets them.
+    pub const ALL: [Self; 7] = [
+        Self::Hygiene,
+        Self::Argv,
+        Self::Policy,
+        Self::Budget,
+        Self::Host,
+        Self::Lock,
+        Self::Store,
+    ];
+
     /// The word that rule ids begin with.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -73,6 +84,12 @@ impl RuleId {
     /// The whole name.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The layer it begins with.
+    pub fn layer(&self) -> Option<Layer> {
+        let (word, _) = self.0.split_once('.')?;
+        Layer::ALL.into_iter().find(|layer| layer.as_str() == word)
     }
 }
 
@@ -332,12 +349,20 @@ impl Ruling {
 
     /// What the deciding rules saw, in one line.
     pub fn why(&self) -> String {
-        joined(self.deciding().map(Finding::why))
+        joined(self.telling().map(Finding::why))
     }
 
     /// What would be allowed and how to ask, in one line; empty for an allow.
     pub fn hint(&self) -> String {
-        joined(self.deciding().map(Finding::hint))
+        joined(self.telling().map(Finding::hint))
+    }
+
+    /// The deciding findings, and behind a denial what the argv engine could not understand: a policy that denies
+    /// because it could not be judged says nothing of the word that was the cause.
+    fn telling(&self) -> impl Iterator<Item = &Finding> {
+        let denies = self.outcome == Outcome::Deny;
+        let cause = move |f: &&Finding| denies && f.level == Level::Ask && f.rule.layer() == Some(Layer::Argv);
+        self.deciding().chain(self.findings.iter().filter(cause))
     }
 }
 

@@ -24,7 +24,10 @@ pub struct SessionState {
 impl SessionState {
     /// A session that has made no call, working beneath `workspace`.
     pub fn new(workspace: Workspace) -> Self {
-        Self { workspace, counters: Counters::default() }
+        Self {
+            workspace,
+            counters: Counters::default(),
+        }
     }
 
     /// Where its calls stay beneath.
@@ -36,7 +39,11 @@ impl SessionState {
     /// only an admitted one is counted by budgets. A call that hygiene refused leaves no trace.
     pub fn advance(&mut self, bundle: &Bundle, call: &Call, judgement: &Judgement, at: Timestamp, admitted: bool) {
         if let Some(digest) = judgement.digest {
-            let event = Event { digest, facts: &judgement.facts, name: name_of(call) };
+            let event = Event {
+                digest,
+                facts: &judgement.facts,
+                name: name_of(call),
+            };
             bundle.budgets().advance(&mut self.counters, &event, at, admitted);
         }
     }
@@ -66,7 +73,8 @@ impl Judgement {
     /// For each rule that asks: who must agree, and what they may open. Empty unless the outcome is an ask.
     pub fn requirements(&self) -> Vec<(&RuleId, &Requirement)> {
         let asks = self.ruling.deciding().filter(|_| self.ruling.outcome() == Outcome::Ask);
-        asks.map(|finding| (finding.rule(), finding.requirement().unwrap_or(&self.default_ask))).collect()
+        asks.map(|finding| (finding.rule(), finding.requirement().unwrap_or(&self.default_ask)))
+            .collect()
     }
 
     /// The refusal this amounts to, or `None` for an allow.
@@ -103,7 +111,11 @@ fn read<'a>(bundle: &Bundle, state: &SessionState, call: &'a Call) -> Result<Rea
     let role = &call.actor.role;
     if !bundle.policies().has_role(role) {
         let why = format!("the role `{role}` is not declared");
-        return Err(hygiene("role.unknown", why, "use a role that entities.json of the policy folder declares"));
+        return Err(hygiene(
+            "role.unknown",
+            why,
+            "use a role that entities.json of the policy folder declares",
+        ));
     }
     match &call.operation {
         Operation::Exec(exec) => read_exec(bundle, state, exec),
@@ -124,9 +136,17 @@ fn read_exec<'a>(bundle: &Bundle, state: &SessionState, exec: &'a Exec) -> Resul
     let judged = bundle.programs().judge(exec, &cwd, &state.workspace);
     let program = exec.argv().program();
     let digest = CallDigest::of_exec(program, judged.plan.argv(), &cwd, exec);
-    let risk = if judged.partial { Risk::High } else { bundle.vocabulary().risk_of(judged.labels) };
+    let risk = if judged.partial {
+        Risk::High
+    } else {
+        bundle.vocabulary().risk_of(judged.labels)
+    };
     Ok(Read {
-        action: if judged.facts.listed { Action::Exec(program) } else { Action::Unlisted },
+        action: if judged.facts.listed {
+            Action::Exec(program)
+        } else {
+            Action::Unlisted
+        },
         resource: Resource::Program(program),
         host: None,
         digest,
@@ -152,7 +172,11 @@ fn read_tool<'a>(bundle: &Bundle, tool: &'a Tool) -> Result<Read<'a>, Box<Findin
             Some(near) => format!("did you mean `{near}`?"),
             None => "call a tool that tools.toml of the policy folder lists".to_owned(),
         };
-        return Err(hygiene("tool.unknown", format!("the tool `{name}` is not in the manifest"), hint));
+        return Err(hygiene(
+            "tool.unknown",
+            format!("the tool `{name}` is not in the manifest"),
+            hint,
+        ));
     };
     let facts = entry.judge(tool).map_err(Box::new)?;
     Ok(Read {
@@ -177,14 +201,20 @@ fn read_tool<'a>(bundle: &Bundle, tool: &'a Tool) -> Result<Read<'a>, Box<Findin
 
 /// What every policy whose scope takes in `call` says of it, for explanations; empty where hygiene refuses the call.
 pub fn policy_traces(bundle: &Bundle, state: &SessionState, call: &Call, at: Timestamp) -> Vec<PolicyTrace> {
-    let Ok(read) = read(bundle, state, call) else { return Vec::new() };
+    let Ok(read) = read(bundle, state, call) else {
+        return Vec::new();
+    };
     let (seq, _) = bundle.budgets().inspect(&state.counters, &read.event(call), at);
     bundle.policies().explain(&read.question(bundle, call, &seq))
 }
 
 impl Read<'_> {
     fn event<'a>(&'a self, call: &'a Call) -> Event<'a> {
-        Event { digest: self.digest, facts: &self.facts, name: name_of(call) }
+        Event {
+            digest: self.digest,
+            facts: &self.facts,
+            name: name_of(call),
+        }
     }
 
     fn question<'a>(&'a self, bundle: &'a Bundle, call: &'a Call, seq: &'a SeqFacts) -> Question<'a> {
@@ -206,7 +236,12 @@ impl Read<'_> {
         let (seq, budget) = bundle.budgets().inspect(&state.counters, &self.event(call), at);
         let policy = bundle.policies().decide(&self.question(bundle, call, &seq));
         Judgement {
-            ruling: Ruling::combine(Findings { hygiene: Vec::new(), argv: self.findings, policy, budget }),
+            ruling: Ruling::combine(Findings {
+                hygiene: Vec::new(),
+                argv: self.findings,
+                policy,
+                budget,
+            }),
             digest: Some(self.digest),
             facts: self.facts,
             seq,
@@ -220,9 +255,16 @@ impl Read<'_> {
 /// The judgement of input that is not a call, or of a call that hygiene refuses.
 pub fn refused(bundle: &Bundle, finding: Finding) -> Judgement {
     Judgement {
-        ruling: Ruling::combine(Findings { hygiene: vec![finding], ..Findings::default() }),
+        ruling: Ruling::combine(Findings {
+            hygiene: vec![finding],
+            ..Findings::default()
+        }),
         digest: None,
-        facts: Facts { risk: Risk::High, partial: true, ..Facts::default() },
+        facts: Facts {
+            risk: Risk::High,
+            partial: true,
+            ..Facts::default()
+        },
         seq: SeqFacts::default(),
         plan: None,
         roles: Vec::new(),

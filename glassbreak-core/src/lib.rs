@@ -13,6 +13,8 @@ pub mod judge;
 pub mod label;
 pub mod people;
 pub mod policy;
+#[cfg(feature = "json-schema")]
+pub mod schema;
 pub mod shape;
 mod source;
 mod table;

@@ -49,7 +49,6 @@ pub(super) fn compile_types(
     for (name, about, kind) in built_in() {
         compiler.types.insert(name.to_owned(), types.len());
         types.push(Type {
-            name: name.to_owned(),
             about: Some(about.to_owned()),
             kind,
             facts: Vec::new(),
@@ -61,7 +60,7 @@ pub(super) fn compile_types(
         });
     }
     let first = types.len();
-    for (name, _) in specs {
+    for name in specs.keys() {
         let place = [at, &[Step::Key("types"), Step::Key(name)]].concat();
         if compiler.types.get(name).is_some_and(|index| *index < first) {
             compiler.problem(
@@ -137,7 +136,6 @@ fn compile_type(compiler: &mut Compiler<'_>, name: &str, spec: &TypeSpec, at: &[
         });
     }
     Type {
-        name: name.to_owned(),
         about: spec.about.clone(),
         kind,
         facts: spec.facts.iter().filter_map(|fact| compiler.fact(fact, at)).collect(),

@@ -103,16 +103,6 @@ impl Programs {
         ))
     }
 
-    /// Every shipped pack, for the built-in bundle.
-    pub(crate) fn shipped(vocabulary: &Vocabulary) -> Result<Self, Vec<Problem>> {
-        let every_label = vocabulary.words().filter_map(|word| vocabulary.get(word)).collect();
-        Ok(Self {
-            by_name: packs::load_all(vocabulary)?,
-            unlisted: Outcome::Deny,
-            every_label,
-        })
-    }
-
     /// The text of each shipped pack, a part of every bundle's digest.
     pub(crate) fn pack_texts() -> impl Iterator<Item = (&'static str, &'static str)> {
         packs::PACKS.iter().copied()

@@ -125,7 +125,7 @@ fn is_sensitive(part: &str) -> bool {
             (None, None) => part.eq_ignore_ascii_case(pattern),
         }
     };
-    SENSITIVE.iter().any(matches) && !HARMLESS.iter().any(|known| part == *known)
+    SENSITIVE.iter().any(matches) && !HARMLESS.contains(&part)
 }
 
 pub(crate) fn outside(program: &str, text: &str) -> Finding {

@@ -15,7 +15,6 @@ use crate::label::LabelSet;
 /// A type of words.
 #[derive(Debug)]
 pub(crate) struct Type {
-    pub(crate) name: String,
     pub(crate) about: Option<String>,
     pub(crate) kind: Kind,
     pub(crate) facts: Vec<FactRef>,

@@ -78,7 +78,9 @@ impl Bundle {
 impl Case {
     fn run(&self, bundle: &Bundle) -> Vec<String> {
         let mut failures = Vec::new();
-        let Ok(workspace) = Workspace::new("/workspace") else { return vec!["no workspace".to_owned()] };
+        let Ok(workspace) = Workspace::new("/workspace") else {
+            return vec!["no workspace".to_owned()];
+        };
         let mut state = SessionState::new(workspace);
         let mut now = 0i64;
         for (n, step) in self.steps.iter().enumerate() {
@@ -109,10 +111,18 @@ impl CaseStep {
         let rules: Vec<&str> = ruling.deciding().map(|finding| finding.rule().as_str()).collect();
         if ruling.outcome() != self.expect {
             let got = ruling.outcome();
-            return Some(format!("expected {}, got {got} by {}: {}", self.expect, rules.join(", "), ruling.why()));
+            return Some(format!(
+                "expected {}, got {got} by {}: {}",
+                self.expect,
+                rules.join(", "),
+                ruling.why()
+            ));
         }
         let missing = self.rules.iter().find(|rule| !rules.contains(&rule.as_str()))?;
-        Some(format!("expected the rule `{missing}` to decide; it was {}", rules.join(", ")))
+        Some(format!(
+            "expected the rule `{missing}` to decide; it was {}",
+            rules.join(", ")
+        ))
     }
 }
 
@@ -207,13 +217,24 @@ fn case(entry: Entry, source: &Source<'_>, at: &[Step<'_>]) -> Result<Case, Wron
     let steps = if entry.steps.is_empty() {
         vec![single]
     } else if single.exec.is_some() || single.tool.is_some() || single.expect.is_some() {
-        return Err(("a case with steps has a call of its own".to_owned(), "put the call into a step".to_owned()));
+        return Err((
+            "a case with steps has a call of its own".to_owned(),
+            "put the call into a step".to_owned(),
+        ));
     } else {
         entry.steps
     };
-    let steps = steps.into_iter().map(|entry| step(entry, &actor)).collect::<Result<_, _>>()?;
+    let steps = steps
+        .into_iter()
+        .map(|entry| step(entry, &actor))
+        .collect::<Result<_, _>>()?;
     let line = source.problem_at(at, "", "").line();
-    Ok(Case { file: source.file.to_owned(), line, name: entry.name, steps })
+    Ok(Case {
+        file: source.file.to_owned(),
+        line,
+        name: entry.name,
+        steps,
+    })
 }
 
 fn step(entry: StepEntry, actor: &Actor) -> Result<CaseStep, Wrong> {
@@ -236,28 +257,56 @@ fn step(entry: StepEntry, actor: &Actor) -> Result<CaseStep, Wrong> {
             name: Word::new(&name).map_err(|bad| (bad.to_string(), bad.help().to_owned()))?,
             arguments: entry.arguments.map_or_else(|| Ok(Args::new()), arguments)?,
         }),
-        _ => return Err(("not just one of exec and tool".to_owned(), "write one of exec and tool".to_owned())),
+        _ => {
+            return Err((
+                "not just one of exec and tool".to_owned(),
+                "write one of exec and tool".to_owned(),
+            ));
+        }
     };
     let expected = entry.expect.unwrap_or_default();
     let Some(expect) = Outcome::from_word(&expected) else {
         let near = nearest(&expected, ["allow", "ask", "deny"]).map(|near| format!(" (did you mean `{near}`?)"));
-        let help = format!("write expect = \"allow\", \"ask\" or \"deny\"{}", near.unwrap_or_default());
+        let help = format!(
+            "write expect = \"allow\", \"ask\" or \"deny\"{}",
+            near.unwrap_or_default()
+        );
         return Err((format!("`{expected}` is no outcome"), help));
     };
     let after = match entry.after {
-        Some(word) => Span::from_word(&word).map_err(|bad| (bad.to_string(), bad.help().to_owned()))?.as_millis(),
+        Some(word) => Span::from_word(&word)
+            .map_err(|bad| (bad.to_string(), bad.help().to_owned()))?
+            .as_millis(),
         None => 0,
     };
     let repeat = entry.repeat.unwrap_or(1);
     if !(1..=10_000).contains(&repeat) {
-        return Err((format!("repeat = {repeat}"), "write a number from 1 to 10,000".to_owned()));
+        return Err((
+            format!("repeat = {repeat}"),
+            "write a number from 1 to 10,000".to_owned(),
+        ));
     }
-    let call = Call { actor: actor.clone(), operation, reason: None, conversation: None };
-    Ok(CaseStep { call, after, repeat, admit: entry.admit, expect, rules: entry.rules })
+    let call = Call {
+        actor: actor.clone(),
+        operation,
+        reason: None,
+        conversation: None,
+    };
+    Ok(CaseStep {
+        call,
+        after,
+        repeat,
+        admit: entry.admit,
+        expect,
+        rules: entry.rules,
+    })
 }
 
 fn arguments(table: toml::Table) -> Result<Args, Wrong> {
-    table.into_iter().map(|(name, value)| Ok((name.into(), argument(value)?))).collect()
+    table
+        .into_iter()
+        .map(|(name, value)| Ok((name.into(), argument(value)?)))
+        .collect()
 }
 
 fn argument(value: toml::Value) -> Result<ArgValue, Wrong> {
@@ -268,7 +317,10 @@ fn argument(value: toml::Value) -> Result<ArgValue, Wrong> {
         toml::Value::Array(items) => ArgValue::List(items.into_iter().map(argument).collect::<Result<_, _>>()?),
         toml::Value::Table(table) => ArgValue::Record(arguments(table)?),
         toml::Value::Float(_) | toml::Value::Datetime(_) => {
-            return Err(("an argument is a float or a date".to_owned(), "write a whole number or a string".to_owned()));
+            return Err((
+                "an argument is a float or a date".to_owned(),
+                "write a whole number or a string".to_owned(),
+            ));
         }
     })
 }

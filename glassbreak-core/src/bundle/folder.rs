@@ -68,8 +68,16 @@ pub(super) fn read(root: &Path) -> Result<Files, Vec<Problem>> {
     let mut problems = Vec::new();
     match fs::metadata(root) {
         Ok(meta) if meta.is_dir() => read_folder(root, "", &mut files, &mut problems),
-        Ok(_) => problems.push(Problem::in_file(name(root), "this is not a folder", "name the policy folder")),
-        Err(error) => problems.push(Problem::in_file(name(root), error.to_string(), "name the policy folder")),
+        Ok(_) => problems.push(Problem::in_file(
+            name(root),
+            "this is not a folder",
+            "name the policy folder",
+        )),
+        Err(error) => problems.push(Problem::in_file(
+            name(root),
+            error.to_string(),
+            "name the policy folder",
+        )),
     }
     if problems.is_empty() { Ok(files) } else { Err(problems) }
 }
@@ -78,7 +86,11 @@ fn read_folder(folder: &Path, prefix: &str, files: &mut Files, problems: &mut Ve
     let entries = match fs::read_dir(folder) {
         Ok(entries) => entries,
         Err(error) => {
-            problems.push(Problem::in_file(name(folder), error.to_string(), "make the folder readable"));
+            problems.push(Problem::in_file(
+                name(folder),
+                error.to_string(),
+                "make the folder readable",
+            ));
             return;
         }
     };
@@ -86,7 +98,11 @@ fn read_folder(folder: &Path, prefix: &str, files: &mut Files, problems: &mut Ve
         let result = entry.map_err(|error| (prefix.to_owned(), error)).and_then(|entry| {
             let file_name = entry.file_name();
             let Some(file_name) = file_name.to_str() else {
-                problems.push(Problem::in_file(shown(&file_name.to_string_lossy()), "this name is not UTF-8", "rename it"));
+                problems.push(Problem::in_file(
+                    shown(&file_name.to_string_lossy()),
+                    "this name is not UTF-8",
+                    "rename it",
+                ));
                 return Ok(());
             };
             if file_name.starts_with('.') {
@@ -99,12 +115,22 @@ fn read_folder(folder: &Path, prefix: &str, files: &mut Files, problems: &mut Ve
             } else if kind.is_file() {
                 let mut bytes = Vec::new();
                 let file = fs::File::open(entry.path()).map_err(|error| (path.clone(), error))?;
-                file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(|error| (path.clone(), error))?;
+                file.take(MAX_FILE + 1)
+                    .read_to_end(&mut bytes)
+                    .map_err(|error| (path.clone(), error))?;
                 files.insert(path, bytes);
             } else if kind.is_dir() {
-                problems.push(Problem::in_file(path, "a folder within the policy folder", "only `tests` may stand here"));
+                problems.push(Problem::in_file(
+                    path,
+                    "a folder within the policy folder",
+                    "only `tests` may stand here",
+                ));
             } else {
-                problems.push(Problem::in_file(path, "this is neither a file nor a folder", "copy the file itself here"));
+                problems.push(Problem::in_file(
+                    path,
+                    "this is neither a file nor a folder",
+                    "copy the file itself here",
+                ));
             }
             Ok(())
         });
@@ -112,7 +138,11 @@ fn read_folder(folder: &Path, prefix: &str, files: &mut Files, problems: &mut Ve
             problems.push(Problem::in_file(path, error.to_string(), "make the file readable"));
         }
         if files.len() > MAX_FILES {
-            problems.push(Problem::in_file(name(folder), "over 1,000 files", "keep only policy files here"));
+            problems.push(Problem::in_file(
+                name(folder),
+                "over 1,000 files",
+                "keep only policy files here",
+            ));
             return;
         }
     }

@@ -6,7 +6,7 @@ use super::cases::Case;
 use super::folder::{self, BundleDigest, Files};
 use super::{Settings, Tools};
 use crate::argv::Programs;
-use crate::budget::Rules;
+use crate::budget::{Name, Rules};
 use crate::error::{Problem, Problems, nearest};
 use crate::label::Vocabulary;
 use crate::people::People;
@@ -49,7 +49,9 @@ impl Bundle {
     /// # Errors
     /// Everything that is wrong with it, each with file, line and what to do. Nothing is loaded in part.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Problems> {
-        folder::read(path.as_ref()).and_then(|files| Self::check(&files)).map_err(Problems::new)
+        folder::read(path.as_ref())
+            .and_then(|files| Self::check(&files))
+            .map_err(Problems::new)
     }
 
     /// Checks the files of a policy folder: bytes by path, `/` between folders.
@@ -68,22 +70,46 @@ impl Bundle {
         let packs: Vec<String> = Programs::pack_texts().map(|(name, _)| format!("{name:?}")).collect();
         let safe_bins = format!("schema = 1\nuse = [{}]\n", packs.join(", "));
         let entities = r#"[{"uid":{"type":"Role","id":"anonymous"},"attrs":{},"parents":[]}]"#;
-        let policy = "@id(\"read-only\")\npermit (principal == Role::\"anonymous\", action in Action::\"exec\", resource);\n";
-        let files = [("safe-bins.toml", safe_bins.as_str()), ("entities.json", entities), ("read-only.cedar", policy)];
-        Self::from_files(&files.into_iter().map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec())).collect())
+        let policy =
+            "@id(\"read-only\")\npermit (principal == Role::\"anonymous\", action in Action::\"exec\", resource);\n";
+        let files = [
+            ("safe-bins.toml", safe_bins.as_str()),
+            ("entities.json", entities),
+            ("read-only.cedar", policy),
+        ];
+        Self::from_files(
+            &files
+                .into_iter()
+                .map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec()))
+                .collect(),
+        )
     }
 
     fn check(files: &Files) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
         names(files, &mut problems);
-        let source = |name: &str| files.get_key_value(name).map(|(file, bytes)| Source::new(file, bytes)).transpose();
+        let source = |name: &str| {
+            files
+                .get_key_value(name)
+                .map(|(file, bytes)| Source::new(file, bytes))
+                .transpose()
+        };
         let mut file = |name: &str| {
             source(name).unwrap_or_else(|problem| {
                 problems.push(problem);
                 None
             })
         };
-        let [glassbreak, people, toml, json, tools, budgets, host_schema, entities] = KNOWN.map(&mut file);
+        let [
+            glassbreak,
+            people,
+            toml,
+            json,
+            tools,
+            budgets_source,
+            host_schema,
+            entities,
+        ] = KNOWN.map(&mut file);
         let mut texts = |matches: &dyn Fn(&str) -> bool| -> Vec<Source<'_>> {
             let names = files.keys().filter(|name| matches(name));
             names.filter_map(|name| file(name)).collect()
@@ -96,16 +122,31 @@ impl Bundle {
 
         // Each part is checked even where another is broken, so that one run shows all there is to mend; a part that
         // stands on a broken one is left out, because what it would say is noise.
-        let Some(people) = keep(super::people::load(people), &mut problems) else { return Err(problems) };
+        let Some(people) = keep(super::people::load(people), &mut problems) else {
+            return Err(problems);
+        };
         let (settings, vocabulary) = Settings::load(glassbreak, &people)?;
-        let programs = keep(Programs::load(toml.or(json), settings.unlisted, &vocabulary), &mut problems);
+        let programs = keep(
+            Programs::load(toml.or(json), settings.unlisted, &vocabulary),
+            &mut problems,
+        );
         let tools = keep(Tools::load(tools, &vocabulary), &mut problems);
-        let budgets = keep(Rules::load(budgets, &vocabulary, &people), &mut problems);
+        let budgets = keep(Rules::load(budgets_source, &vocabulary, &people), &mut problems);
         let cases = keep(super::cases::load(&tests), &mut problems);
         let (Some((programs, lints)), Some(tools), Some(budgets), Some(cases)) = (programs, tools, budgets, cases)
         else {
             return Err(problems);
         };
+        if let Some(source) = budgets_source {
+            let known = |name: Name<'_>| match name {
+                Name::Program(name) => programs.names().any(|known| known == name),
+                Name::Tool(name) => tools.get(name).is_some(),
+            };
+            problems.extend(budgets.unknown_names(source, known));
+        }
+        if !problems.is_empty() {
+            return Err(problems);
+        }
         let shape = Shape {
             programs: programs.shapes(),
             tools: tools.shapes().to_vec(),
@@ -122,7 +163,18 @@ impl Bundle {
             no_permit: settings.no_permit,
         })?;
         let digest = BundleDigest::of(files, Programs::pack_texts());
-        Ok(Self { digest, settings, vocabulary, people, programs, tools, budgets, policies, cases, lints })
+        Ok(Self {
+            digest,
+            settings,
+            vocabulary,
+            people,
+            programs,
+            tools,
+            budgets,
+            policies,
+            cases,
+            lints,
+        })
     }
 
     /// The digest over all its files and the shipped packs.
@@ -184,19 +236,31 @@ fn keep<T>(result: Result<T, Vec<Problem>>, problems: &mut Vec<Problem>) -> Opti
 fn names(files: &Files, problems: &mut Vec<Problem>) {
     for (name, bytes) in files {
         if bytes.len() as u64 > folder::MAX_FILE {
-            problems.push(Problem::in_file(name, "this file is over 1 MiB", "split it, or keep only policy here"));
+            problems.push(Problem::in_file(
+                name,
+                "this file is over 1 MiB",
+                "split it, or keep only policy here",
+            ));
         }
-        let in_tests = name.strip_prefix("tests/").is_some_and(|name| !name.contains('/') && name.ends_with(".toml"));
+        let in_tests = name
+            .strip_prefix("tests/")
+            .is_some_and(|name| !name.contains('/') && name.ends_with(".toml"));
         let plain = !name.contains('/') && (KNOWN.contains(&name.as_str()) || name.ends_with(".cedar"));
         if in_tests || plain || name.ends_with(".md") {
             continue;
         }
         let (what, help) = match name.as_str() {
-            "egress.toml" => ("rules for network destinations are not built".to_owned(), "remove the file".to_owned()),
+            "egress.toml" => (
+                "rules for network destinations are not built".to_owned(),
+                "remove the file".to_owned(),
+            ),
             other => {
                 let help = match nearest(other, KNOWN) {
                     Some(near) => format!("did you mean `{near}`?"),
-                    None => format!("a policy folder holds {}, *.cedar, tests/*.toml and *.md", KNOWN.join(", ")),
+                    None => format!(
+                        "a policy folder holds {}, *.cedar, tests/*.toml and *.md",
+                        KNOWN.join(", ")
+                    ),
                 };
                 ("this file is not part of a policy folder".to_owned(), help)
             }
@@ -204,6 +268,10 @@ fn names(files: &Files, problems: &mut Vec<Problem>) {
         problems.push(Problem::in_file(name, what, help));
     }
     if files.contains_key("safe-bins.toml") && files.contains_key("safe-bins.json") {
-        problems.push(Problem::in_file("safe-bins.json", "there is a safe-bins.toml too", "keep one of the two"));
+        problems.push(Problem::in_file(
+            "safe-bins.json",
+            "there is a safe-bins.toml too",
+            "keep one of the two",
+        ));
     }
 }

@@ -125,12 +125,8 @@ pub struct Malformed {
 }
 
 impl Malformed {
-    pub(crate) fn new(
-        code: &'static str,
-        place: impl Into<String>,
-        what: impl Into<String>,
-        help: impl Into<String>,
-    ) -> Self {
+    /// Input refused under `hygiene.<code>`: what is wrong at `place`, and what to do.
+    pub fn new(code: &'static str, place: impl Into<String>, what: impl Into<String>, help: impl Into<String>) -> Self {
         Self {
             code,
             place: place.into(),

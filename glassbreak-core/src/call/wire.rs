@@ -50,28 +50,28 @@ pub fn read(line: &[u8]) -> Result<Line, Malformed> {
             "write one JSON object per line, UTF-8, no key twice, at most 127 deep",
         )
     })?;
-    let mut fields = Fields::of(&json, Place::default())?;
+    let mut fields = Fields::of(&json, &Place::default())?;
     let id = fields
         .take("id")
         .map(|(value, place)| read_id(value, &place))
         .transpose()?;
-    let at = fields.text("at")?.map(|text| Timestamp::from_rfc3339(text)).transpose();
+    let at = fields.text("at")?.map(Timestamp::from_rfc3339).transpose();
     let at = at.map_err(|bad| Malformed::new("call.at", "at", bad.to_string(), bad.help()))?;
     let actor = match fields.take("actor") {
-        Some((value, place)) => read_actor(value, place)?,
+        Some((value, place)) => read_actor(value, &place)?,
         None => Actor::new(constant(ANONYMOUS)?, constant(STREAM)?),
     };
     let reason = fields.free_text("reason")?;
     let conversation = fields
         .take("conversation")
-        .map(|(value, place)| read_conversation(value, place))
+        .map(|(value, place)| read_conversation(value, &place))
         .transpose()?;
     let operations = [fields.take("exec"), fields.take("tool"), fields.take("connect")];
     fields.end(&["id", "at", "actor", "exec", "tool", "connect", "reason", "conversation"])?;
     let operation = match operations {
-        [Some((exec, place)), None, None] => Operation::Exec(read_exec(exec, place)?),
-        [None, Some((tool, place)), None] => Operation::Tool(read_tool(tool, place)?),
-        [None, None, Some((connect, place))] => Operation::Connect(read_connect(connect, place)?),
+        [Some((exec, place)), None, None] => Operation::Exec(read_exec(exec, &place)?),
+        [None, Some((tool, place)), None] => Operation::Tool(read_tool(tool, &place)?),
+        [None, None, Some((connect, place))] => Operation::Connect(read_connect(connect, &place)?),
         [None, None, None] => return Err(one_operation("there is no exec, tool or connect")),
         _ => return Err(one_operation("there is more than one of exec, tool and connect")),
     };
@@ -134,9 +134,9 @@ fn read_id(value: &Json, place: &Place) -> Result<Id, Malformed> {
     }
 }
 
-fn read_actor(value: &Json, place: Place) -> Result<Actor, Malformed> {
-    let mut fields = Fields::of(value, place.clone())?;
-    let role = fields.word("role")?.ok_or_else(|| missing(&place, "role"))?;
+fn read_actor(value: &Json, place: &Place) -> Result<Actor, Malformed> {
+    let mut fields = Fields::of(value, place)?;
+    let role = fields.word("role")?.ok_or_else(|| missing(place, "role"))?;
     let session = fields.word("session")?.map_or_else(|| constant(STREAM), Ok)?;
     let mut actor = Actor::new(role, session);
     actor.instance = fields.word("instance")?;
@@ -153,7 +153,7 @@ fn read_actor(value: &Json, place: Place) -> Result<Actor, Malformed> {
         }
     }
     if let Some((value, place)) = fields.take("model") {
-        let mut fields = Fields::of(value, place.clone())?;
+        let mut fields = Fields::of(value, &place)?;
         let id = fields.word("id")?.ok_or_else(|| missing(&place, "id"))?;
         actor.model = Some(Model {
             id,
@@ -165,9 +165,9 @@ fn read_actor(value: &Json, place: Place) -> Result<Actor, Malformed> {
     Ok(actor)
 }
 
-fn read_conversation(value: &Json, place: Place) -> Result<Conversation, Malformed> {
-    let mut fields = Fields::of(value, place.clone())?;
-    let id = fields.word("id")?.ok_or_else(|| missing(&place, "id"))?;
+fn read_conversation(value: &Json, place: &Place) -> Result<Conversation, Malformed> {
+    let mut fields = Fields::of(value, place)?;
+    let id = fields.word("id")?.ok_or_else(|| missing(place, "id"))?;
     let conversation = Conversation {
         id,
         digest: fields.word("digest")?,
@@ -177,8 +177,8 @@ fn read_conversation(value: &Json, place: Place) -> Result<Conversation, Malform
     Ok(conversation)
 }
 
-fn read_exec(value: &Json, place: Place) -> Result<Exec, Malformed> {
-    let mut fields = Fields::of(value, place.clone())?;
+fn read_exec(value: &Json, place: &Place) -> Result<Exec, Malformed> {
+    let mut fields = Fields::of(value, place)?;
     if let Some((shell, place)) = fields.take("shell") {
         let Json::Str(shell) = shell else {
             return Err(wrong_kind(shell, &place, "a string"));
@@ -193,7 +193,7 @@ fn read_exec(value: &Json, place: Place) -> Result<Exec, Malformed> {
             "send each command as its own call with its words in \"argv\"",
         ));
     }
-    let (words, words_place) = fields.take("argv").ok_or_else(|| missing(&place, "argv"))?;
+    let (words, words_place) = fields.take("argv").ok_or_else(|| missing(place, "argv"))?;
     let Json::List(words) = words else {
         return Err(wrong_kind(words, &words_place, "a list of strings"));
     };
@@ -229,9 +229,9 @@ fn read_exec(value: &Json, place: Place) -> Result<Exec, Malformed> {
     Ok(exec)
 }
 
-fn read_tool(value: &Json, place: Place) -> Result<Tool, Malformed> {
-    let mut fields = Fields::of(value, place.clone())?;
-    let name = fields.word("name")?.ok_or_else(|| missing(&place, "name"))?;
+fn read_tool(value: &Json, place: &Place) -> Result<Tool, Malformed> {
+    let mut fields = Fields::of(value, place)?;
+    let name = fields.word("name")?.ok_or_else(|| missing(place, "name"))?;
     let arguments = match fields.take("arguments") {
         Some((value, place)) => args::from_json(value, &place)?,
         None => super::Args::new(),
@@ -240,16 +240,16 @@ fn read_tool(value: &Json, place: Place) -> Result<Tool, Malformed> {
     Ok(Tool { name, arguments })
 }
 
-fn read_connect(value: &Json, place: Place) -> Result<Connect, Malformed> {
-    let mut fields = Fields::of(value, place.clone())?;
-    let host = fields.word("host")?.ok_or_else(|| missing(&place, "host"))?;
+fn read_connect(value: &Json, place: &Place) -> Result<Connect, Malformed> {
+    let mut fields = Fields::of(value, place)?;
+    let host = fields.word("host")?.ok_or_else(|| missing(place, "host"))?;
     let port = match fields.take("port") {
         Some((Json::Int(port), place)) => u16::try_from(*port)
             .ok()
             .filter(|port| *port > 0)
             .ok_or_else(|| wrong(&place, "this is no port", "write a whole number from 1 to 65535"))?,
         Some((other, place)) => return Err(wrong_kind(other, &place, "a whole number")),
-        None => return Err(missing(&place, "port")),
+        None => return Err(missing(place, "port")),
     };
     fields.end(&["host", "port"])?;
     Ok(Connect { host, port })
@@ -262,13 +262,13 @@ struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    fn of(json: &'a Json, place: Place) -> Result<Self, Malformed> {
+    fn of(json: &'a Json, place: &Place) -> Result<Self, Malformed> {
         match json {
             Json::Record(fields) => Ok(Self {
-                place,
+                place: place.clone(),
                 left: fields.iter().map(|(name, value)| (name.as_str(), value)).collect(),
             }),
-            other => Err(wrong_kind(other, &place, "an object")),
+            other => Err(wrong_kind(other, place, "an object")),
         }
     }
 

@@ -224,3 +224,14 @@ pub enum Held {
     /// It was not evaluated: it reads what is known only in part.
     Partial,
 }
+
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Yes => f.write_str("holds"),
+            Self::No => f.write_str("does not hold"),
+            Self::Error(why) => write!(f, "in error: {why}"),
+            Self::Partial => f.write_str("counts as in error: it reads what was not understood"),
+        }
+    }
+}
