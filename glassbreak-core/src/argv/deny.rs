@@ -5,7 +5,7 @@
 //! option in it is known by its exact name, and its verdict has counted.
 
 use super::parse::{Parse, Role};
-use super::profile::Verdict;
+use super::profile::{Long, Verdict};
 use super::program::{Node, Opt, Program};
 use super::refuse;
 use super::types::rule;
@@ -79,7 +79,12 @@ fn is_spelling(node: &Node, word: &str, name: &str) -> bool {
     }
     let dashed = word.starts_with('-');
     let keyed = word.contains(['=', ':']);
-    spelt == denied && (dashed || keyed) || node.dialect.abbreviates && dashed && denied.starts_with(&spelt)
+    // One dash and a letter is a short option, not the beginning of a long one, unless long ones have one dash.
+    let shortened = match node.dialect.long {
+        Long::Double | Long::None => word.starts_with("--"),
+        Long::Single | Long::Either => dashed,
+    };
+    spelt == denied && (dashed || keyed) || node.dialect.abbreviates && shortened && denied.starts_with(&spelt)
 }
 
 /// Whether the denied short option `name` could be in `word`, read as a cluster of letters.

@@ -11,7 +11,15 @@ use crate::label::Vocabulary;
 use crate::source::{Source, Step};
 
 /// Every shipped pack: its name as `extends` and `use` write it, and its text.
-pub(crate) const PACKS: &[(&str, &str)] = &[("builtin:kubectl-readonly", include_str!("packs/kubectl-readonly.toml"))];
+pub(crate) const PACKS: &[(&str, &str)] = &[
+    ("builtin:cat-readonly", include_str!("packs/cat-readonly.toml")),
+    ("builtin:find-readonly", include_str!("packs/find-readonly.toml")),
+    ("builtin:git-readonly", include_str!("packs/git-readonly.toml")),
+    ("builtin:grep-readonly", include_str!("packs/grep-readonly.toml")),
+    ("builtin:kubectl-readonly", include_str!("packs/kubectl-readonly.toml")),
+    ("builtin:ls-readonly", include_str!("packs/ls-readonly.toml")),
+    ("builtin:mcporter-readonly", include_str!("packs/mcporter-readonly.toml")),
+];
 
 /// The shipped pack called `name`.
 pub(crate) fn source(name: &str) -> Option<Source<'static>> {

@@ -157,7 +157,11 @@ impl<'a, 'p> Reader<'a, 'p> {
         }
         if dialect.numeric_short && word.len() > 1 && word.bytes().skip(1).all(|b| b.is_ascii_digit()) {
             return match node.names.get("-NUM") {
-                Some(opt) => self.found(opt, word, word.get(1..), node),
+                // Where the number is of no type, the option stands for itself.
+                Some(index) => {
+                    let number = word.get(1..).filter(|_| self.program.opt(index).is_some_and(|opt| opt.value.is_some()));
+                    self.found(index, word, number, node)
+                }
                 None => Err(refuse::unknown_option(self.program, node, word)),
             };
         }
