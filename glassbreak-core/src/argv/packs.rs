@@ -18,7 +18,10 @@ pub(crate) const PACKS: &[(&str, &str)] = &[
     ("builtin:grep-readonly", include_str!("packs/grep-readonly.toml")),
     ("builtin:kubectl-readonly", include_str!("packs/kubectl-readonly.toml")),
     ("builtin:ls-readonly", include_str!("packs/ls-readonly.toml")),
-    ("builtin:mcporter-readonly", include_str!("packs/mcporter-readonly.toml")),
+    (
+        "builtin:mcporter-readonly",
+        include_str!("packs/mcporter-readonly.toml"),
+    ),
 ];
 
 /// The shipped pack called `name`.

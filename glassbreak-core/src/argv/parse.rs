@@ -159,7 +159,9 @@ impl<'a, 'p> Reader<'a, 'p> {
             return match node.names.get("-NUM") {
                 // Where the number is of no type, the option stands for itself.
                 Some(index) => {
-                    let number = word.get(1..).filter(|_| self.program.opt(index).is_some_and(|opt| opt.value.is_some()));
+                    let number = word
+                        .get(1..)
+                        .filter(|_| self.program.opt(index).is_some_and(|opt| opt.value.is_some()));
                     self.found(index, word, number, node)
                 }
                 None => Err(refuse::unknown_option(self.program, node, word)),
@@ -168,7 +170,11 @@ impl<'a, 'p> Reader<'a, 'p> {
         if word.starts_with("--") {
             return match dialect.long {
                 Long::Double | Long::Either => self.long(word, node),
-                Long::None | Long::Single => Err(refuse::unknown_option(self.program, node, word)),
+                // Some of these know a few words with two dashes all the same, as find does `--version`.
+                Long::None | Long::Single => match node.names.get(word) {
+                    Some(opt) => self.found(opt, word, None, node),
+                    None => Err(refuse::unknown_option(self.program, node, word)),
+                },
             };
         }
         match dialect.long {
