@@ -155,14 +155,19 @@ fn role(role: Role) -> &'static str {
 fn facts(bundle: &Bundle, judgement: &Judgement) -> Value {
     let facts = &judgement.facts;
     let argv = facts.argv.as_ref().map(|argv| {
-        let mut record = json!({
-            "program": &*argv.program,
-            "command": &*argv.command,
-            "options": argv.options.iter().map(|option| &**option).collect::<Vec<_>>(),
-            "operands": argv.operands.iter().map(|operand| &**operand).collect::<Vec<_>>(),
-        });
+        let mut record = Map::new();
+        record.insert("program".to_owned(), json!(&*argv.program));
+        record.insert("command".to_owned(), json!(&*argv.command));
+        record.insert(
+            "options".to_owned(),
+            argv.options.iter().map(|option| json!(&**option)).collect(),
+        );
+        record.insert(
+            "operands".to_owned(),
+            argv.operands.iter().map(|operand| json!(&**operand)).collect(),
+        );
         for (name, set) in &argv.sets {
-            record[&**name] = json!(set.iter().map(|text| &**text).collect::<Vec<_>>());
+            record.insert(name.to_string(), set.iter().map(|text| json!(&**text)).collect());
         }
         record
     });

@@ -189,4 +189,13 @@ mod tests {
             .collect();
         assert!(problems.is_empty(), "{}", problems.join("\n"));
     }
+
+    #[test]
+    fn no_shipped_pack_has_a_free_value_that_loads_something() {
+        for (file, text) in PACKS {
+            let program = load(Source { file, text }, &Vocabulary::built_in()).unwrap();
+            let holes = crate::argv::safe_bins::holes(&program, Source { file, text });
+            assert!(holes.is_empty(), "{holes:?}");
+        }
+    }
 }

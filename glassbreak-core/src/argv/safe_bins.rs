@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::compile::compile;
 use super::profile::{Dialect, Node, OptSpec, Profile, SafeBins, TypeSpec, Verdict};
-use super::program::Program;
+use super::program::{Opt, Program};
+use super::types::Kind;
 use super::{examples, packs};
 use crate::error::{Problem, nearest};
 use crate::json::Json;
@@ -35,7 +36,7 @@ pub(crate) fn load_toml(source: Source<'_>, vocabulary: &Vocabulary) -> Result<L
                 Err(more) => problems.extend(more),
             },
             None => {
-                problems.push(source.problem_at(&place, format!("there is no pack `{name}`"), packs::unknown(name)))
+                problems.push(source.problem_at(&place, format!("there is no pack `{name}`"), packs::unknown(name)));
             }
         }
     }
@@ -129,49 +130,49 @@ fn extended(
     packs::extend(base, profile, source, at)
 }
 
-/// Free values on options that load code, config, credentials or an endpoint.
-fn holes(program: &Program, source: Source<'_>) -> Vec<Problem> {
-    use super::types::Kind;
+/// Free values on options that load code, config, credentials or an endpoint; what an option loads is known from the
+/// profile, else from the shipped pack of the program.
+pub(super) fn holes(program: &Program, source: Source<'_>) -> Vec<Problem> {
     let free = |ty: usize| {
-        program
-            .ty(ty)
-            .is_some_and(|ty| matches!(ty.kind, Kind::Text { .. } | Kind::Path(_)) && ty.verdict == Verdict::Allow)
+        let ty = program.ty(ty);
+        ty.is_some_and(|ty| matches!(ty.kind, Kind::Text { .. } | Kind::Path(_)) && ty.verdict == Verdict::Allow)
     };
-    let holed = program
+    let mut holed = program
         .opts
         .iter()
-        .filter(|opt| opt.verdict == Verdict::Allow && opt.value.is_some_and(free));
-    let told = holed.filter_map(|opt| Some((opt, loads(&program.name, &opt.name).or_else(|| opt.loads.clone())?)));
+        .filter(|o| o.verdict == Verdict::Allow && o.value.is_some_and(free))
+        .peekable();
+    if holed.peek().is_none() {
+        return Vec::new();
+    }
+    let pack = packs::source_for(&program.name)
+        .and_then(|source| packs::read(source).ok())
+        .map(|(_, pack)| pack);
+    let loads = |opt: &Opt| opt.loads.clone().or_else(|| loads(pack.as_ref()?, &opt.name));
+    let told = holed.filter_map(|opt| Some((opt, loads(opt)?)));
     told.map(|(opt, loads)| {
-        let what = format!(
-            "`{} {}` may name any {loads}: whoever chooses it chooses what runs, or where",
-            program.name, opt.name
-        );
+        let (program, option) = (&program.name, &opt.name);
+        let what = format!("`{program} {option}` may name any {loads}: whoever chooses it chooses what runs, or where");
         let help = "allow only the values you mean, such as \"--config=ops.json\", or leave the option out";
-        source.problem(source.text.find(&*opt.name).unwrap_or(0), what, help)
+        source.problem(source.text.find(&**option).unwrap_or(0), what, help)
     })
     .collect()
 }
 
-/// What the shipped pack says that an option makes the program load.
-fn loads(program: &str, option: &str) -> Option<String> {
-    fn find(node: &Node, option: &str) -> Option<String> {
-        let own = node
-            .options
+/// What a pack says that an option makes the program load.
+fn loads(pack: &Profile, option: &str) -> Option<String> {
+    fn find(options: &[OptSpec], option: &str) -> Option<String> {
+        options
             .iter()
-            .find(|opt| opt.names.iter().any(|name| name == option));
-        own.and_then(|opt| opt.loads.clone())
-            .or_else(|| node.verbs.values().find_map(|verb| find(verb, option)))
+            .find(|opt| opt.names.iter().any(|name| name == option))
+            .and_then(|opt| opt.loads.clone())
     }
-    let (_, pack) = packs::read(packs::source_for(program)?).ok()?;
-    let global = pack
-        .globals
-        .iter()
-        .find(|opt| opt.names.iter().any(|name| name == option));
-    global
-        .and_then(|opt| opt.loads.clone())
-        .or_else(|| find(&pack.root, option))
-        .or_else(|| pack.verbs.values().find_map(|verb| find(verb, option)))
+    fn walk(node: &Node, option: &str) -> Option<String> {
+        find(&node.options, option).or_else(|| node.verbs.values().find_map(|verb| walk(verb, option)))
+    }
+    find(&pack.globals, option)
+        .or_else(|| walk(&pack.root, option))
+        .or_else(|| pack.verbs.values().find_map(|verb| walk(verb, option)))
 }
 
 /// The JSON of the write-up: `{"safeBins": {"<program>": {"allowedValueFlags": […], "forbiddenFlags": […],

@@ -291,7 +291,7 @@ fn entities() -> String {
     let parent = r#""parents": [{"type": "Fleet", "id": "all"}]"#;
     let text = ENTITIES.replacen("[\n", &format!("[\n{fleet}"), 1);
     let at = text.rfind("\"parents\": []").unwrap();
-    format!("{}{parent}{}", &text[..at], &text[at + "\"parents\": []".len()..])
+    text.split_at(at).0.to_owned() + parent + text.split_at(at + "\"parents\": []".len()).1
 }
 
 fn load_all(set: &[Written]) -> Result<Policies, TestCaseError> {
