@@ -296,7 +296,7 @@ impl Policies {
             }
             let unread = match known {
                 Known::Whole => None,
-                Known::NotAllOfTarget => rule.reads.target_loosely().then(|| rule.unread_target()),
+                Known::NotAllOfTarget => rule.reads.target_loosely.then(|| rule.unread_target()),
                 Known::InPart => rule.reads.of_partial_facts().then(|| rule.unread_facts()),
             };
             plan.relevant.push((n, unread.is_none()));
