@@ -4,7 +4,7 @@
 //! is missing, and a call's context is built only as far as some policy reads it. So wherever the reading is not plain
 //! (`context` passed on whole, or asked with `has`), it counts as reading more, never less.
 
-use cedar_policy_core::ast::{Expr, ExprKind, PatternElem, Var};
+use cedar_policy_core::ast::{Expr, ExprKind, Literal, PatternElem, Var};
 
 /// What is read below `context`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -155,6 +155,53 @@ impl Reads {
         path.reverse();
         self.target_loosely |= path.first() == Some(&"target") && (has || path.len() == 1);
         self.tree.add(&path);
+    }
+}
+
+/// Words of a condition that only make sense if the bundle knows them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fixed {
+    /// Compared with labels.
+    Label,
+    /// Compared with a risk.
+    Risk,
+}
+
+/// The texts that a condition compares with labels and risks, each with the byte it stands at, if known.
+pub(super) fn fixed_words(condition: &Expr) -> Vec<(Fixed, String, Option<usize>)> {
+    let mut out = Vec::new();
+    for expr in condition.subexpressions() {
+        let ExprKind::BinaryApp { arg1, arg2, .. } = expr.expr_kind() else {
+            continue;
+        };
+        for (fact, other) in [(arg1, arg2), (arg2, arg1)] {
+            let Some(kind) = fixed(fact) else { continue };
+            for expr in other.subexpressions() {
+                if let ExprKind::Lit(Literal::String(word)) = expr.expr_kind() {
+                    out.push((kind, word.to_string(), expr.source_loc().map(|place| place.start())));
+                }
+            }
+        }
+    }
+    out
+}
+
+/// Whether `expr` is `context.labels` or `context.risk`, or the same of `context.request`.
+fn fixed(expr: &Expr) -> Option<Fixed> {
+    let ExprKind::GetAttr { expr, attr } = expr.expr_kind() else {
+        return None;
+    };
+    let of_context = match expr.expr_kind() {
+        ExprKind::Var(Var::Context) => true,
+        ExprKind::GetAttr { expr, attr } => {
+            attr == "request" && matches!(expr.expr_kind(), ExprKind::Var(Var::Context))
+        }
+        _ => false,
+    };
+    match attr.as_str() {
+        "labels" if of_context => Some(Fixed::Label),
+        "risk" if of_context => Some(Fixed::Risk),
+        _ => None,
     }
 }
 
