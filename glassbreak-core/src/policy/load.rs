@@ -7,6 +7,7 @@ use std::hash::RandomState;
 use cedar_policy::{
     ActionConstraint, Authorizer, Effect, EntityId, EntityTypeName, EntityUid, Policy, PolicyId, PolicySet, Schema,
 };
+use cedar_policy_core::ast::Expr;
 
 use crate::error::{Problem, shown};
 use crate::finding::{Layer, Requirement, RuleId};
@@ -130,6 +131,8 @@ fn check_cedar() -> Result<Uids, Problem> {
 /// A policy that was read, and the number of its file.
 pub(super) struct Read {
     pub(super) rule: Rule,
+    /// As written, with places, for messages about the text.
+    pub(super) source: Policy,
     pub(super) file: usize,
     /// The byte it begins at.
     pub(super) at: usize,
@@ -169,38 +172,50 @@ fn read_policies(
                     continue;
                 }
             };
-            let here = source.problem(at, "", "");
-            if let Some((other, line)) = seen.get(&annotations.id) {
+            let line = source.problem(at, "", "").line();
+            if let Some((other, line)) = seen.insert(annotations.id.clone(), (source.file.to_owned(), line)) {
                 let what = format!("the id `{}` is already used at {other}:{line}", annotations.id);
                 problems.push(source.problem(at, what, "give every policy an id of its own"));
-                continue;
             }
-            seen.insert(annotations.id.clone(), (source.file.to_owned(), here.line()));
-            if let Some((what, place)) = policy.as_ref().non_scope_constraints().and_then(reads::too_large) {
-                problems.push(source.problem(place.unwrap_or(at), what, "split it into several policies"));
-            }
-            for (kind, word, place) in policy
-                .as_ref()
-                .non_scope_constraints()
-                .into_iter()
-                .flat_map(reads::fixed_words)
-            {
-                problems.extend(
-                    unknown_word(kind, &word, input)
-                        .map(|(what, help)| source.problem(place.unwrap_or(at), what, help)),
-                );
-            }
+            problems.extend(
+                policy
+                    .as_ref()
+                    .non_scope_constraints()
+                    .into_iter()
+                    .flat_map(|condition| {
+                        let objections = objections(condition, input);
+                        objections.map(|(at_word, what, help)| source.problem(at_word.unwrap_or(at), what, help))
+                    }),
+            );
             if annotations.requirement.is_some() && !within_calls(policy, snapshot, schema, uids) {
                 let what = format!("`{}` asks about more than calls", annotations.id);
                 let help =
                     "write `action in Action::\"call\"`, or name actions of calls: only calls can be asked about";
                 problems.push(source.problem(at, what, help));
             }
-            let rule = rule_of(policy, annotations, source.file, here.line());
-            read.push(Read { rule, file, at });
+            let named = policy.new_id(PolicyId::new(&annotations.id));
+            read.push(Read {
+                rule: rule_of(&named, annotations, source.file, line),
+                source: named,
+                file,
+                at,
+            });
         }
     }
     if problems.is_empty() { Ok(read) } else { Err(problems) }
+}
+
+/// What is wrong with a condition by itself: the byte, if known, what it is, and what to do.
+fn objections(condition: &Expr, input: &PolicyInput<'_>) -> impl Iterator<Item = (Option<usize>, String, String)> {
+    let large = reads::too_large(condition)
+        .map(|(what, at)| (at, what.to_owned(), "split it into several policies".to_owned()));
+    let unknown = reads::fixed_words(condition)
+        .into_iter()
+        .filter_map(|(kind, word, at)| {
+            let (what, help) = unknown_word(kind, &word, input)?;
+            Some((at, what, help))
+        });
+    large.into_iter().chain(unknown)
 }
 
 /// A label or risk that no call can have: a condition that compares with it would silently never hold.
@@ -252,8 +267,7 @@ fn rule_of(policy: &Policy, annotations: Annotations, file: &str, line: u32) -> 
         (Class::HardForbid, _) => "this is final: no approval lifts it".to_owned(),
         (Class::SoftForbid, requirement) => requirement.as_ref().map(who).unwrap_or_default(),
     };
-    let named = policy.new_id(PolicyId::new(&id));
-    let policy = without_places(&named);
+    let policy = without_places(policy);
     Rule {
         held: RuleId::known(Layer::Policy, &id),
         error: RuleId::known(Layer::Policy, &format!("{id}.error")),
@@ -262,7 +276,6 @@ fn rule_of(policy: &Policy, annotations: Annotations, file: &str, line: u32) -> 
         hint: hint.into(),
         scope: Scope::of(&policy),
         reads: (policy.as_ref().non_scope_constraints()).map_or_else(Reads::default, Reads::of),
-        source: named,
         policy,
         class,
         requirement,
