@@ -13,7 +13,7 @@ use crate::people::People;
 use crate::source::Source;
 use crate::text;
 
-use super::load::suggest;
+use super::validate::suggest;
 
 const KEYS: [&str; 6] = ["id", "ask", "window", "quorum", "self", "reason"];
 const MAX_ID: usize = 128;

@@ -1,198 +1,255 @@
 //! The context of a call, built from typed facts and never from JSON, so that nothing in a call can be taken for an
 //! entity or an extension value; and only as far as the matching policies read it.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use cedar_policy::Context;
 use cedar_policy_core::ast::{self, Literal, Value};
 
-use crate::call::{ArgValue, Args, Word};
-use crate::facts::{ArgvFacts, Fact, Target};
+use crate::call::{Actor, ArgValue, Args, Word};
+use crate::facts::{ArgvFacts, BudgetFacts, Fact, LoopFacts, SeqFacts, Target};
 use crate::finding::Finding;
 use crate::shape::{ArgField, ArgType};
 
 use super::Question;
 use super::plan::{REPORT, refusal};
-use super::reads::{Names, Reads, TargetUse};
+use super::reads::Tree;
 use super::schema::{Calls, FactsShape};
 
 /// The most elements of one set. Calls are cut to size before they come here; this guards the layer by itself.
 const MAX_ELEMENTS: usize = 4096;
 
-/// Builds what `reads` names of the context of `question`.
+/// Builds what `tree` names of the context of `question`.
 ///
-/// An attribute that is not read may be left out, because Cedar looks at an attribute only where the policy names it.
+/// What is not read may be left out, because Cedar looks at an attribute only where a policy names it; a record that
+/// is read as a whole is built as a whole.
 pub(super) fn build(
     question: &Question<'_>,
     facts: FactsShape<'_>,
     calls: &Calls,
-    reads: &Reads,
+    tree: &Tree,
 ) -> Result<Context, Finding> {
-    let all = reads.whole;
-    let mut fields: Vec<(&str, Value)> = Vec::with_capacity(6);
-    match facts {
-        FactsShape::Argv(sets) if all || reads.argv => {
-            let argv = question.facts.argv.as_ref().ok_or_else(misfit)?;
-            fields.push(("argv", argv_value(argv, sets)?));
-        }
-        FactsShape::Args(args) if all || reads.args => {
-            let given = question.facts.args.as_ref().ok_or_else(misfit)?;
-            fields.push(("args", args_value(args, given)?));
-        }
-        FactsShape::Argv(_) | FactsShape::Args(_) => {}
+    check(question, facts, calls)?;
+    let mut fields = BTreeMap::new();
+    if let (FactsShape::Argv(_), Some(argv), Some(tree)) = (facts, &question.facts.argv, tree.below("argv")) {
+        fields.insert("argv".into(), argv_value(argv, tree)?);
     }
-    if all || reads.target != TargetUse::No {
-        fields.push(("target", target_value(&question.facts.target)));
+    if let (FactsShape::Args(declared), Some(given), Some(tree)) = (facts, &question.facts.args, tree.below("args")) {
+        fields.insert("args".into(), args_value(declared, given, tree)?);
     }
-    if all || reads.labels {
+    if let Some(tree) = tree.below("target") {
+        fields.insert("target".into(), target_value(&question.facts.target, tree));
+    }
+    if tree.below("labels").is_some() {
         let labels = question.vocabulary.words_of(question.facts.labels);
-        fields.push(("labels", set(labels.map(Literal::from), 0)?));
+        fields.insert("labels".into(), set(labels.map(Literal::from), 0)?);
     }
-    if all || reads.risk {
-        fields.push(("risk", question.facts.risk.as_str().into()));
+    if tree.below("risk").is_some() {
+        fields.insert("risk".into(), question.facts.risk.as_str().into());
     }
-    if all || reads.budgets.any() || reads.loops.any() {
-        fields.push(("seq", seq_value(question, calls, reads)?));
+    if let Some(tree) = tree.below("seq") {
+        fields.insert("seq".into(), seq_value(question.seq, calls, tree));
     }
-    if all || reads.actor {
-        fields.push(("actor", actor_value(question)?));
+    if let Some(tree) = tree.below("actor") {
+        fields.insert("actor".into(), actor_value(question.actor, tree)?);
     }
-    let fields = fields.into_iter().map(|(name, value)| (name.into(), value));
-    Ok(ast::Context::Value(Arc::new(fields.collect())).into())
+    Ok(ast::Context::Value(Arc::new(fields)).into())
 }
 
-fn argv_value(argv: &ArgvFacts, sets: &[String]) -> Result<Value, Finding> {
-    let mut fields: Vec<(&str, Value)> = Vec::with_capacity(4 + sets.len());
-    fields.push(("program", text(&argv.program)));
-    fields.push(("command", text(&argv.command)));
-    fields.push((
-        "options",
-        texts(argv.options.iter().map(Arc::clone), argv.options.len())?,
-    ));
-    let operands = argv.operands.iter().map(|operand| Literal::from(&**operand));
-    fields.push(("operands", set(operands, argv.operands.len())?));
-    // Sets that are not the profile's would make a policy read another call than this one.
-    if argv.sets.len() != sets.len() {
-        return Err(misfit());
-    }
-    for ((name, values), declared) in argv.sets.iter().zip(sets) {
-        if **name != **declared {
-            return Err(misfit());
+/// Whether the facts are those of the action, whatever the policies read of them: facts of another profile would make a
+/// policy read another call than this one.
+fn check(question: &Question<'_>, facts: FactsShape<'_>, calls: &Calls) -> Result<(), Finding> {
+    match (facts, &question.facts.argv, &question.facts.args) {
+        // No policy reads those of a call that was not understood whole.
+        _ if question.facts.partial => {}
+        (FactsShape::Argv(sets), Some(argv), None) => {
+            within(argv.options.len().max(argv.operands.len()))?;
+            argv.sets.iter().try_for_each(|(_, values)| within(values.len()))?;
+            let same = argv
+                .sets
+                .iter()
+                .map(|(name, _)| &**name)
+                .eq(sets.iter().map(String::as_str));
+            same.then_some(()).ok_or_else(misfit)?;
         }
-        fields.push((declared, texts(values.iter().map(Arc::clone), values.len())?));
+        (FactsShape::Args(_), None, Some(_)) => {}
+        _ => return Err(misfit()),
     }
-    Ok(Value::record(fields, None))
+    let SeqFacts { budgets, loops } = question.seq;
+    let same = budgets.len() == calls.budgets.len() && loops.len() == calls.loops.len();
+    same.then_some(()).ok_or_else(misfit)
+}
+
+fn argv_value(argv: &ArgvFacts, tree: &Tree) -> Result<Value, Finding> {
+    let mut fields = BTreeMap::new();
+    if tree.below("program").is_some() {
+        fields.insert("program".into(), text(&argv.program));
+    }
+    if tree.below("command").is_some() {
+        fields.insert("command".into(), text(&argv.command));
+    }
+    if tree.below("options").is_some() {
+        fields.insert("options".into(), texts(&argv.options)?);
+    }
+    if tree.below("operands").is_some() {
+        let operands = argv.operands.iter().map(|operand| Literal::from(&**operand));
+        fields.insert("operands".into(), set(operands, argv.operands.len())?);
+    }
+    for (name, values) in &argv.sets {
+        if tree.below(name).is_some() {
+            fields.insert(Arc::clone(name).into(), texts(values)?);
+        }
+    }
+    Ok(Value::record_arc(Arc::new(fields), None))
 }
 
 /// A fact that is not one text is left out. Reading it is then an error of the policy, which counts against the call;
 /// an empty or made-up text would be an answer.
-fn target_value(target: &Target) -> Value {
-    let fields = Target::NAMES.iter().filter_map(|name| {
-        let value = match target.get(name)? {
-            Fact::Absent => Value::from(""),
-            Fact::Is(text) => self::text(text),
-            Fact::Unknown => return None,
+fn target_value(target: &Target, tree: &Tree) -> Value {
+    let mut fields = BTreeMap::new();
+    for name in Target::NAMES {
+        let value = match target.get(name) {
+            Some(Fact::Absent) => Value::from(""),
+            Some(Fact::Is(text)) => self::text(text),
+            Some(Fact::Unknown) | None => continue,
         };
-        Some((*name, value))
-    });
-    Value::record(fields, None)
-}
-
-fn seq_value(question: &Question<'_>, calls: &Calls, reads: &Reads) -> Result<Value, Finding> {
-    let seq = question.seq;
-    if seq.budgets.len() != calls.budgets.len() || seq.loops.len() != calls.loops.len() {
-        return Err(misfit());
+        if tree.below(name).is_some() {
+            fields.insert(name.into(), value);
+        }
     }
-    let read = |names: &Names, id: &str| reads.whole || names.holds(id);
-    let budgets = calls
-        .budgets
-        .iter()
-        .zip(&seq.budgets)
-        .filter(|(id, _)| read(&reads.budgets, id));
-    let budgets = budgets.map(|(id, facts)| {
-        let facts = [
-            ("count", Value::from(facts.count)),
-            ("limit", Value::from(facts.limit)),
-            ("remaining", Value::from(facts.remaining)),
-            ("over", Value::from(facts.over)),
-            ("fired", Value::from(facts.fired)),
-        ];
-        (id.as_str(), Value::record(facts, None))
-    });
-    let loops = calls
-        .loops
-        .iter()
-        .zip(&seq.loops)
-        .filter(|(id, _)| read(&reads.loops, id));
-    let loops = loops.map(|(id, facts)| {
-        let facts = [
-            ("streak", Value::from(facts.streak)),
-            ("period", Value::from(facts.period)),
-            ("fired", Value::from(facts.fired)),
-        ];
-        (id.as_str(), Value::record(facts, None))
-    });
-    let parts = [
-        ("budget", Value::record(budgets, None)),
-        ("loop", Value::record(loops, None)),
-    ];
-    Ok(Value::record(parts, None))
+    Value::record_arc(Arc::new(fields), None)
 }
 
-fn actor_value(question: &Question<'_>) -> Result<Value, Finding> {
-    let actor = question.actor;
-    let optional = |word: &Option<Word>| Value::from(word.as_ref().map_or("", Word::as_str));
-    let parents = actor.parents.iter().map(|parent| Literal::from(parent.as_str()));
+fn seq_value(seq: &SeqFacts, calls: &Calls, tree: &Tree) -> Value {
+    let mut parts = BTreeMap::new();
+    if let Some(tree) = tree.below("budget") {
+        let mut budgets = BTreeMap::new();
+        for (id, facts) in calls.budgets.iter().zip(&seq.budgets) {
+            if let Some(tree) = tree.below(id) {
+                budgets.insert(id.as_str().into(), budget_value(facts, tree));
+            }
+        }
+        parts.insert("budget".into(), Value::record_arc(Arc::new(budgets), None));
+    }
+    if let Some(tree) = tree.below("loop") {
+        let mut loops = BTreeMap::new();
+        for (id, facts) in calls.loops.iter().zip(&seq.loops) {
+            if let Some(tree) = tree.below(id) {
+                loops.insert(id.as_str().into(), loop_value(facts, tree));
+            }
+        }
+        parts.insert("loop".into(), Value::record_arc(Arc::new(loops), None));
+    }
+    Value::record_arc(Arc::new(parts), None)
+}
+
+fn budget_value(facts: &BudgetFacts, tree: &Tree) -> Value {
+    // No `..` here: a fact that the schema declares must be built.
+    let BudgetFacts {
+        count,
+        limit,
+        remaining,
+        over,
+        fired,
+    } = *facts;
     let fields = [
-        ("instance", optional(&actor.instance)),
-        ("session", Value::from(actor.session.as_str())),
-        ("on_behalf_of", optional(&actor.on_behalf_of)),
-        (
-            "model",
-            Value::from(actor.model.as_ref().map_or("", |model| model.id.as_str())),
-        ),
-        ("parents", set(parents, actor.parents.len())?),
+        ("count", Value::from(count)),
+        ("limit", Value::from(limit)),
+        ("remaining", Value::from(remaining)),
+        ("over", Value::from(over)),
+        ("fired", Value::from(fired)),
     ];
-    Ok(Value::record(fields, None))
+    members(fields, tree)
+}
+
+fn loop_value(facts: &LoopFacts, tree: &Tree) -> Value {
+    let LoopFacts { streak, period, fired } = *facts;
+    let fields = [
+        ("streak", Value::from(streak)),
+        ("period", Value::from(period)),
+        ("fired", Value::from(fired)),
+    ];
+    members(fields, tree)
+}
+
+fn actor_value(actor: &Actor, tree: &Tree) -> Result<Value, Finding> {
+    let text = |word: Option<&Word>| Value::from(word.map_or("", Word::as_str));
+    let mut fields = BTreeMap::new();
+    for (name, word) in [
+        ("instance", actor.instance.as_ref()),
+        ("session", Some(&actor.session)),
+        ("on_behalf_of", actor.on_behalf_of.as_ref()),
+        ("model", actor.model.as_ref().map(|model| &model.id)),
+    ] {
+        if tree.below(name).is_some() {
+            fields.insert(name.into(), text(word));
+        }
+    }
+    if tree.below("parents").is_some() {
+        let parents = actor.parents.iter().map(|parent| Literal::from(parent.as_str()));
+        fields.insert("parents".into(), set(parents, actor.parents.len())?);
+    }
+    Ok(Value::record_arc(Arc::new(fields), None))
 }
 
 /// The arguments as the manifest types them: one that is missing, or not of its type, or not declared, is a misfit.
-fn args_value(fields: &[ArgField], given: &Args) -> Result<Value, Finding> {
-    let mut out: Vec<(&str, Value)> = Vec::with_capacity(given.len());
-    for field in fields {
-        match given.get(field.name.as_str()) {
-            Some(value) => out.push((&field.name, arg_value(&field.ty, value)?)),
-            None if field.required => return Err(misfit()),
-            None => {}
+fn args_value(declared: &[ArgField], given: &Args, tree: &Tree) -> Result<Value, Finding> {
+    let mut out = BTreeMap::new();
+    let mut known = 0;
+    for field in declared {
+        let Some(value) = given.get(field.name.as_str()) else {
+            if field.required {
+                return Err(misfit());
+            }
+            continue;
+        };
+        known += 1;
+        if let Some(tree) = tree.below(&field.name) {
+            out.insert(field.name.as_str().into(), arg_value(&field.ty, value, tree)?);
         }
     }
-    if out.len() != given.len() {
+    if known != given.len() {
         return Err(misfit());
     }
-    Ok(Value::record(out, None))
+    Ok(Value::record_arc(Arc::new(out), None))
 }
 
-fn arg_value(ty: &ArgType, value: &ArgValue) -> Result<Value, Finding> {
+fn arg_value(ty: &ArgType, value: &ArgValue, tree: &Tree) -> Result<Value, Finding> {
     Ok(match (ty, value) {
         (ArgType::Bool, ArgValue::Bool(value)) => (*value).into(),
         (ArgType::Int { .. }, ArgValue::Int(value)) => (*value).into(),
         (ArgType::Str { .. }, ArgValue::Str(value)) => (&**value).into(),
         (ArgType::List(ty), ArgValue::List(items)) => {
             within(items.len())?;
-            let items: Vec<Value> = items.iter().map(|item| arg_value(ty, item)).collect::<Result<_, _>>()?;
-            Value::set(items, None)
+            // No policy can name a member of an element, so elements are whole.
+            let items = items.iter().map(|item| arg_value(ty, item, &Tree::Whole));
+            Value::set(items.collect::<Result<Vec<_>, _>>()?, None)
         }
-        (ArgType::Record(fields), ArgValue::Record(args)) => args_value(fields, args)?,
+        (ArgType::Record(fields), ArgValue::Record(args)) => args_value(fields, args, tree)?,
         _ => return Err(misfit()),
     })
+}
+
+fn members<const N: usize>(fields: [(&str, Value); N], tree: &Tree) -> Value {
+    let mut read = BTreeMap::new();
+    for (name, value) in fields {
+        if tree.below(name).is_some() {
+            read.insert(name.into(), value);
+        }
+    }
+    Value::record_arc(Arc::new(read), None)
 }
 
 fn text(text: &Arc<str>) -> Value {
     Value::from(Literal::String(Arc::clone(text).into()))
 }
 
-fn texts(texts: impl Iterator<Item = Arc<str>>, count: usize) -> Result<Value, Finding> {
-    set(texts.map(|text| Literal::String(text.into())), count)
+fn texts(texts: &BTreeSet<Arc<str>>) -> Result<Value, Finding> {
+    set(
+        texts.iter().map(|text| Literal::String(Arc::clone(text).into())),
+        texts.len(),
+    )
 }
 
 fn set(items: impl Iterator<Item = Literal>, count: usize) -> Result<Value, Finding> {

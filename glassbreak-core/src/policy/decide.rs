@@ -11,7 +11,7 @@ use super::{Class, Held, Policies, PolicyTrace, Question, context};
 
 pub(super) fn decide(policies: &Policies, question: &Question<'_>) -> Vec<Finding> {
     let judged = policies.plan(question).and_then(|(plan, facts)| {
-        let context = context::build(question, facts, &policies.calls, &plan.reads)?;
+        let context = context::build(question, facts, &policies.calls, &plan.reads.tree)?;
         let request = request(&plan, context)?;
         Ok(judge(policies, &plan, &request))
     });
@@ -147,7 +147,7 @@ pub(super) fn explain(policies: &Policies, question: &Question<'_>) -> Vec<Polic
         return Vec::new();
     };
     let request =
-        context::build(question, facts, &policies.calls, &plan.reads).and_then(|context| request(&plan, context));
+        context::build(question, facts, &policies.calls, &plan.reads.tree).and_then(|context| request(&plan, context));
     let relevant = plan
         .relevant
         .iter()

@@ -10,7 +10,8 @@ use crate::json::Json;
 use crate::source::Source;
 
 use super::PolicyInput;
-use super::load::{Uids, one_line, uid};
+use super::load::{Uids, uid};
+use super::validate::one_line;
 
 /// Every entity there is, and which names of the bundle's own types are declared.
 #[derive(Debug)]

@@ -1,26 +1,24 @@
 //! Loading: every step can only refuse, and all problems of one step are told together.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::hash::RandomState;
 
 use cedar_policy::{
     ActionConstraint, Authorizer, Effect, EntityId, EntityTypeName, EntityUid, Policy, PolicyId, PolicySet, Schema,
-    ValidationMode, Validator,
 };
-use cedar_policy_core::validator::confusable_string_checks;
-use miette::Diagnostic;
+use cedar_policy_core::ast::Expr;
 
-use crate::error::{Problem, nearest, shown};
+use crate::error::{Problem, shown};
 use crate::finding::{Layer, Requirement, RuleId};
-use crate::source::Source;
-use crate::text;
+use crate::label::Risk;
 
 use super::annotation::{self, Annotations};
 use super::entities::{self, Snapshot};
 use super::plan::{Plans, Rule, Scope};
-use super::reads::{self, Reads};
+use super::reads::{self, Fixed, Reads};
 use super::scan::{Language, scan};
+use super::validate::{problem_of, suggest, validate};
 use super::{Class, Policies, PolicyInput, schema};
 
 /// Cedar's parser and validator recurse; within the limits of [`scan`] this is far more than they need.
@@ -131,10 +129,13 @@ fn check_cedar() -> Result<Uids, Problem> {
 }
 
 /// A policy that was read, and the number of its file.
-struct Read {
-    rule: Rule,
-    file: usize,
-    at: usize,
+pub(super) struct Read {
+    pub(super) rule: Rule,
+    /// As written, with places, for messages about the text.
+    pub(super) source: Policy,
+    pub(super) file: usize,
+    /// The byte it begins at.
+    pub(super) at: usize,
 }
 
 fn read_policies(
@@ -171,27 +172,69 @@ fn read_policies(
                     continue;
                 }
             };
-            let here = source.problem(at, "", "");
-            if let Some((other, line)) = seen.get(&annotations.id) {
+            let line = source.problem(at, "", "").line();
+            if let Some((other, line)) = seen.insert(annotations.id.clone(), (source.file.to_owned(), line)) {
                 let what = format!("the id `{}` is already used at {other}:{line}", annotations.id);
                 problems.push(source.problem(at, what, "give every policy an id of its own"));
-                continue;
             }
-            seen.insert(annotations.id.clone(), (source.file.to_owned(), here.line()));
-            if let Some((what, place)) = policy.as_ref().non_scope_constraints().and_then(reads::too_large) {
-                problems.push(source.problem(place.unwrap_or(at), what, "split it into several policies"));
-            }
+            problems.extend(
+                policy
+                    .as_ref()
+                    .non_scope_constraints()
+                    .into_iter()
+                    .flat_map(|condition| {
+                        let objections = objections(condition, input);
+                        objections.map(|(at_word, what, help)| source.problem(at_word.unwrap_or(at), what, help))
+                    }),
+            );
             if annotations.requirement.is_some() && !within_calls(policy, snapshot, schema, uids) {
                 let what = format!("`{}` asks about more than calls", annotations.id);
                 let help =
                     "write `action in Action::\"call\"`, or name actions of calls: only calls can be asked about";
                 problems.push(source.problem(at, what, help));
             }
-            let rule = rule_of(policy, annotations, source.file, here.line());
-            read.push(Read { rule, file, at });
+            let named = policy.new_id(PolicyId::new(&annotations.id));
+            read.push(Read {
+                rule: rule_of(&named, annotations, source.file, line),
+                source: named,
+                file,
+                at,
+            });
         }
     }
     if problems.is_empty() { Ok(read) } else { Err(problems) }
+}
+
+/// What is wrong with a condition by itself: the byte, if known, what it is, and what to do.
+fn objections(condition: &Expr, input: &PolicyInput<'_>) -> impl Iterator<Item = (Option<usize>, String, String)> {
+    let large = reads::too_large(condition)
+        .map(|(what, at)| (at, what.to_owned(), "split it into several policies".to_owned()));
+    let unknown = reads::fixed_words(condition)
+        .into_iter()
+        .filter_map(|(kind, word, at)| {
+            let (what, help) = unknown_word(kind, &word, input)?;
+            Some((at, what, help))
+        });
+    large.into_iter().chain(unknown)
+}
+
+/// A label or risk that no call can have: a condition that compares with it would silently never hold.
+fn unknown_word(kind: Fixed, word: &str, input: &PolicyInput<'_>) -> Option<(String, String)> {
+    match kind {
+        Fixed::Label if input.vocabulary.get(word).is_none() => Some((
+            format!("the label `{}` is not declared", shown(word)),
+            suggest(
+                word,
+                input.vocabulary.words(),
+                "declare it under [labels] in glassbreak.toml",
+            ),
+        )),
+        Fixed::Risk if Risk::from_word(word).is_none() => Some((
+            format!("`{}` is not a risk", shown(word)),
+            "write `low`, `medium` or `high`".to_owned(),
+        )),
+        Fixed::Label | Fixed::Risk => None,
+    }
 }
 
 /// Whether every action that the scope reaches is one of a call. Actions that no schema declares are left to the
@@ -224,8 +267,7 @@ fn rule_of(policy: &Policy, annotations: Annotations, file: &str, line: u32) -> 
         (Class::HardForbid, _) => "this is final: no approval lifts it".to_owned(),
         (Class::SoftForbid, requirement) => requirement.as_ref().map(who).unwrap_or_default(),
     };
-    let named = policy.new_id(PolicyId::new(&id));
-    let policy = without_places(&named);
+    let policy = without_places(policy);
     Rule {
         held: RuleId::known(Layer::Policy, &id),
         error: RuleId::known(Layer::Policy, &format!("{id}.error")),
@@ -234,7 +276,6 @@ fn rule_of(policy: &Policy, annotations: Annotations, file: &str, line: u32) -> 
         hint: hint.into(),
         scope: Scope::of(&policy),
         reads: (policy.as_ref().non_scope_constraints()).map_or_else(Reads::default, Reads::of),
-        source: named,
         policy,
         class,
         requirement,
@@ -266,112 +307,4 @@ fn without_places(policy: &Policy) -> Policy {
         // The text says the same, only slower.
         _ => policy.clone(),
     }
-}
-
-fn validate(read: &[Read], files: &[Source<'_>], schema: &Schema, snapshot: &Snapshot) -> Result<(), Vec<Problem>> {
-    let mut problems = Vec::new();
-    let mut refused = HashSet::new();
-    let place = |id: &PolicyId| {
-        let found = read.iter().find(|read| read.rule.source.id() == id);
-        found.and_then(|read| files.get(read.file).map(|file| (file, read.at)))
-    };
-    let object = |id: &PolicyId, error: &dyn Diagnostic, help: &str| match place(id) {
-        Some((file, at)) => problem_from(error, file, at, help),
-        None => Problem::in_file(".", one_line(error), help),
-    };
-    let set = match PolicySet::from_policies(read.iter().map(|read| read.rule.source.clone())) {
-        Ok(set) => set,
-        Err(error) => return Err(vec![Problem::in_file(".", one_line(&error), "report this")]),
-    };
-    let result = Validator::new(schema.clone()).validate(&set, ValidationMode::Strict);
-    for error in result.validation_errors() {
-        refused.insert(error.policy_id().clone());
-        problems.push(object(
-            error.policy_id(),
-            error,
-            "see `glassbreak schema` for what a call has",
-        ));
-    }
-    for warning in result.validation_warnings() {
-        // A policy that does not type-check, or whose scope nothing meets, is also impossible: once is enough.
-        if refused.insert(warning.policy_id().clone()) {
-            let help = "correct or remove it: it can never hold";
-            problems.push(object(warning.policy_id(), warning, help));
-        }
-    }
-    // Cedar checks a policy once for every action it may meet, and says the same thing each time.
-    problems.sort();
-    problems.dedup_by(|a, b| (a.file(), a.line(), a.column()) == (b.file(), b.line(), b.column()));
-    for read in read {
-        let template = std::iter::once(read.rule.source.as_ref().template());
-        for warning in confusable_string_checks(template) {
-            let help = "write what cannot be mistaken for something else";
-            problems.push(object(read.rule.source.id(), &warning, help));
-        }
-    }
-    for read in read {
-        let Some(file) = files.get(read.file) else { continue };
-        for name in read.rule.source.entity_literals() {
-            if let Err(near) = snapshot.declared(&name) {
-                let what = format!("`{}` is not declared", shown(&name.to_string()));
-                let help = match near {
-                    Some(near) => format!("did you mean `{}`?", shown(&near)),
-                    None => "declare it, or remove the policy: it would never match".to_owned(),
-                };
-                // The literal, as it is most often written; else the policy.
-                let text = file.text.get(read.at..).unwrap_or("");
-                let at = read.at + text.find(&name.to_string()).unwrap_or(0);
-                problems.push(file.problem(at, what, help));
-            }
-        }
-    }
-    if problems.is_empty() { Ok(()) } else { Err(problems) }
-}
-
-/// What Cedar says, at the place it says it of.
-pub(super) fn problem_of(error: &dyn Diagnostic, source: &Source<'_>, help: &str) -> Problem {
-    problem_from(error, source, 0, help)
-}
-
-fn problem_from(error: &dyn Diagnostic, source: &Source<'_>, otherwise: usize, help: &str) -> Problem {
-    let at = error
-        .labels()
-        .and_then(|mut labels| labels.next())
-        .map_or(otherwise, |label| label.offset());
-    let help = error
-        .help()
-        .map_or_else(|| help.to_owned(), |help| cleaned(&help.to_string()));
-    source.problem(at, one_line(error), help)
-}
-
-/// An error and its causes in one line.
-pub(super) fn one_line(error: &dyn Diagnostic) -> String {
-    let mut out = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(error) = cause {
-        let text = error.to_string();
-        if !out.contains(&text) {
-            let _ = write!(out, ": {text}");
-        }
-        cause = error.source();
-    }
-    cleaned(&out)
-}
-
-/// In one line, with what cannot be shown escaped.
-fn cleaned(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.split_whitespace().collect::<Vec<_>>().join(" ").chars() {
-        if text::is_unshowable(c) {
-            let _ = write!(out, "\\u{{{:x}}}", u32::from(c));
-        } else {
-            out.push(c);
-        }
-    }
-    out
-}
-
-/// A nearest-name suggestion, else what stands in its place.
-pub(super) fn suggest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>, otherwise: &str) -> String {
-    nearest(word, known).map_or_else(|| otherwise.to_owned(), |near| format!("did you mean `{near}`?"))
 }

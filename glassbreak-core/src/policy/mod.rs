@@ -1,7 +1,8 @@
 //! Policy: who may do what to which resource, in Cedar, with three outcomes.
 //!
 //! - `load` reads policies, entities and schema, and refuses the folder on any doubt; `scan` looks at the raw text
-//!   first, `annotation` reads what stands before a policy, `reads` finds what its condition reads.
+//!   first, `annotation` reads what stands before a policy, `reads` finds what its condition reads, `validate` has
+//!   Cedar check them all together.
 //! - `schema` writes the Cedar schema of calls from the same [`Shape`] that `context` builds the facts by.
 //! - `entities` makes the snapshot: roles, teams and the host's entities from the file, all else from the bundle.
 //! - `plan` finds once what a question can meet; `decide` asks Cedar and joins the answers.
@@ -21,6 +22,7 @@ mod scan;
 mod schema;
 #[cfg(test)]
 mod tests;
+mod validate;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -84,7 +86,8 @@ impl Policies {
     /// # Errors
     /// For text over its limits, syntax and schema errors, anything that strict validation objects to, policies that
     /// can never apply, annotations that are unknown, doubled or ill-placed, ids that are missing or not unique,
-    /// templates, entities that are cyclic, doubled or not the file's to declare, and names that nothing declares.
+    /// templates, entities that are cyclic, doubled or not the file's to declare, and names of roles, teams, persons,
+    /// groups, tools, labels and risks that nothing declares: a forbid that names one would never hold.
     pub(crate) fn load(input: PolicyInput<'_>) -> Result<Self, Vec<Problem>> {
         load::load(input)
     }
@@ -156,8 +159,10 @@ pub enum Action<'a> {
     Tool(&'a str),
 }
 
-/// The Cedar resource of a call. One that the bundle does not declare is an entity of its type without attributes and
-/// parents: reading an attribute of it counts against the call.
+/// The Cedar resource of a call.
+///
+/// One that the bundle does not declare is an entity of its type without attributes and parents: reading an attribute
+/// of it counts against the call, `has` and `in` are false.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Resource<'a> {
     /// The program to run.

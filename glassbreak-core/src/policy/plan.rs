@@ -23,9 +23,7 @@ use super::{Action, Class, Policies, Question, Resource};
 pub(super) struct Rule {
     pub(super) id: Box<str>,
     pub(super) class: Class,
-    /// As written, with places, for messages about the text.
-    pub(super) source: Policy,
-    /// The same for evaluation.
+    /// As it is evaluated: without places in its text.
     pub(super) policy: Policy,
     pub(super) scope: Scope,
     pub(super) reads: Reads,
@@ -296,7 +294,7 @@ impl Policies {
             }
             let unread = match known {
                 Known::Whole => None,
-                Known::NotAllOfTarget => rule.reads.target_loosely().then(|| rule.unread_target()),
+                Known::NotAllOfTarget => rule.reads.target_loosely.then(|| rule.unread_target()),
                 Known::InPart => rule.reads.of_partial_facts().then(|| rule.unread_facts()),
             };
             plan.relevant.push((n, unread.is_none()));

@@ -4,75 +4,73 @@
 //! is missing, and a call's context is built only as far as some policy reads it. So wherever the reading is not plain
 //! (`context` passed on whole, or asked with `has`), it counts as reading more, never less.
 
-use std::collections::BTreeSet;
-
-use cedar_policy_core::ast::{Expr, ExprKind, PatternElem, Var};
+use cedar_policy_core::ast::{Expr, ExprKind, Literal, PatternElem, Var};
 
 /// What is read below `context`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Reads {
-    /// `context` as a whole, or in a way that was not understood.
-    pub(super) whole: bool,
-    pub(super) argv: bool,
-    pub(super) args: bool,
-    pub(super) target: TargetUse,
-    pub(super) labels: bool,
-    pub(super) risk: bool,
-    pub(super) actor: bool,
-    pub(super) budgets: Names,
-    pub(super) loops: Names,
+    /// Which attributes, and which below them.
+    pub(super) tree: Tree,
+    /// Whether `context.target` is read with `has`, or as a whole record: a fact that is left out of it would then
+    /// change the answer silently, where reading it by name is an error.
+    pub(super) target_loosely: bool,
 }
 
-/// How `context.target` is read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub(super) enum TargetUse {
-    #[default]
-    No,
-    /// Only one by one, as in `context.target.name`: a fact that is left out makes each such reading an error.
-    ByName,
-    /// With `has`, or as a whole record: a fact that is left out would change the answer silently.
-    Loosely,
-}
-
-/// Which members of a record are read.
+/// What is read of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Names {
-    These(BTreeSet<String>),
-    All,
+pub(super) enum Tree {
+    /// All of it, or a value that is no record.
+    Whole,
+    /// Only these members, by name. A list, because it is searched for every fact of every call and mostly short.
+    Members(Vec<(String, Tree)>),
 }
 
-impl Default for Names {
+impl Default for Tree {
     fn default() -> Self {
-        Self::These(BTreeSet::new())
+        Self::Members(Vec::new())
     }
 }
 
-impl Names {
-    fn add(&mut self, name: Option<&str>) {
-        match (name, self) {
-            (Some(name), Self::These(names)) => {
-                names.insert(name.to_owned());
+impl Tree {
+    fn add(&mut self, path: &[&str]) {
+        match path {
+            [] => *self = Self::Whole,
+            [name, rest @ ..] => {
+                if let Some(below) = self.member(name) {
+                    below.add(rest);
+                }
             }
-            (None, names) => *names = Self::All,
-            (Some(_), Self::All) => {}
         }
     }
 
     fn join(&mut self, other: &Self) {
         match other {
-            Self::All => *self = Self::All,
-            Self::These(names) => names.iter().for_each(|name| self.add(Some(name))),
+            Self::Whole => *self = Self::Whole,
+            Self::Members(more) => {
+                for (name, more) in more {
+                    if let Some(below) = self.member(name) {
+                        below.join(more);
+                    }
+                }
+            }
         }
     }
 
-    pub(super) fn any(&self) -> bool {
-        !matches!(self, Self::These(names) if names.is_empty())
+    /// The member `name`, added if need be; `None` where all are read anyway.
+    fn member(&mut self, name: &str) -> Option<&mut Self> {
+        let Self::Members(members) = self else { return None };
+        let at = members.partition_point(|(known, _)| known.as_str() < name);
+        if members.get(at).is_none_or(|(known, _)| known != name) {
+            members.insert(at, (name.to_owned(), Self::default()));
+        }
+        members.get_mut(at).map(|(_, below)| below)
     }
 
-    pub(super) fn holds(&self, name: &str) -> bool {
+    /// What is read of the member `name`; `None` if nothing.
+    pub(super) fn below(&self, name: &str) -> Option<&Self> {
         match self {
-            Self::All => true,
-            Self::These(names) => names.contains(name),
+            Self::Whole => Some(&Self::Whole),
+            Self::Members(members) => members.iter().find(|(known, _)| known == name).map(|(_, below)| below),
         }
     }
 }
@@ -88,42 +86,25 @@ impl Reads {
     /// Whether it reads something that a partial call does not vouch for. `context.args` is not in the design's list,
     /// because tools are understood whole or refused; were that to change, it must count.
     pub(super) fn of_partial_facts(&self) -> bool {
-        self.whole || self.argv || self.args || self.labels || self.target != TargetUse::No
-    }
-
-    /// Whether leaving out a fact of `context.target` could change the answer without an error.
-    pub(super) fn target_loosely(&self) -> bool {
-        self.whole || self.target == TargetUse::Loosely
+        ["argv", "args", "target", "labels"]
+            .iter()
+            .any(|name| self.tree.below(name).is_some())
     }
 
     /// Reads what `other` reads, too.
     pub(super) fn join(&mut self, other: &Self) {
-        // No `..` here: what is read must be built.
-        let Self {
-            whole,
-            argv,
-            args,
-            target,
-            labels,
-            risk,
-            actor,
-            budgets,
-            loops,
-        } = other;
-        self.whole |= whole;
-        self.argv |= argv;
-        self.args |= args;
-        self.target = self.target.max(*target);
-        self.labels |= labels;
-        self.risk |= risk;
-        self.actor |= actor;
-        self.budgets.join(budgets);
-        self.loops.join(loops);
+        self.tree.join(&other.tree);
+        self.target_loosely |= other.target_loosely;
+    }
+
+    fn read_whole(&mut self) {
+        self.tree.add(&[]);
+        self.target_loosely = true;
     }
 
     fn walk(&mut self, expr: &Expr) {
         match expr.expr_kind() {
-            ExprKind::Var(Var::Context) => self.whole = true,
+            ExprKind::Var(Var::Context) => self.read_whole(),
             ExprKind::Lit(_) | ExprKind::Var(_) | ExprKind::Slot(_) | ExprKind::Unknown(_) => {}
             ExprKind::GetAttr { expr, attr } => self.read(expr, &[attr], false),
             ExprKind::HasAttr { expr, attr } => self.read(expr, &[attr], true),
@@ -155,7 +136,7 @@ impl Reads {
             ExprKind::Record(fields) => fields.values().for_each(|field| self.walk(field)),
             // Cedar's features can add kinds of expressions; what is not known here may read anything.
             #[expect(unreachable_patterns, reason = "reachable when a feature of Cedar adds a variant")]
-            _ => self.whole = true,
+            _ => self.read_whole(),
         }
     }
 
@@ -172,22 +153,55 @@ impl Reads {
             return self.walk(base);
         }
         path.reverse();
-        match path.as_slice() {
-            ["argv", ..] => self.argv = true,
-            ["args", ..] => self.args = true,
-            ["target", _, ..] if !has => self.target = self.target.max(TargetUse::ByName),
-            ["target", ..] => self.target = TargetUse::Loosely,
-            ["labels", ..] => self.labels = true,
-            ["risk", ..] => self.risk = true,
-            ["actor", ..] => self.actor = true,
-            ["seq", "budget", rest @ ..] => self.budgets.add(rest.first().copied()),
-            ["seq", "loop", rest @ ..] => self.loops.add(rest.first().copied()),
-            ["seq", ..] => {
-                self.budgets.add(None);
-                self.loops.add(None);
+        self.target_loosely |= path.first() == Some(&"target") && (has || path.len() == 1);
+        self.tree.add(&path);
+    }
+}
+
+/// Words of a condition that only make sense if the bundle knows them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fixed {
+    /// Compared with labels.
+    Label,
+    /// Compared with a risk.
+    Risk,
+}
+
+/// The texts that a condition compares with labels and risks, each with the byte it stands at, if known.
+pub(super) fn fixed_words(condition: &Expr) -> Vec<(Fixed, String, Option<usize>)> {
+    let mut out = Vec::new();
+    for expr in condition.subexpressions() {
+        let ExprKind::BinaryApp { arg1, arg2, .. } = expr.expr_kind() else {
+            continue;
+        };
+        for (fact, other) in [(arg1, arg2), (arg2, arg1)] {
+            let Some(kind) = fixed(fact) else { continue };
+            for expr in other.subexpressions() {
+                if let ExprKind::Lit(Literal::String(word)) = expr.expr_kind() {
+                    out.push((kind, word.to_string(), expr.source_loc().map(|place| place.start())));
+                }
             }
-            _ => self.whole = true,
         }
+    }
+    out
+}
+
+/// Whether `expr` is `context.labels` or `context.risk`, or the same of `context.request`.
+fn fixed(expr: &Expr) -> Option<Fixed> {
+    let ExprKind::GetAttr { expr, attr } = expr.expr_kind() else {
+        return None;
+    };
+    let of_context = match expr.expr_kind() {
+        ExprKind::Var(Var::Context) => true,
+        ExprKind::GetAttr { expr, attr } => {
+            attr == "request" && matches!(expr.expr_kind(), ExprKind::Var(Var::Context))
+        }
+        _ => false,
+    };
+    match attr.as_str() {
+        "labels" if of_context => Some(Fixed::Label),
+        "risk" if of_context => Some(Fixed::Risk),
+        _ => None,
     }
 }
 
@@ -271,22 +285,25 @@ mod tests {
         Reads::of(expression.as_ref())
     }
 
-    fn names(names: &[&str]) -> Names {
-        Names::These(names.iter().map(|name| (*name).to_owned()).collect())
+    fn tree(paths: &[&[&str]]) -> Tree {
+        let mut tree = Tree::default();
+        paths.iter().for_each(|path| tree.add(path));
+        tree
     }
 
     #[test]
     fn plain_readings_are_told_apart() {
         let found = reads(r#"context.argv.command == "x" && context["risk"] != "high" && principal.risk == resource"#);
-        let expected = Reads {
-            argv: true,
-            risk: true,
-            ..Reads::default()
-        };
-        assert_eq!(found, expected);
+        assert_eq!(found.tree, tree(&[&["argv", "command"], &["risk"]]));
         let found = reads("context.seq.budget.a.count > 3 || context.seq.loop[\"b c\"].fired");
-        assert_eq!((found.budgets, found.loops), (names(&["a"]), names(&["b c"])));
-        assert_eq!(reads("context.target.name == \"x\"").target, TargetUse::ByName);
+        let expected = tree(&[&["seq", "loop", "b c", "fired"], &["seq", "budget", "a", "count"]]);
+        assert_eq!(found.tree, expected);
+        let found = reads("context.target.name == \"x\"");
+        assert_eq!(
+            (found.tree, found.target_loosely),
+            (tree(&[&["target", "name"]]), false)
+        );
+        assert!(!reads("context.risk == \"x\"").of_partial_facts());
     }
 
     #[test]
@@ -296,24 +313,45 @@ mod tests {
             "(if true then context else context).risk == \"x\"",
             "{a: context}.a.risk == \"x\"",
             "[context].contains({})",
-            "context.unheard == 1",
-            "principal.mayRead(context)",
         ] {
-            if let Ok(expression) = text.parse::<Expression>() {
-                assert!(Reads::of(expression.as_ref()).whole, "{text}");
-            }
+            let found = reads(text);
+            assert!(found.tree == Tree::Whole && found.target_loosely, "{text}");
+            assert!(found.of_partial_facts(), "{text}");
         }
-        assert!(reads("context has argv").argv);
-        assert!(reads("context has argv.kinds").argv);
-        assert_eq!(reads("context has target").target, TargetUse::Loosely);
-        assert_eq!(reads("context.target has name").target, TargetUse::Loosely);
-        assert_eq!(reads("context has target.name").target, TargetUse::Loosely);
-        assert_eq!(reads("[context.target].contains({})").target, TargetUse::Loosely);
-        assert_eq!(reads("context.seq.budget == {}").budgets, Names::All);
-        assert_eq!(reads("context.seq has loop").loops, Names::All);
-        assert_eq!(reads("context.seq == {}").budgets, Names::All);
-        assert!(reads("[{a: 1, b: [context.labels]}] == []").labels);
-        assert!(reads("if ip(context.argv.command).isIpv4() then true else false").argv);
+        for (text, path) in [
+            ("context has argv", &["argv"][..]),
+            ("context has argv.kinds", &["argv", "kinds"]),
+            ("context.argv has kinds", &["argv", "kinds"]),
+            ("[context.argv] == [] && context.argv.kinds == []", &["argv"]),
+            ("context.argv.kinds == [] && [context.argv] == []", &["argv"]),
+            ("context.seq.budget == {}", &["seq", "budget"]),
+            ("context.seq has loop", &["seq", "loop"]),
+            ("[{a: 1, b: [context.labels]}] == []", &["labels"]),
+            (
+                "if ip(context.argv.command).isIpv4() then true else false",
+                &["argv", "command"],
+            ),
+        ] {
+            assert_eq!(reads(text).tree, tree(&[path]), "{text}");
+        }
+        for text in [
+            "context has target",
+            "context.target has name",
+            "context has target.name",
+            "[context.target].contains({})",
+        ] {
+            assert!(reads(text).target_loosely, "{text}");
+        }
+    }
+
+    #[test]
+    fn joined_readings_hold_both() {
+        let mut both = reads("context.argv.command == \"x\"");
+        both.join(&reads("context.argv == {} || context.target has name"));
+        assert_eq!(both.tree, tree(&[&["argv"], &["target", "name"]]));
+        assert!(both.target_loosely);
+        both.join(&reads("context == {}"));
+        assert_eq!(both.tree, Tree::Whole);
     }
 
     #[test]

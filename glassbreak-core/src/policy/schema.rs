@@ -12,7 +12,8 @@ use crate::error::{Problem, nearest, shown};
 use crate::shape::{ArgField, ArgType, Shape};
 use crate::source::Source;
 
-use super::load::{self, Uids};
+use super::load::Uids;
+use super::validate::{one_line, problem_of};
 use super::{Action, Resource};
 
 /// The types that the generated part declares.
@@ -153,7 +154,7 @@ pub(super) fn load(
     let mut text = generate(shape);
     let generated = match SchemaFragment::from_cedarschema_str(&text) {
         Ok((fragment, _)) => fragment,
-        Err(error) => return Err(vec![internal(&load::one_line(&error))]),
+        Err(error) => return Err(vec![internal(&one_line(&error))]),
     };
     let mut fragments = vec![generated];
     if let (Some(host), Some((fragment, _))) = (host, host_fragment) {
@@ -168,8 +169,8 @@ pub(super) fn load(
             "declare what they are",
         )]),
         Err(error) => Err(vec![match host {
-            Some(host) => load::problem_of(&error, host, "correct the schema"),
-            None => internal(&load::one_line(&error)),
+            Some(host) => problem_of(&error, host, "correct the schema"),
+            None => internal(&one_line(&error)),
         }]),
     }
 }
@@ -192,11 +193,11 @@ fn host_part(host: &Source<'_>, problems: &mut Vec<Problem>) -> Option<(SchemaFr
     let (parsed, fragment) = match (parsed, fragment) {
         (Ok(parsed), Ok(fragment)) => (parsed, fragment),
         (_, Err(error)) => {
-            problems.push(load::problem_of(&error, host, "write it in Cedar's schema language"));
+            problems.push(problem_of(&error, host, "write it in Cedar's schema language"));
             return None;
         }
         (Err(error), _) => {
-            problems.push(load::problem_of(&error, host, "write it in Cedar's schema language"));
+            problems.push(problem_of(&error, host, "write it in Cedar's schema language"));
             return None;
         }
     };
