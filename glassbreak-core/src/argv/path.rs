@@ -83,8 +83,9 @@ pub(crate) fn fit(text: &str, usage: PathUse, ground: Ground<'_>) -> PathFit {
     if text == "/dev/null" {
         return PathFit::Fits;
     }
-    // A shell would have replaced `~` and `$VAR`; a program that does so itself would leave the workspace.
-    if text.is_empty() || text.starts_with(['~', '-']) || text.contains("://") || text.contains('$') {
+    // A shell would have replaced `~` and `$VAR`; a program that does so itself would leave the workspace. A lone dash
+    // is the input.
+    if text.is_empty() || text == "-" || text.starts_with('~') || text.contains("://") || text.contains('$') {
         return PathFit::Unfit;
     }
     let Some(path) = ground.workspace.locate(ground.cwd, text) else {
@@ -199,7 +200,7 @@ mod tests {
         ] {
             assert_eq!(fit(outside), PathFit::Outside, "{outside}");
         }
-        for unfit in ["", "~/.ssh/id_rsa", "https://example.com/x", "$HOME/x", "-x"] {
+        for unfit in ["", "~/.ssh/id_rsa", "https://example.com/x", "$HOME/x", "-"] {
             assert_eq!(fit(unfit), PathFit::Unfit, "{unfit}");
         }
     }

@@ -40,12 +40,11 @@ pub(crate) fn unknown_verb(program: &Program, node: &Node, word: &str) -> Findin
             .filter(|(_, at)| program.node(*at).is_some_and(|node| node.verdict == Verdict::Allow))
     };
     let hint = match nearest(word, verbs().map(|(verb, _)| verb)) {
-        Some(near) => format!("did you mean `{} {near}`?", command(program, node)),
-        None => format!(
-            "without asking: {} {}",
-            command(program, node),
-            listed(main_verbs(program, node))
-        ),
+        Some(near) => {
+            let path = if node.path.is_empty() { String::new() } else { format!("{} ", node.path) };
+            format!("did you mean `{} {path}{near}`?", program.name)
+        }
+        None => allowed_verbs(program, node),
     };
     let why = format!(
         "`{}` is no verb of {} in its profile",
@@ -148,11 +147,7 @@ pub(crate) fn no_form(program: &Program, node: &Node, word: Option<&str>) -> Fin
     let hint = if node.verbs.is_empty() {
         ASK_FOR_IT.to_owned()
     } else {
-        format!(
-            "without asking: {} {}",
-            command(program, node),
-            listed(main_verbs(program, node))
-        )
+        allowed_verbs(program, node)
     };
     ask(program, "unfit-operand", why, hint)
 }
@@ -180,8 +175,8 @@ pub(crate) fn verb(program: &Program, node: &Node) -> Option<Finding> {
     };
     match node.verdict {
         Verdict::Allow => None,
-        Verdict::Ask => Some(Finding::ask(node.rule.clone(), why(), without_asking(program), None)),
-        Verdict::Deny => Some(Finding::deny(node.rule.clone(), why(), without_asking(program))),
+        Verdict::Ask => Some(Finding::ask(node.rule.clone(), why(), instead(program), None)),
+        Verdict::Deny => Some(Finding::deny(node.rule.clone(), why(), instead(program))),
     }
 }
 
@@ -246,16 +241,20 @@ fn allowed(program: &Program, node: &Node, name: &str) -> bool {
         .is_some_and(|opt| opt.verdict == Verdict::Allow)
 }
 
-fn without_asking(program: &Program) -> String {
-    let Some(root) = program.node(0).filter(|root| !root.verbs.is_empty()) else {
-        return ASK_FOR_IT.to_owned();
-    };
-    let verbs = listed(main_verbs(program, root));
-    if verbs.is_empty() {
-        ASK_FOR_IT.to_owned()
-    } else {
-        format!("without asking: `{}` {verbs}", program.name)
+/// What the profile lets through instead of a verb that it does not.
+fn instead(program: &Program) -> String {
+    match program.node(0) {
+        Some(root) if !root.verbs.is_empty() => allowed_verbs(program, root),
+        _ => ASK_FOR_IT.to_owned(),
     }
+}
+
+fn allowed_verbs(program: &Program, node: &Node) -> String {
+    let verbs = listed(main_verbs(program, node));
+    if verbs.is_empty() {
+        return ASK_FOR_IT.to_owned();
+    }
+    format!("the profile lets through, of {}: {verbs}", command(program, node))
 }
 
 /// The allowed verbs beneath a node, aliases left out; a verb with allowed verbs beneath it counts.
@@ -269,7 +268,8 @@ fn main_verbs<'a>(program: &'a Program, node: &'a Node) -> impl Iterator<Item = 
                 .iter()
                 .any(|(_, at)| program.node(at).is_some_and(|v| v.verdict == Verdict::Allow))
         };
-        (main && (verb.verdict == Verdict::Allow || beneath())).then_some(word)
+        let free = verb.verdict == Verdict::Allow && verb.require.is_empty();
+        (main && (free || beneath())).then_some(word)
     })
 }
 
