@@ -35,7 +35,7 @@ pub(crate) fn load_toml(source: Source<'_>, vocabulary: &Vocabulary) -> Result<L
                 Err(more) => problems.extend(more),
             },
             None => {
-                problems.push(source.problem_at(&place, format!("there is no pack `{name}`"), packs::unknown(name)))
+                problems.push(source.problem_at(&place, format!("there is no pack `{name}`"), packs::unknown(name)));
             }
         }
     }
