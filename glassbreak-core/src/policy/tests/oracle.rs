@@ -291,7 +291,9 @@ fn entities() -> String {
     let parent = r#""parents": [{"type": "Fleet", "id": "all"}]"#;
     let text = ENTITIES.replacen("[\n", &format!("[\n{fleet}"), 1);
     let at = text.rfind("\"parents\": []").unwrap();
-    format!("{}{parent}{}", &text[..at], &text[at + "\"parents\": []".len()..])
+    let (before, rest) = text.split_at(at);
+    let after = rest.strip_prefix("\"parents\": []").unwrap_or(rest);
+    format!("{before}{parent}{after}")
 }
 
 fn load_all(set: &[Written]) -> Result<Policies, TestCaseError> {
