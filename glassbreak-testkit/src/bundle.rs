@@ -45,7 +45,7 @@ impl Scope {
         const BOTH: &[&str] = &[
             "true",
             "context.actor.session == \"other\"",
-            "context.risk != \"never\"",
+            "context.actor.session != \"never\"",
             "Widget::\"gone\".weight > 3",
             "context.actor.session like \"s*\"",
         ];
