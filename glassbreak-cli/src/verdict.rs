@@ -49,9 +49,9 @@ pub(crate) fn of(id: Option<&Id>, line: u64, judgement: &Judgement) -> Map<Strin
 /// What would pass without asking, and who must agree otherwise.
 pub(crate) fn how_to_ask(judgement: &Judgement) -> String {
     let mut parts: Vec<String> = Vec::new();
-    for (rule, requirement) in judgement.requirements() {
+    for (_, requirement) in judgement.requirements() {
         let part = match &requirement.group {
-            None => format!("`{rule}` names nobody who may agree"),
+            None => "no rule names who may agree: set `group` under `[ask]` in glassbreak.toml".to_owned(),
             Some(group) => {
                 let people = if requirement.quorum == 1 {
                     "one person"

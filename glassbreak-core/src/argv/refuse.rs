@@ -170,7 +170,7 @@ pub(crate) fn input(program: &Program, node: &Node) -> Finding {
 /// What the verb itself gets, if it is not allowed.
 pub(crate) fn verb(program: &Program, node: &Node) -> Option<Finding> {
     let why = || {
-        let why = node.why.as_deref().unwrap_or("it may change things");
+        let why = node.why.as_deref().unwrap_or("the profile does not let it through");
         format!("{}: {why}", command(program, node))
     };
     match node.verdict {

@@ -115,6 +115,7 @@ fn check(file: &Source<'_>) -> Result<(), Vec<Problem>> {
     let mut problems = Vec::new();
     let mut seen = HashSet::new();
     for item in &items {
+        problems.extend(unknown_keys(file, item));
         let Some((ty, id)) = uid_of(item) else { continue };
         let help = match ty {
             "Person" | "Group" => "declare it in people.toml",
@@ -132,6 +133,22 @@ fn check(file: &Source<'_>) -> Result<(), Vec<Problem>> {
         problems.push(file.problem(place_of(file, id), what, help));
     }
     if problems.is_empty() { Ok(()) } else { Err(problems) }
+}
+
+/// Cedar's reader skips the keys of an entity that it does not know.
+fn unknown_keys(file: &Source<'_>, item: &Json) -> Vec<Problem> {
+    const KEYS: [&str; 4] = ["uid", "attrs", "parents", "tags"];
+    let Json::Record(fields) = item else { return Vec::new() };
+    let unknown = fields.iter().filter(|(key, _)| !KEYS.contains(&key.as_str()));
+    unknown
+        .map(|(key, _)| {
+            let help = match nearest(key, KEYS) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("known here: {}", KEYS.join(", ")),
+            };
+            file.problem(place_of(file, key), format!("unknown key `{}`", shown(key)), help)
+        })
+        .collect()
 }
 
 /// The type and id of an entity, in either way that Cedar reads.
