@@ -1,6 +1,6 @@
 //! Programs and their words: what may run, and what a call of it means.
 //!
-//! Filters on strings and lists of bad flags are beaten by spelling. Here every program has a [profile](profile)
+//! Filters on strings and lists of bad flags are beaten by spelling. Here every program has a [profile]
 //! that says how *it* reads its words; a call is read the same way, and each word must be covered by exactly one
 //! rule. Outcomes only ever rise: allow, ask, deny; there is no order, no priority and no exception that lowers one.
 //!
