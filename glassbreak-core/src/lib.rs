@@ -2,7 +2,7 @@
 //!
 //! A [`Bundle`] is a policy folder that was checked as a whole. [`judge`] takes it, the state of a session, a [`Call`]
 //! and the time, and returns a [`Judgement`]: allow, ask a person, or deny, with the rule, the reason and what would be
-//! allowed. It is a pure function: no I/O, no clock, no globals, no panic.
+//! allowed. It is a pure function: no I/O, no clock, no globals.
 //!
 //! What can make a call go through? A Cedar `permit` that holds, words that a profile covers to the last one (or
 //! arguments that fit the tool's schema), and no finding of any layer that asks or denies. Nothing else: failure,
