@@ -1,7 +1,11 @@
 //! Facts: what the layers learned of a call, in words that all of them share.
 //!
 //! `argv`, `policy` and `budget` know nothing of each other; they meet here. A fact that a layer cannot vouch for is
-//! [absent](Fact::Unknown) or makes the whole [partial](Facts::partial), and every reader takes that against the call.
+//! [unknown](Fact::Unknown) or makes the whole [partial](Facts::partial), and every reader takes that against the call.
+//!
+//! [`ArgvFacts`] come from the words of a program, the arguments of a tool from its manifest; [`Target`] and labels from
+//! either; [`SeqFacts`] from the budgets. Policies read them as `context.argv`, `context.args`, `context.target`,
+//! `context.labels` and `context.seq`.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

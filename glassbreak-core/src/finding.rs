@@ -2,6 +2,24 @@
 //!
 //! A layer that objects says so in a [`Finding`]. [`Ruling::combine`] joins the findings of all layers;
 //! there are no priorities, no order and no negation, so no finding can undo another.
+//!
+//! [`Level`] is what one finding asks for; [`Outcome`] is what a [`Ruling`] comes to; a [`Denial`] is a ruling that is not
+//! an allow, put so that an agent can act on it. [`Requirement`] says who may agree to an ask.
+//!
+//! ```
+//! use glassbreak_core::finding::{Finding, Findings, Layer, Outcome, RuleId, Ruling};
+//!
+//! let permit = Finding::clear(RuleId::new(Layer::Policy, "ops-kubectl")?, "policy `ops-kubectl` permits this");
+//! let ask = Finding::ask(RuleId::new(Layer::Argv, "kubectl.scale")?, "it changes how many pods run", "", None);
+//! let findings = Findings { policy: vec![permit], argv: vec![ask], ..Findings::default() };
+//! let ruling = Ruling::combine(findings);
+//! assert_eq!(ruling.outcome(), Outcome::Ask);
+//! assert!(ruling.deciding().map(|finding| finding.rule().as_str()).eq(["argv.kubectl.scale"]));
+//!
+//! // Nothing judged it, so nothing lets it through.
+//! assert_eq!(Ruling::combine(Findings::default()).outcome(), Outcome::Deny);
+//! # Ok::<(), glassbreak_core::error::BadWord>(())
+//! ```
 
 use std::fmt;
 use std::sync::Arc;

@@ -2,6 +2,18 @@
 //!
 //! One pure function: no I/O, no clock, no globals. The same function serves the command line, explanations, tests of
 //! policy folders and fuzzing. It does not make a permit: performing a call needs its record first.
+//!
+//! The way of a call through [`judge`]:
+//!
+//! 1. hygiene: a declared role, a folder beneath the workspace, a tool of the manifest with arguments that fit. What
+//!    fails here is denied at once, without a digest;
+//! 2. for a program, [`argv`](crate::argv): findings, facts, labels and the plan of what would run;
+//! 3. [`budget`](crate::budget): the counts, this call included, and what rules have against them;
+//! 4. [`policy`](crate::policy): Cedar, over all of these facts;
+//! 5. [`Ruling::combine`]: the strictest finding wins.
+//!
+//! A host then does what the [`Judgement`] says, and tells the session by [`SessionState::advance`]. Between the two
+//! calls no other call of the same session may be judged, else both see the same count.
 
 use crate::argv::{ExecPlan, Role};
 use crate::budget::{Counters, Event, Name};

@@ -1,5 +1,70 @@
-//! The guard between an AI agent and its tools.
-#![doc = ""]
+//! The guard between an AI agent and its tools: judges each call, in process, before the tool runs.
+//!
+//! A [`Bundle`] is a policy folder that was checked as a whole. [`judge`] takes it, the state of a session, a [`Call`]
+//! and the time, and returns a [`Judgement`]: allow, ask a person, or deny, with the rule, the reason and what would be
+//! allowed. It is a pure function: no I/O, no clock, no globals.
+//!
+//! What can make a call go through? A Cedar `permit` that holds, words that a profile covers to the last one (or
+//! arguments that fit the tool's schema), and no finding of any layer that asks or denies. Nothing else: failure,
+//! absence and doubt count against the call.
+//!
+//! ```
+//! use glassbreak_core::bundle::Bundle;
+//! use glassbreak_core::call::{Actor, Argv, Call, Exec, Operation, Word, Workspace};
+//! use glassbreak_core::clock::Timestamp;
+//! use glassbreak_core::finding::Outcome;
+//! use glassbreak_core::judge::{SessionState, judge};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let bundle = Bundle::read_only()?; // or Bundle::open("policy")
+//! let session = SessionState::new(Workspace::new("/srv/ops")?);
+//! let call = Call {
+//!     actor: Actor::new(Word::new("anonymous")?, Word::new("session-1")?),
+//!     operation: Operation::Exec(Exec::new(Argv::new(["git", "log", "--output=notes.txt"])?)),
+//!     reason: None,
+//!     conversation: None,
+//! };
+//!
+//! let judgement = judge(&bundle, &session, &call, Timestamp::now());
+//! assert_eq!(judgement.ruling.outcome(), Outcome::Deny);
+//! let denial = judgement.denial().ok_or("allowed")?;
+//! assert_eq!(denial.rules()[0].as_str(), "argv.git.log.--output");
+//! assert_eq!(denial.hint(), "leave `--output` out");
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A host also counts: [`SessionState::advance`] after each call. The README has that whole story.
+//!
+//! # Modules, in reading order
+//!
+//! | module | has |
+//! |---|---|
+//! | [`call`] | what an agent asks to do, checked at the border |
+//! | [`mod@judge`] | the way of a call, from bundle, session, call and time to a judgement |
+//! | [`finding`] | what rules say of a call, and how that combines: the strictest wins |
+//! | [`facts`], [`label`] | what the layers learned of a call, and what it means |
+//! | [`argv`] | programs and their words: profiles, shipped packs, what would run |
+//! | [`policy`] | Cedar with three outcomes |
+//! | [`budget`] | what the calls of a session add up to |
+//! | [`bundle`] | the policy folder: files, checks, digest, its own tests |
+//! | [`shape`], [`people`], [`clock`], [`error`] | what calls can look like; persons and groups; time; what is wrong with a folder |
+//!
+//! # Features
+//!
+//! - `json-schema`: the module `schema`, with JSON Schemas of calls, verdicts, profiles and budgets. No feature changes a
+//!   verdict.
+//!
+//! # What is not built
+//!
+//! Permits, asking people, running programs, stores, locks and the audit log. A ruling is data: the host must obey it.
+//!
+//! [`Bundle`]: bundle::Bundle
+//! [`judge`]: judge::judge
+//! [`Call`]: call::Call
+//! [`Judgement`]: judge::Judgement
+//! [`SessionState::advance`]: judge::SessionState::advance
+
 pub mod argv;
 pub mod budget;
 pub mod bundle;
@@ -19,3 +84,8 @@ pub mod shape;
 mod source;
 mod table;
 mod text;
+
+/// The README's example is a test.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

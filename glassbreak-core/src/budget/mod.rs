@@ -27,7 +27,11 @@
 //! is judged. Without a ladder there is `{ over = 0, then = <the default> }`; an empty one only counts.
 //!
 //! Everything here is a plain function of values: the caller says what time it is, keeps the [`Counters`], and
-//! decides whether a call was admitted. No rule can loosen what another layer says.
+//! decides whether a call was admitted. No rule can loosen what another layer says. Counts are of calls, not of what a
+//! call acts on, and are lost with their counters.
+//!
+//! Findings carry the rule `budget.<id>`, and `budget.<id>.ceiling` past a ceiling; Cedar reads the counts as
+//! `context.seq.budget.<id>` and `context.seq.loop.<id>`.
 //!
 //! **Which way it may be wrong.** Only up. A call that was not understood matches by every label it might have. A
 //! key that is not known (several targets, all namespaces) takes the highest count of any, and counts under all. Past

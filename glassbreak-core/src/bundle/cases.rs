@@ -1,22 +1,4 @@
 //! The tests of a policy folder: calls with the outcome its author expects.
-//!
-//! ```toml
-//! [[case]]
-//! name = "reading passes"
-//! role = "ops-agent"
-//! exec = "kubectl get pods -n web"      # split at spaces; or a list of words
-//! expect = "allow"
-//!
-//! [[case]]
-//! name = "the eleventh deletion is refused"
-//! role = "ops-agent"
-//! steps = [
-//!   { exec = "kubectl -n web delete pod a", expect = "ask", repeat = 10, admit = true },
-//!   { after = "30s", exec = "kubectl -n web delete pod b", expect = "deny", rules = ["budget.pod_delete.ceiling"] },
-//! ]
-//! ```
-//! Each case begins with empty counters at the same moment. A step that is allowed counts as performed; one that asks
-//! counts as performed only with `admit = true`, as if people had agreed.
 
 use std::collections::BTreeMap;
 
@@ -32,6 +14,24 @@ use crate::judge::{Judgement, SessionState, judge};
 use crate::source::{Source, Step};
 
 /// One test of a policy folder.
+///
+/// ```toml
+/// [[case]]
+/// name = "reading passes"
+/// role = "ops-agent"
+/// exec = "kubectl get pods -n web"      # split at spaces; or a list of words
+/// expect = "allow"
+///
+/// [[case]]
+/// name = "the eleventh deletion is refused"
+/// role = "ops-agent"
+/// steps = [
+///   { exec = "kubectl -n web delete pod a", expect = "ask", repeat = 10, admit = true },
+///   { after = "30s", exec = "kubectl -n web delete pod b", expect = "deny", rules = ["budget.pod_delete.ceiling"] },
+/// ]
+/// ```
+/// Each case begins with empty counters at the same moment. A step that is allowed counts as performed; one that asks
+/// counts as performed only with `admit = true`, as if people had agreed.
 #[derive(Debug, Clone)]
 pub struct Case {
     file: String,

@@ -1,5 +1,9 @@
 //! The policy folder: a host's whole say over its agents, read and checked as one.
 //!
+//! [`Bundle::open`] reads a folder, [`Bundle::from_files`] the same from memory, and [`Bundle::read_only`] is the
+//! built-in one: the shipped packs for the role `anonymous`. A bundle never changes and is shared freely between
+//! threads; [`Bundle::digest`] tells two of them apart.
+//!
 //! | file | read by | says |
 //! |---|---|---|
 //! | `glassbreak.toml` | [`Settings`] | what is not listed, who answers asks, the labels and their risk |
@@ -11,7 +15,21 @@
 //! | `tests/*.toml` | [`Case`] | calls with the outcome their author expects |
 //!
 //! Each reader reports everything that is wrong with its file, each problem at its line and column. A key that is
-//! not known is an error, and so is one for a part that is not built: what is silently skipped guards nothing.
+//! not known is an error, and so is one for a part that is not built: what is silently skipped guards nothing. `*.md`
+//! may stand in the folder; names that begin with a dot are not read; links and other folders are refused. All files
+//! are optional, and without them everything is denied.
+//!
+//! ```
+//! use glassbreak_core::bundle::{Bundle, Files};
+//!
+//! let mut files = Files::new();
+//! files.insert("glassbreak.toml".to_owned(), b"unlistd = \"ask\"\n".to_vec());
+//! let problems = Bundle::from_files(&files).unwrap_err();
+//! assert_eq!(
+//!     problems.to_string(),
+//!     "glassbreak.toml:1:1: unknown key `unlistd`\n  help: did you mean `unlisted`?"
+//! );
+//! ```
 
 mod cases;
 mod folder;

@@ -1,17 +1,4 @@
 //! `glassbreak.toml`: what holds where no rule says otherwise, and the labels.
-//!
-//! ```toml
-//! unlisted = "deny"          # programs without a profile: "deny" unless set, or "ask"
-//! no_permit = "deny"         # calls that no policy permits: "deny" unless set, or "ask"
-//!
-//! [ask]                      # who answers an ask whose rule does not say
-//! group = "oncall"
-//! quorum = 1
-//! window = "5m"
-//!
-//! [labels]                   # new labels, and new risks of those that ship
-//! "billing.refund" = "high"
-//! ```
 
 use crate::error::Problem;
 use crate::finding::{Outcome, Requirement};
@@ -21,6 +8,19 @@ use crate::source::Source;
 use crate::table::{self, Fields, Report};
 
 /// What holds where no rule says otherwise.
+///
+/// ```toml
+/// unlisted = "deny"          # programs without a profile: "deny" unless set, or "ask"
+/// no_permit = "deny"         # calls that no policy permits: "deny" unless set, or "ask"
+///
+/// [ask]                      # who answers an ask whose rule does not say
+/// group = "oncall"
+/// quorum = 1
+/// window = "5m"
+///
+/// [labels]                   # new labels, and new risks of those that ship
+/// "billing.refund" = "high"
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// What becomes of programs that no profile describes: a denial, or an ask.

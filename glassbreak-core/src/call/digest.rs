@@ -1,25 +1,4 @@
 //! The digest of a call: what people approve, and what grants match.
-//!
-//! SHA-256 over a row of fields, each written as a tag of one byte, a length of four bytes (big-endian) and the bytes:
-//!
-//! | tag | field |
-//! |---|---|
-//! | `01` | `glassbreak.call.v1` |
-//! | `02` | `exec`, `tool` or `connect` |
-//! | `10` | exec: the name of the program |
-//! | `11` | exec: one word of the argv that would run, the program's name first; repeated, in order |
-//! | `12` | exec: the working folder relative to the workspace, without `.` and `..`; empty for the workspace itself |
-//! | `13` `14` | exec: name and value of a variable added to the environment; repeated, by name |
-//! | `15` | exec: SHA-256 of the standard input; absent without input |
-//! | `20` | tool: its name |
-//! | `21` | tool: its arguments, a record |
-//! | `40` `41` | connect: host; port (two bytes, big-endian) |
-//!
-//! Values among arguments are fields of their own: `31` a boolean (one byte), `32` an integer (eight bytes,
-//! big-endian, two's complement), `33` a text, `34` a list (its elements, in order), `35` a record (for each field,
-//! by name: `36` the name, then the value).
-//!
-//! Test vectors are in `tests/vectors/call_digest.json` of this crate.
 
 use std::fmt;
 
@@ -27,7 +6,28 @@ use sha2::{Digest, Sha256};
 
 use super::{ArgValue, Args, Connect, Exec, Tool};
 
-/// SHA-256 over the fields of a call, in the [encoding of this module](self).
+/// SHA-256 over the fields of a call.
+///
+/// The fields stand in a row, each written as a tag of one byte, a length of four bytes (big-endian) and the bytes:
+///
+/// | tag | field |
+/// |---|---|
+/// | `01` | `glassbreak.call.v1` |
+/// | `02` | `exec`, `tool` or `connect` |
+/// | `10` | exec: the name of the program |
+/// | `11` | exec: one word of the argv that would run, the program's name first; repeated, in order |
+/// | `12` | exec: the working folder relative to the workspace, without `.` and `..`; empty for the workspace itself |
+/// | `13` `14` | exec: name and value of a variable added to the environment; repeated, by name |
+/// | `15` | exec: SHA-256 of the standard input; absent without input |
+/// | `20` | tool: its name |
+/// | `21` | tool: its arguments, a record |
+/// | `40` `41` | connect: host; port (two bytes, big-endian) |
+///
+/// Values among arguments are fields of their own: `31` a boolean (one byte), `32` an integer (eight bytes,
+/// big-endian, two's complement), `33` a text, `34` a list (its elements, in order), `35` a record (for each field,
+/// by name: `36` the name, then the value).
+///
+/// Test vectors are in `tests/vectors/call_digest.json` of this crate.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CallDigest([u8; 32]);
 

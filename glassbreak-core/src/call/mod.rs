@@ -1,7 +1,24 @@
 //! A call: one thing an agent asks to do, and who asks.
 //!
-//! Everything here is checked where it is made: a [`Call`] that exists holds no NUL, no character that cannot be
-//! shown, and nothing over its size. What a call may *do* is judged elsewhere.
+//! A [`Call`] is an [`Actor`] and an [`Operation`]: run a program ([`Exec`], whose words are an [`Argv`]), call a
+//! [`Tool`], or [`Connect`]. Its [`CallDigest`] is what two calls that do the same have in common.
+//!
+//! What is made by a constructor here is checked there: names are [`Word`]s, words of an argv hold no NUL and no
+//! character that cannot be shown, and nothing is over its size. What is not such a thing is [`Malformed`], which says
+//! where and what to do, and becomes a denial under `hygiene.*` through [`Malformed::finding`]. What a call may *do* is
+//! judged elsewhere. [`wire`] reads a call from a line of JSON, with the same checks.
+//!
+//! ```
+//! use glassbreak_core::call::{Argv, Exec, Workspace};
+//!
+//! let exec = Exec::new(Argv::new(["cat", "notes.txt"])?).in_folder("docs")?;
+//! assert_eq!(exec.argv().program(), "cat");
+//! assert_eq!(Workspace::new("/srv/ops")?.locate("docs", "../../etc/passwd"), None);
+//!
+//! let nul = Argv::new(["cat", "notes.txt\0.png"]).map_err(|malformed| malformed.to_string());
+//! assert_eq!(nul.unwrap_err(), "[1]: holds a NUL byte, which would end the word for the program");
+//! # Ok::<(), glassbreak_core::call::Malformed>(())
+//! ```
 
 mod args;
 mod digest;

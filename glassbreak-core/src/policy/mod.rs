@@ -1,5 +1,29 @@
 //! Policy: who may do what to which resource, in Cedar, with three outcomes.
 //!
+//! ```text
+//! @id("ops-kubectl")
+//! permit (principal in Team::"ops-agents", action == Action::"exec:kubectl", resource);
+//!
+//! @id("delete-asks") @ask("oncall") @window("5m")
+//! forbid (principal, action == Action::"exec:kubectl", resource)
+//! when { context.argv.command == "delete" };
+//! ```
+//!
+//! | in a policy | is |
+//! |---|---|
+//! | `principal` | `Role::"…"` of the call, in its `Team`s |
+//! | `action` | `exec:<program>`, `exec:*` for a program without profile (both in `exec`), `tool:<name>` (in `tool`); all in `call` |
+//! | `resource` | `Program::"…"`, `Tool::"…"`, or the host's entity that the manifest names |
+//! | `context.argv` | `program`, `command`, `options`, `operands` and the profile's own facts; for programs |
+//! | `context.args` | the arguments, typed by the manifest's schema; for tools |
+//! | `context.target` | `kind`, `namespace`, `name`, `owner`; empty where the call names none |
+//! | `context.labels`, `context.risk` | what the call means, and how much is at stake |
+//! | `context.seq` | `budget.<id>` and `loop.<id>`, this call included |
+//! | `context.actor` | `instance`, `session`, `on_behalf_of`, `model`, `parents` |
+//!
+//! `@id` is required. `@ask("group")` makes a forbid soft; `@window`, `@quorum` and `@self` qualify it; `@reason` is the
+//! sentence that a refusal shows. `glassbreak schema cedar` prints the schema of a folder.
+//!
 //! - `load` reads policies, entities and schema, and refuses the folder on any doubt; `scan` looks at the raw text
 //!   first, `annotation` reads what stands before a policy, `reads` finds what its condition reads, `validate` has
 //!   Cedar check them all together.

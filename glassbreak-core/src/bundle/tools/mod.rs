@@ -1,23 +1,4 @@
 //! `tools.toml`: the tools, what they mean, and what their arguments must be.
-//!
-//! ```toml
-//! [tools.restart_service]
-//! about = "restarts one service"
-//! labels = ["mutating"]
-//! resource = { type = "Service", id = "args.name" }                 # the host's entity; else the tool itself
-//! target = { kind = "service", name = "args.name", namespace = "args.ns" }
-//!
-//! [tools.restart_service.schema]                                    # none: the tool takes no arguments
-//! type = "object"
-//! required = ["name"]
-//! properties.name = { type = "string", pattern = "[a-z][a-z0-9-]*", maxLength = 63 }
-//! properties.ns = { type = "string", enum = ["staging", "prod"] }
-//! properties.grace = { type = "integer", minimum = 0, maximum = 600 }
-//! ```
-//!
-//! The schema is the part of JSON Schema that Cedar can speak of, and closed: no argument that is not named passes.
-//! Two words are stricter than in JSON Schema, on purpose: `maxLength` counts bytes of UTF-8, and `pattern` must
-//! match the whole text.
 
 mod check;
 mod manifest;
@@ -37,6 +18,25 @@ use crate::shape::ToolShape;
 use crate::source::Source;
 
 /// The tools of a bundle.
+///
+/// ```toml
+/// [tools.restart_service]
+/// about = "restarts one service"
+/// labels = ["mutating"]
+/// resource = { type = "Service", id = "args.name" }                 # the host's entity; else the tool itself
+/// target = { kind = "service", name = "args.name", namespace = "args.ns" }
+///
+/// [tools.restart_service.schema]                                    # none: the tool takes no arguments
+/// type = "object"
+/// required = ["name"]
+/// properties.name = { type = "string", pattern = "[a-z][a-z0-9-]*", maxLength = 63 }
+/// properties.ns = { type = "string", enum = ["staging", "prod"] }
+/// properties.grace = { type = "integer", minimum = 0, maximum = 600 }
+/// ```
+///
+/// The schema is the part of JSON Schema that Cedar can speak of, and closed: no argument that is not named passes.
+/// Two words are stricter than in JSON Schema, on purpose: `maxLength` counts bytes of UTF-8, and `pattern` must
+/// match the whole text.
 #[derive(Debug, Clone, Default)]
 pub struct Tools {
     shapes: Vec<ToolShape>,
