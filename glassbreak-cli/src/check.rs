@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::ValueEnum;
+use clap::{ArgGroup, ValueEnum};
 use glassbreak_core::bundle::Bundle;
 use glassbreak_core::call::wire::{self, Id};
 use glassbreak_core::call::{Malformed, Word, Workspace};
@@ -21,14 +21,10 @@ const MAX_LINE: usize = 8 * 1024 * 1024;
 /// Reads calls as JSON Lines from standard input and writes one verdict per line, in order. Exit status 0 when all
 /// lines were read, whatever the verdicts; 1 when input or output failed; 2 for a policy folder that does not load.
 #[derive(Debug, clap::Args)]
+#[command(group = ArgGroup::new("by").required(true).args(["policy", "packs"]))]
 pub(crate) struct Options {
     /// The policy folder to judge by.
-    #[arg(
-        long,
-        value_name = "DIR",
-        required_unless_present = "packs",
-        conflicts_with = "packs"
-    )]
+    #[arg(long, value_name = "DIR")]
     policy: Option<PathBuf>,
     /// Judge by a built-in bundle instead: the shipped packs, for the role `anonymous`.
     #[arg(long, value_name = "NAME")]
@@ -82,7 +78,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, Failure> {
         serde_json::to_writer(&mut output, &answer).map_err(io::Error::from)?;
         output.write_all(b"\n")?;
         // A caller that waits for each answer gets it; one that sends many lines at once pays for few writes.
-        if input.buffer().is_empty() {
+        if !input.buffer().contains(&b'\n') {
             output.flush()?;
         }
     }

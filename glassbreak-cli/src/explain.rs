@@ -10,6 +10,7 @@ use glassbreak_core::error::shown_whole;
 use glassbreak_core::facts::{Facts, Target};
 use glassbreak_core::finding::Outcome;
 use glassbreak_core::judge::{Judgement, SessionState, judge, policy_traces};
+use glassbreak_core::policy::PolicyTrace;
 
 use crate::style::Style;
 use crate::{Failure, verdict};
@@ -90,18 +91,26 @@ fn print_page(bundle: &Bundle, state: &SessionState, call: Option<&Call>, judgem
         println!("  {:<5}  {}: {why}", finding.level().as_str(), finding.rule());
     }
     if let Some(call) = call {
-        for trace in policy_traces(bundle, state, call, Timestamp::now()) {
+        // Those that have spoken are told above; the others show what else was looked at.
+        let told = |trace: &PolicyTrace| {
+            let endings = ["", ".error", ".partial"].map(|end| format!("policy.{}{end}", trace.id));
+            ruling
+                .findings()
+                .iter()
+                .any(|finding| endings.iter().any(|rule| rule == finding.rule().as_str()))
+        };
+        for trace in policy_traces(bundle, state, call, Timestamp::now())
+            .iter()
+            .filter(|trace| !told(trace))
+        {
             let reason = trace
                 .reason
                 .as_deref()
                 .map_or_else(String::new, |reason| format!(" ({reason})"));
+            let class = trace.class.as_str();
             println!(
-                "  policy {} ({}), {}:{}: {}{reason}",
-                trace.id,
-                trace.class.as_str(),
-                trace.file,
-                trace.line,
-                trace.held
+                "  -      policy.{}: {}{reason} ({class}, {}:{})",
+                trace.id, trace.held, trace.file, trace.line
             );
         }
     }

@@ -48,31 +48,25 @@ pub(crate) fn of(id: Option<&Id>, line: u64, judgement: &Judgement) -> Map<Strin
 
 /// What would pass without asking, and who must agree otherwise.
 pub(crate) fn how_to_ask(judgement: &Judgement) -> String {
-    let mut parts: Vec<String> = Vec::new();
-    for (_, requirement) in judgement.requirements() {
-        let part = match &requirement.group {
-            None => "no rule names who may agree: set `group` under `[ask]` in glassbreak.toml".to_owned(),
-            Some(group) => {
-                let people = if requirement.quorum == 1 {
-                    "one person"
-                } else {
-                    "distinct persons"
-                };
-                let count = if requirement.quorum == 1 {
-                    String::new()
-                } else {
-                    format!("{} ", requirement.quorum)
-                };
-                let window = requirement
-                    .window
-                    .map_or_else(|| "once".to_owned(), |window| format!("once or for {window}"));
-                format!("{count}{people} of `{group}` may agree, {window}")
-            }
+    let requirements = judgement.requirements();
+    let mut needed: Vec<String> = Vec::new();
+    for (_, requirement) in &requirements {
+        let part = match (&requirement.group, requirement.quorum) {
+            (None, _) => return "no rule names who may agree: set `group` under `[ask]` in glassbreak.toml".to_owned(),
+            (Some(group), 1) => format!("one person of `{group}`"),
+            (Some(group), quorum) => format!("{quorum} persons of `{group}`"),
         };
-        if !parts.contains(&part) {
-            parts.push(part);
+        if !needed.contains(&part) {
+            needed.push(part);
         }
     }
+    // A window is open to a call only when every rule that asks offers one; the shortest counts.
+    let windows: Option<Vec<_>> = requirements.iter().map(|(_, requirement)| requirement.window).collect();
+    let scope = match windows.and_then(|windows| windows.into_iter().min()) {
+        Some(window) => format!("once or for {window}"),
+        None => "once".to_owned(),
+    };
+    let mut parts = vec![format!("{} must agree, {scope}", needed.join(" and "))];
     let hint = judgement.ruling.hint();
     if !hint.is_empty() {
         parts.push(hint);

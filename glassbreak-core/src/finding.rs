@@ -375,12 +375,12 @@ impl Ruling {
         joined(self.telling().map(Finding::hint))
     }
 
-    /// The deciding findings, and behind a denial what the argv engine could not understand: a policy that denies
+    /// The deciding findings, and before those of a denial what the argv engine could not understand: a policy that denies
     /// because it could not be judged says nothing of the word that was the cause.
     fn telling(&self) -> impl Iterator<Item = &Finding> {
         let denies = self.outcome == Outcome::Deny;
         let cause = move |f: &&Finding| denies && f.level == Level::Ask && f.rule.layer() == Some(Layer::Argv);
-        self.deciding().chain(self.findings.iter().filter(cause))
+        self.findings.iter().filter(cause).chain(self.deciding())
     }
 }
 
@@ -412,6 +412,7 @@ pub struct Denial {
     why: String,
     hint: String,
     digest: Option<CallDigest>,
+    asks: bool,
 }
 
 /// Whether trying again can help.
@@ -435,7 +436,13 @@ impl Denial {
             why: ruling.why(),
             hint: ruling.hint(),
             digest,
+            asks: ruling.outcome() == Outcome::Ask,
         })
+    }
+
+    /// Whether people could have agreed to the call.
+    pub const fn asks(&self) -> bool {
+        self.asks
     }
 
     /// Whether trying again can help.
@@ -467,7 +474,12 @@ impl Denial {
 impl fmt::Display for Denial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rules: Vec<&str> = self.rules.iter().map(RuleId::as_str).collect();
-        write!(f, "refused by {}: {}", rules.join(", "), self.why)?;
+        let what = if self.asks {
+            "a person must agree, by"
+        } else {
+            "refused by"
+        };
+        write!(f, "{what} {}: {}", rules.join(", "), self.why)?;
         if !self.hint.is_empty() {
             write!(f, " ({})", self.hint)?;
         }

@@ -116,7 +116,8 @@ pub struct Vocabulary {
 
 impl Vocabulary {
     /// The labels that shipped packs use, with the risk they have unless the bundle says otherwise.
-    pub const BUILT_IN: [(&'static str, Risk); 6] = [
+    pub const BUILT_IN: [(&'static str, Risk); 7] = [
+        ("bulk", Risk::High),
         ("irreversible", Risk::High),
         ("k8s.pod.delete", Risk::Medium),
         ("mutating", Risk::Medium),

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use glassbreak_core::bundle::Bundle;
 use glassbreak_core::call::wire::{self, Id, Line};
-use glassbreak_core::call::{Operation, Workspace};
+use glassbreak_core::call::{Call, Exec, Operation, Workspace};
 use glassbreak_core::clock::Timestamp;
 use glassbreak_core::error::shown;
 use glassbreak_core::finding::Outcome;
@@ -37,7 +37,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 // Nobody is there to agree, so only what is allowed outright counts as performed.
                 let performed = judgement.ruling.outcome() == Outcome::Allow;
                 state.advance(&bundle, &call, &judgement, at, performed);
-                print_call(&call.operation, line, &judgement);
+                print_call(&call, line, &judgement);
                 judgement
             }
             // What is not a call is refused like one, with the place that is wrong.
@@ -59,20 +59,29 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn print_call(operation: &Operation, line: &str, judgement: &Judgement) {
-    let text = match operation {
+fn print_call(call: &Call, line: &str, judgement: &Judgement) {
+    let text = match &call.operation {
         // For the eye only: words with blanks or odd characters are quoted, and this is never run.
-        Operation::Exec(exec) => exec
-            .argv()
-            .words()
-            .iter()
-            .map(|word| quoted(word))
-            .collect::<Vec<_>>()
-            .join(" "),
+        Operation::Exec(exec) => exec_line(exec),
         Operation::Tool(tool) => format!("tool {}", tool.name),
         Operation::Connect(connect) => format!("connect to {}:{}", connect.host, connect.port),
     };
-    print_verdict(judgement, line, &text);
+    let who = if call.actor.role.as_str() == "ops-agent" {
+        String::new()
+    } else {
+        format!("   (as {})", call.actor.role)
+    };
+    print_verdict(judgement, line, &format!("{text}{who}"));
+}
+
+fn exec_line(exec: &Exec) -> String {
+    let env = exec
+        .env()
+        .iter()
+        .map(|(name, value)| format!("{name}={}", quoted(value)));
+    env.chain(exec.argv().words().iter().map(|word| quoted(word)))
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 fn quoted(word: &str) -> String {

@@ -49,12 +49,26 @@ pub(crate) fn scan(program: &Program, words: &[Box<str>], parse: &Parse<'_>) -> 
             }
         }
     }
+    // An option has several spellings, and globals stand at every verb.
+    let mut seen = Vec::new();
+    findings.retain(|finding| {
+        let new = !seen.contains(&(finding.rule().clone(), finding.why().to_owned()));
+        if new {
+            seen.push((finding.rule().clone(), finding.why().to_owned()));
+        }
+        new
+    });
     findings
 }
 
 fn found(opt: &Opt, word: &str) -> Option<Finding> {
     let why = opt.why.as_deref().unwrap_or("the profile denies it");
-    let why = format!("`{}` may be a spelling of `{}`: {why}", shown(word), opt.name);
+    let exact = word.split('=').next() == Some(&*opt.name);
+    let why = if exact {
+        format!("`{}`: {why}", opt.name)
+    } else {
+        format!("`{}` may be a spelling of `{}`: {why}", shown(word), opt.name)
+    };
     Some(Finding::deny(
         opt.rule.clone(),
         why,

@@ -53,6 +53,7 @@ fn taken_for(program: Option<&Program>, role: Role) -> String {
         }
         Role::Operand(None) => "operand that fits no form".to_owned(),
         Role::DashDash => "end of the options".to_owned(),
+        Role::Unknown if program.is_none() => "a program without a profile: its words are not read".to_owned(),
         Role::Unknown => "not understood: the reading stops here".to_owned(),
         Role::Unread => "not read".to_owned(),
     }

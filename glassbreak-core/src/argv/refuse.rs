@@ -41,7 +41,11 @@ pub(crate) fn unknown_verb(program: &Program, node: &Node, word: &str) -> Findin
     };
     let hint = match nearest(word, verbs().map(|(verb, _)| verb)) {
         Some(near) => {
-            let path = if node.path.is_empty() { String::new() } else { format!("{} ", node.path) };
+            let path = if node.path.is_empty() {
+                String::new()
+            } else {
+                format!("{} ", node.path)
+            };
             format!("did you mean `{} {path}{near}`?", program.name)
         }
         None => allowed_verbs(program, node),

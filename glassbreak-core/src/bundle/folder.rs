@@ -105,10 +105,21 @@ fn read_folder(folder: &Path, prefix: &str, files: &mut Files, problems: &mut Ve
                 ));
                 return Ok(());
             };
+            let path = format!("{prefix}{file_name}");
             if file_name.starts_with('.') {
+                // An editor's or git's own; but what looks like policy and is not read would guard nothing.
+                if [".cedar", ".toml", ".json", ".cedarschema"]
+                    .iter()
+                    .any(|end| file_name.ends_with(end))
+                {
+                    problems.push(Problem::in_file(
+                        path,
+                        "a hidden file is not read",
+                        "rename or remove it",
+                    ));
+                }
                 return Ok(());
             }
-            let path = format!("{prefix}{file_name}");
             let kind = entry.file_type().map_err(|error| (path.clone(), error))?;
             if kind.is_dir() && prefix.is_empty() && file_name == "tests" {
                 read_folder(&entry.path(), "tests/", files, problems);
@@ -128,7 +139,11 @@ fn read_folder(folder: &Path, prefix: &str, files: &mut Files, problems: &mut Ve
             } else {
                 problems.push(Problem::in_file(
                     path,
-                    "this is neither a file nor a folder",
+                    if kind.is_symlink() {
+                        "this is a link"
+                    } else {
+                        "this is neither a file nor a folder"
+                    },
                     "copy the file itself here",
                 ));
             }

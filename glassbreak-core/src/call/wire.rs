@@ -42,6 +42,14 @@ pub const STREAM: &str = "stream";
 /// # Errors
 /// When it is not strict JSON, or not a call; the refusal names the place and what to write instead.
 pub fn read(line: &[u8]) -> Result<Line, Malformed> {
+    if line.trim_ascii().is_empty() {
+        return Err(Malformed::new(
+            "call.json",
+            "",
+            "the line is empty",
+            "write one JSON object per line",
+        ));
+    }
     let json = Json::read(line).map_err(|error| {
         Malformed::new(
             "call.json",

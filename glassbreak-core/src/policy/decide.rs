@@ -105,7 +105,7 @@ impl Rule {
     pub(super) fn unread_facts(&self) -> Finding {
         self.unjudged(
             self.partial.clone(),
-            "it reads facts of a call that was not understood whole",
+            "it reads facts of a call that was not understood whole, and so counts as holding",
         )
     }
 
@@ -119,7 +119,7 @@ impl Rule {
         match self.class {
             Class::Permit => Finding::note(rule, why),
             Class::SoftForbid => Finding::ask(rule, why, self.hint.clone(), self.requirement.clone()),
-            Class::HardForbid => Finding::deny(rule, why, "a forbid that cannot be judged counts as holding"),
+            Class::HardForbid => Finding::deny(rule, why, ""),
         }
     }
 }

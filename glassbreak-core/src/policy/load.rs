@@ -266,9 +266,11 @@ fn rule_of(policy: &Policy, annotations: Annotations, file: &str, line: u32) -> 
         (Class::Permit, _) => String::new(),
         (Class::HardForbid, _) => "this is final: no approval lifts it".to_owned(),
         // Without a reason of its own, what the policy says names them already.
-        (Class::SoftForbid, requirement) => {
-            requirement.as_ref().filter(|_| reason.is_some()).map(who).unwrap_or_default()
-        }
+        (Class::SoftForbid, requirement) => requirement
+            .as_ref()
+            .filter(|_| reason.is_some())
+            .map(who)
+            .unwrap_or_default(),
     };
     let policy = without_places(policy);
     Rule {

@@ -315,7 +315,7 @@ impl Policies {
     fn no_permit_finding(&self, role: &str, names: &Names) -> Finding {
         let action = shown(names.action.id().unescaped());
         let why = format!("no policy permits the role `{role}` to `{action}` like this");
-        let hint = "a `permit` for this role and action would allow it";
+        let hint = "a policy must permit it first";
         let rule = RuleId::known(Layer::Policy, "no-permit");
         match self.no_permit {
             // Who may be asked is for `[ask]` in glassbreak.toml to say.
