@@ -40,6 +40,7 @@ mod context;
 mod decide;
 mod entities;
 mod load;
+mod operate;
 mod plan;
 mod reads;
 mod scan;
@@ -63,6 +64,7 @@ use crate::people::People;
 use crate::shape::Shape;
 use crate::source::Source;
 
+pub use self::operate::{Operate, Operation};
 use self::plan::{Plans, Rule};
 use self::schema::Calls;
 

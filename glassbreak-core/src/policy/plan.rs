@@ -57,7 +57,7 @@ impl Scope {
 
     /// Whether a question can meet the policy. A scope cannot be in error, so a policy that this leaves out would
     /// have said nothing.
-    fn matches(&self, names: &Names, entities: &Entities) -> bool {
+    pub(super) fn matches(&self, names: &Names, entities: &Entities) -> bool {
         // Cedar's `in` holds for the thing itself; `is_ancestor_of` does not say so for an entity it knows.
         let within = |thing: &EntityUid, group: &EntityUid| thing == group || entities.is_ancestor_of(group, thing);
         let Names {

@@ -17,7 +17,8 @@ use super::validate::{one_line, problem_of};
 use super::{Action, Resource};
 
 /// The types that the generated part declares.
-const OURS: [&str; 9] = [
+const OURS: [&str; 10] = [
+    "Realm",
     "Team",
     "Role",
     "Group",
@@ -330,6 +331,11 @@ fn generate(shape: &Shape) -> String {
         "\n// Who may agree to what.\naction \"approve\" appliesTo {{\n  principal: [Person], resource: [{}],\n  \
          context: {{ request: {{ rules: Set<String>, risk: String, labels: Set<String>, role: String, scope: String }} }}\n}};",
         resources.join(", "),
+    );
+    out.push_str(
+        "\n// Who may work the kill switch.\nentity Realm;\naction \"operate\";\n\
+         action \"lock\", \"unlock\" in [\"operate\"] appliesTo {\n  principal: [Person], resource: [Realm],\n  \
+         context: { operate: { kind: String, id: String, on_behalf_of: String } }\n};\n",
     );
     out
 }
