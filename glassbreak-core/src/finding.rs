@@ -177,6 +177,7 @@ pub struct Finding {
     why: Box<str>,
     hint: Box<str>,
     requirement: Option<Requirement>,
+    breakdown: bool,
 }
 
 impl Finding {
@@ -213,6 +214,14 @@ impl Finding {
         Self::new(rule, Level::DenyAndLock, why, hint)
     }
 
+    /// No, because something broke or did not answer: the same call may be tried again.
+    pub fn unavailable(rule: RuleId, why: impl Into<Box<str>>) -> Self {
+        Self {
+            breakdown: true,
+            ..Self::new(rule, Level::Deny, why, "try again in a moment")
+        }
+    }
+
     fn new(rule: RuleId, level: Level, why: impl Into<Box<str>>, hint: impl Into<Box<str>>) -> Self {
         Self {
             rule,
@@ -220,6 +229,7 @@ impl Finding {
             why: why.into(),
             hint: hint.into(),
             requirement: None,
+            breakdown: false,
         }
     }
 
@@ -243,6 +253,11 @@ impl Finding {
         &self.hint
     }
 
+    /// Whether it says that something broke, rather than that the call is wrong.
+    pub const fn is_breakdown(&self) -> bool {
+        self.breakdown
+    }
+
     /// For an ask, what its own rule requires; `None` means that `[ask]` in `glassbreak.toml` decides.
     pub const fn requirement(&self) -> Option<&Requirement> {
         self.requirement.as_ref()
@@ -260,6 +275,10 @@ pub struct Findings {
     pub policy: Vec<Finding>,
     /// From the budgets.
     pub budget: Vec<Finding>,
+    /// From the host's own checks.
+    pub host: Vec<Finding>,
+    /// From the locks.
+    pub lock: Vec<Finding>,
 }
 
 /// What a ruling comes to.
@@ -321,11 +340,13 @@ impl Ruling {
             argv,
             policy,
             budget,
+            host,
+            lock,
         } = findings;
         let mut all = hygiene;
-        all.extend(argv);
-        all.extend(policy);
-        all.extend(budget);
+        for more in [argv, policy, budget, host, lock] {
+            all.extend(more);
+        }
         if all.is_empty() {
             all.push(Finding::deny(
                 RuleId::known(Layer::Hygiene, "not-judged"),
@@ -341,6 +362,17 @@ impl Ruling {
             locks: level == Level::DenyAndLock,
             findings: all,
         }
+    }
+
+    /// The same ruling with what others found later; it can only become stricter.
+    #[must_use = "this ruling stays as it is"]
+    pub fn and(mut self, more: impl IntoIterator<Item = Finding>) -> Self {
+        self.findings.extend(more);
+        self.findings.sort_by_key(|finding| std::cmp::Reverse(finding.level));
+        let level = self.findings.first().map_or(Level::Deny, Finding::level);
+        self.outcome = self.outcome.max(outcome_of(level));
+        self.locks |= level == Level::DenyAndLock;
+        self
     }
 
     /// What it comes to.
@@ -431,13 +463,30 @@ impl Denial {
             return None;
         }
         Some(Self {
-            kind: DenialKind::Refused,
+            // A rule that says no is final, whatever broke beside it.
+            kind: if ruling.deciding().all(Finding::is_breakdown) {
+                DenialKind::Unavailable
+            } else {
+                DenialKind::Refused
+            },
             rules: ruling.deciding().map(|finding| finding.rule().clone()).collect(),
             why: ruling.why(),
             hint: ruling.hint(),
             digest,
             asks: ruling.outcome() == Outcome::Ask,
         })
+    }
+
+    /// A refusal because something broke: the same call may be tried again.
+    pub(crate) fn unavailable(rule: RuleId, why: impl Into<String>) -> Self {
+        Self {
+            kind: DenialKind::Unavailable,
+            rules: vec![rule],
+            why: why.into(),
+            hint: "try again in a moment".to_owned(),
+            digest: None,
+            asks: false,
+        }
     }
 
     /// Whether people could have agreed to the call.

@@ -61,6 +61,21 @@ impl SessionState {
     }
 }
 
+impl SessionState {
+    /// Takes back what [`advance`](Self::advance) counted of a call that was admitted at `at` and is now proven not to
+    /// run. That it was tried stays.
+    pub fn refund(&mut self, bundle: &Bundle, call: &Call, judgement: &Judgement, at: Timestamp) {
+        if let Some(digest) = judgement.digest {
+            let event = Event {
+                digest,
+                facts: &judgement.facts,
+                name: name_of(call),
+            };
+            bundle.budgets().refund(&mut self.counters, &event, at);
+        }
+    }
+}
+
 /// What judging a call came to, and everything it was based on.
 #[must_use = "an unread judgement guards nothing"]
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -249,10 +264,10 @@ impl Read<'_> {
         let policy = bundle.policies().decide(&self.question(bundle, call, &seq));
         Judgement {
             ruling: Ruling::combine(Findings {
-                hygiene: Vec::new(),
                 argv: self.findings,
                 policy,
                 budget,
+                ..Findings::default()
             }),
             digest: Some(self.digest),
             facts: self.facts,

@@ -65,6 +65,21 @@ impl Counters {
         }
     }
 
+    /// Takes back one admitted call of this time, if it is still counted under its own key.
+    pub(super) fn refund(&mut self, budget: &Budget, key: &Key, at: Timestamp) {
+        let Some(tally) = self.budgets.get_mut(&*budget.id) else {
+            return;
+        };
+        // The clock may have been behind the newest that was seen; then it was counted at that one, or at a later one.
+        let ring = match key {
+            Key::Unknown => Some(&mut tally.unknown),
+            Key::Known(key) => tally.keys.get_mut(&**key),
+        };
+        if let Some(ring) = ring {
+            ring.take_back(at);
+        }
+    }
+
     /// Counts an admitted call.
     pub(super) fn admit(&mut self, budget: &Budget, key: Key, at: Timestamp) {
         self.budgets

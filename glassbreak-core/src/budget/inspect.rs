@@ -55,6 +55,14 @@ impl Rules {
             }
         }
     }
+
+    /// Takes back one call that [`advance`](Self::advance) counted at `at`, because it is proven not to run. Where its
+    /// place among the counts is no longer known, it stays: counts are only ever too high.
+    pub fn refund(&self, counters: &mut Counters, event: &Event<'_>, at: Timestamp) {
+        for budget in self.budgets.iter().filter(|budget| budget.matches.fits(event)) {
+            counters.refund(budget, &Key::of(&budget.key, event), at);
+        }
+    }
 }
 
 impl Budget {

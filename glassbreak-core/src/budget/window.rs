@@ -38,6 +38,13 @@ impl Ring {
         self.0.push_back(at.as_millis());
     }
 
+    /// Takes out one call of just this time, if there is one.
+    pub(super) fn take_back(&mut self, at: Timestamp) {
+        if let Ok(place) = self.0.binary_search(&at.as_millis()) {
+            self.0.remove(place);
+        }
+    }
+
     /// The bytes it holds outside itself.
     pub(super) fn heap_bytes(&self) -> usize {
         self.0.capacity() * size_of::<i64>()

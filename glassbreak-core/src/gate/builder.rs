@@ -1,0 +1,147 @@
+//! Building a gate: what it needs, and what it refuses to stand on.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::locks::{Mirror, follow};
+use super::{Gate, Inner};
+use crate::audit::AuditLog;
+use crate::bundle::Bundle;
+use crate::exec::{ExecError, Limits, ProgramDirs};
+use crate::finding::{Layer, RuleId};
+use crate::guard::Check;
+use crate::store::{Store, StoreError};
+
+/// A gate that is not built yet.
+#[derive(Debug)]
+pub struct GateBuilder {
+    bundle: Bundle,
+    store: Option<Arc<dyn Store>>,
+    audit: Option<AuditLog>,
+    checks: Vec<Arc<dyn Check>>,
+    check_time: Duration,
+    permit_time: Duration,
+    dirs: Vec<PathBuf>,
+    limits: Limits,
+}
+
+/// Why a gate was not built.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum BuildError {
+    /// There is no store.
+    #[error("a gate needs a store: GateBuilder::store")]
+    NoStore,
+    /// There is no audit log.
+    #[error("a gate needs an audit log: GateBuilder::audit")]
+    NoAudit,
+    /// The store did not say which locks stand.
+    #[error("the store does not say which locks stand: {0}")]
+    Store(#[from] StoreError),
+    /// A folder for programs is not fit.
+    #[error(transparent)]
+    Programs(#[from] ExecError),
+    /// A host check's name cannot stand in a rule id.
+    #[error("`{0}` is not the name of a check: write letters, digits, `_` and `-`")]
+    CheckName(String),
+}
+
+impl GateBuilder {
+    pub(super) fn new(bundle: Bundle) -> Self {
+        Self {
+            bundle,
+            store: None,
+            audit: None,
+            checks: Vec::new(),
+            check_time: Duration::from_secs(5),
+            permit_time: Duration::from_secs(60),
+            dirs: Vec::new(),
+            limits: Limits::default(),
+        }
+    }
+
+    /// Where locks and shared counts live.
+    #[must_use]
+    pub fn store(mut self, store: impl Store) -> Self {
+        self.store = Some(Arc::new(store));
+        self
+    }
+
+    /// Where calls are recorded.
+    #[must_use]
+    pub fn audit(mut self, audit: AuditLog) -> Self {
+        self.audit = Some(audit);
+        self
+    }
+
+    /// One more judge of the host's own. They are asked in this order; the first that denies ends it.
+    #[must_use]
+    pub fn check(mut self, check: impl Check) -> Self {
+        self.checks.push(Arc::new(check));
+        self
+    }
+
+    /// How long each host check may take; 5 seconds unless said otherwise. Past it the call is denied.
+    #[must_use]
+    pub const fn check_time(mut self, time: Duration) -> Self {
+        self.check_time = time;
+        self
+    }
+
+    /// How long a permit may lie unused; 60 seconds unless said otherwise.
+    #[must_use]
+    pub const fn permit_time(mut self, time: Duration) -> Self {
+        self.permit_time = time;
+        self
+    }
+
+    /// One more folder that programs are found in, before the system's own.
+    #[must_use]
+    pub fn program_dir(mut self, dir: impl Into<PathBuf>) -> Self {
+        self.dirs.push(dir.into());
+        self
+    }
+
+    /// How long programs may run and how much they may write.
+    #[must_use]
+    pub const fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Builds the gate, and asks the store which locks stand. Needs a tokio runtime: the mirror of the locks is kept
+    /// fresh by a task that ends with the gate.
+    ///
+    /// # Errors
+    /// When a part is missing or not fit, or the store does not answer.
+    pub async fn build(self) -> Result<Gate, BuildError> {
+        let store = self.store.ok_or(BuildError::NoStore)?;
+        let audit = self.audit.ok_or(BuildError::NoAudit)?;
+        for check in &self.checks {
+            let name = check.name();
+            if name.contains('.') || RuleId::new(Layer::Host, name).is_err() {
+                return Err(BuildError::CheckName(crate::error::shown(name)));
+            }
+        }
+        let mut programs = ProgramDirs::new();
+        for dir in self.dirs {
+            programs = programs.program_dir(dir)?;
+        }
+        let locks = Arc::new(Mirror::new(store.locks().await?));
+        tokio::spawn(follow(Arc::clone(&store), Arc::downgrade(&locks)));
+        Ok(Gate {
+            inner: Arc::new(Inner {
+                bundle: self.bundle,
+                store,
+                audit,
+                checks: self.checks,
+                check_time: self.check_time,
+                permit_time: self.permit_time,
+                programs,
+                limits: self.limits,
+                locks,
+            }),
+        })
+    }
+}

@@ -1,0 +1,215 @@
+//! The way of a call through the gate, up to the permit.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use super::locks::Stopped;
+use super::permit::{self, AnyPermit, Held};
+use super::{Escalation, Gate, Session, SessionCall, Verdict};
+use crate::audit::{Permitted, Refused};
+use crate::call::{Call, Malformed, Operation};
+use crate::exec::Pin;
+use crate::facts::Case;
+use crate::finding::{Denial, Finding, Layer, Outcome, RuleId};
+use crate::guard::Check;
+use crate::judge::{Judgement, judge, refused};
+use crate::label::Risk;
+
+/// Judges one call, and records what came of it.
+pub(super) async fn check(gate: &Gate, call: SessionCall) -> Verdict {
+    let SessionCall { session, call } = call;
+    let mut made = Made { id: Uuid::now_v7(), at: Gate::now(), admitted: false, session, call };
+    let mut judgement = match made.judge(gate) {
+        Ok(judgement) => judgement,
+        Err(finding) => refused(gate.bundle(), *finding),
+    };
+    for check in &gate.inner.checks {
+        if judgement.ruling.outcome() == Outcome::Deny {
+            break;
+        }
+        let case = Case { call: &made.call, facts: &judgement.facts };
+        let finding = ask_host(check.as_ref(), case, gate.inner.check_time).await;
+        judgement.ruling = judgement.ruling.and([finding]);
+    }
+    match judgement.ruling.outcome() {
+        Outcome::Allow => made.permit(gate, judgement),
+        Outcome::Ask => {
+            let owned = |(rule, requirement): (&RuleId, &_)| (rule.clone(), Clone::clone(requirement));
+            let requirements = judgement.requirements().into_iter().map(owned).collect();
+            let digest = judgement.digest;
+            match made.refuse(gate, &judgement) {
+                denial if denial.asks() => Verdict::Ask(Escalation { digest, requirements, denial }),
+                denial => Verdict::Deny(denial),
+            }
+        }
+        Outcome::Deny => Verdict::Deny(made.refuse(gate, &judgement)),
+    }
+}
+
+/// Refuses words that are not a call.
+pub(super) fn malformed(session: &Session, malformed: &Malformed) -> Verdict {
+    let gate = session.gate();
+    let judgement = refused(gate.bundle(), malformed.finding());
+    let denial = denial_of(&judgement);
+    let record = Refused::new(Uuid::now_v7(), None, &judgement, &denial, gate.bundle());
+    match gate.inner.audit.append(record.into()) {
+        Ok(_) => Verdict::Deny(denial),
+        Err(error) => Verdict::Deny(unrecorded(&error)),
+    }
+}
+
+/// A permit of another kind than the call: a fault of the guard.
+pub(super) fn wrong_permit() -> Denial {
+    Denial::unavailable(RuleId::known(Layer::Store, "internal"), "the permit is of another kind than the call")
+}
+
+fn unrecorded(error: &crate::audit::AuditError) -> Denial {
+    Denial::unavailable(RuleId::known(Layer::Store, "audit"), format!("the call cannot be recorded: {error}"))
+}
+
+fn denial_of(judgement: &Judgement) -> Denial {
+    judgement.denial().unwrap_or_else(wrong_permit)
+}
+
+/// A call on its way.
+pub(super) struct Made {
+    pub(super) id: Uuid,
+    pub(super) at: crate::clock::Timestamp,
+    /// Whether the session's counters hold it.
+    pub(super) admitted: bool,
+    pub(super) session: Session,
+    pub(super) call: Call,
+}
+
+impl Made {
+    /// Locks, then judging and counting in one step, so that two calls of a session cannot both be the last one.
+    fn judge(&mut self, gate: &Gate) -> Result<Judgement, Box<Finding>> {
+        let session = &self.session.inner;
+        let path = session.path.calling(name_of(&self.call));
+        let stopped = gate.inner.locks.stopped(&path).map(|stopped| locked(&stopped));
+        let mut state = session.state.lock().map_err(|_| {
+            Box::new(Finding::unavailable(
+                RuleId::known(Layer::Store, "session"),
+                "the session's counters broke in an earlier call; open a new session",
+            ))
+        })?;
+        let mut judgement = judge(gate.bundle(), &state, &self.call, self.at);
+        judgement.ruling = judgement.ruling.and(stopped);
+        self.admitted = judgement.ruling.outcome() == Outcome::Allow;
+        state.advance(gate.bundle(), &self.call, &judgement, self.at, self.admitted);
+        Ok(judgement)
+    }
+
+    /// Takes back what the counters hold of a call that is proven not to run. Where they broke, it stays counted.
+    pub(super) fn refund(&mut self, judgement: &Judgement) {
+        if std::mem::take(&mut self.admitted)
+            && let Ok(mut state) = self.session.inner.state.lock()
+        {
+            state.refund(self.session.gate().bundle(), &self.call, judgement, self.at);
+        }
+    }
+
+    fn refuse(mut self, gate: &Gate, judgement: &Judgement) -> Denial {
+        self.refund(judgement);
+        let denial = denial_of(judgement);
+        let record = Refused::new(self.id, Some(&self.call), judgement, &denial, gate.bundle());
+        match gate.inner.audit.append(record.into()) {
+            Ok(_) => denial,
+            Err(error) => unrecorded(&error),
+        }
+    }
+
+    /// Identifies the file, records, and only then makes the permit.
+    fn permit(mut self, gate: &Gate, mut judgement: Judgement) -> Verdict {
+        let pin = match &self.call.operation {
+            Operation::Exec(exec) => match Pin::take(&gate.inner.programs, exec.argv().program(), false) {
+                Ok(pin) => Some(pin),
+                Err(error) => {
+                    let rule = format!("{}.program-file", exec.argv().program());
+                    let finding = Finding::deny(RuleId::known(Layer::Argv, &rule), error.to_string(), "");
+                    judgement.ruling = judgement.ruling.and([finding]);
+                    return Verdict::Deny(self.refuse(gate, &judgement));
+                }
+            },
+            Operation::Tool(_) | Operation::Connect(_) => None,
+        };
+        let pin_value = pin.as_ref().and_then(|pin| serde_json::to_value(pin).ok());
+        let mut record = Permitted::new(self.id, &self.call, &judgement, gate.bundle());
+        if let Some(pin) = &pin_value {
+            record = record.pin(pin);
+        }
+        let audit = &gate.inner.audit;
+        // What changes things is on disk before it can happen; what only looks is in the kernel.
+        let written = if judgement.facts.risk > Risk::Low {
+            audit.append_synced(record.into())
+        } else {
+            audit.append(record.into())
+        };
+        if let Err(error) = written {
+            self.refund(&judgement);
+            return Verdict::Deny(unrecorded(&error));
+        }
+        let plan = judgement.plan.take();
+        let held = Held::new(gate, self, judgement);
+        match (plan, pin) {
+            (Some(plan), Some(pin)) => Verdict::Allow(AnyPermit::Exec(permit::exec(held, plan, pin))),
+            (None, None) => match permit::tool(held) {
+                Some(permit) => Verdict::Allow(AnyPermit::Tool(permit)),
+                None => Verdict::Deny(wrong_permit()),
+            },
+            _ => Verdict::Deny(wrong_permit()),
+        }
+    }
+}
+
+/// What a call is locked by name under: its program or tool.
+pub(super) fn name_of(call: &Call) -> &str {
+    match &call.operation {
+        Operation::Exec(exec) => exec.argv().program(),
+        Operation::Tool(tool) => tool.name.as_str(),
+        Operation::Connect(connect) => connect.host.as_str(),
+    }
+}
+
+/// What a lock, or not knowing of any, says of a call.
+pub(super) fn locked(stopped: &Stopped) -> Finding {
+    match stopped {
+        Stopped::By(lock) => Finding::deny(
+            RuleId::known(Layer::Lock, lock.target.kind()),
+            format!("{} is locked by {}: {}", lock.target, lock.by, crate::error::shown(lock.reason.as_str())),
+            "wait until a person lifts the lock",
+        ),
+        Stopped::Unknown => Finding::unavailable(
+            RuleId::known(Layer::Lock, "unknown"),
+            "the store has not said for over a second whether a lock stands",
+        ),
+    }
+}
+
+/// Asks a host's check; a panic and an answer that does not come are denials.
+async fn ask_host(check: &dyn Check, case: Case<'_>, most: Duration) -> Finding {
+    let broke = |code: &str, why: String| {
+        Finding::unavailable(RuleId::known(Layer::Host, &[check.name(), ".", code].concat()), why)
+    };
+    let asked = catch_unwind(AssertUnwindSafe(|| check.inspect(case)));
+    let Ok(answer) = asked else { return broke("panic", format!("the check `{}` panicked", check.name())) };
+    let mut answer = pin!(answer);
+    let guarded = std::future::poll_fn(|context| {
+        // A future that panicked is not polled again: the panic is its answer.
+        match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(context))) {
+            Ok(Poll::Ready(finding)) => Poll::Ready(Some(finding)),
+            Ok(Poll::Pending) => Poll::Pending,
+            Err(_) => Poll::Ready(None),
+        }
+    });
+    match tokio::time::timeout(most, guarded).await {
+        Ok(Some(finding)) => finding,
+        Ok(None) => broke("panic", format!("the check `{}` panicked", check.name())),
+        Err(_) => broke("timeout", format!("the check `{}` gave no answer in {} ms", check.name(), most.as_millis())),
+    }
+}

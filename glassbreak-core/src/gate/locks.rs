@@ -1,0 +1,105 @@
+//! The local mirror of the store's locks: never older than a second, or it refuses.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
+
+use crate::lock::{Lock, LockPath, LockSet};
+use crate::store::{LockView, Position, Store};
+
+/// How old the mirror may be before it refuses everything (design: B).
+pub(super) const MOST_AGE: Duration = Duration::from_secs(1);
+/// How often the store is asked when it says nothing by itself.
+const POLL: Duration = Duration::from_millis(250);
+
+/// What the store last said of its locks, and when.
+#[derive(Debug)]
+pub(super) struct Mirror {
+    began: Instant,
+    /// When the store last answered, in milliseconds since `began`.
+    fresh: AtomicU64,
+    view: watch::Sender<Arc<Seen>>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    position: Position,
+    locks: LockSet,
+}
+
+/// Why a call may not go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Stopped {
+    /// A lock stands on its way.
+    By(Arc<Lock>),
+    /// The store has not answered for too long, so nobody knows.
+    Unknown,
+}
+
+impl Mirror {
+    pub(super) fn new(view: LockView) -> Self {
+        let (sender, _) = watch::channel(Arc::new(Seen { position: view.position, locks: view.locks }));
+        Self { began: Instant::now(), fresh: AtomicU64::new(0), view: sender }
+    }
+
+    /// Takes in what the store says. An older view than the one known changes nothing.
+    pub(super) fn take(&self, view: LockView) {
+        self.fresh.store(self.elapsed(), Ordering::Release);
+        self.view.send_if_modified(|seen| {
+            let newer = seen.position != view.position;
+            if newer {
+                *seen = Arc::new(Seen { position: view.position, locks: view.locks });
+            }
+            newer
+        });
+    }
+
+    /// What stops a call on this path, if anything does.
+    pub(super) fn stopped(&self, path: &LockPath) -> Option<Stopped> {
+        let age = self.elapsed().saturating_sub(self.fresh.load(Ordering::Acquire));
+        if age > MOST_AGE.as_millis() as u64 {
+            return Some(Stopped::Unknown);
+        }
+        self.view.borrow().locks.find(path).map(|lock| Stopped::By(Arc::clone(lock)))
+    }
+
+    /// Waits until something stops a call on this path.
+    pub(super) async fn wait(&self, path: &LockPath) -> Stopped {
+        let mut view = self.view.subscribe();
+        loop {
+            if let Some(stopped) = self.stopped(path) {
+                return stopped;
+            }
+            // The store's silence stops a call too, and nobody announces a silence.
+            let _ = tokio::time::timeout(POLL, view.changed()).await;
+        }
+    }
+
+    fn elapsed(&self) -> u64 {
+        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn position(&self) -> Position {
+        self.view.borrow().position
+    }
+}
+
+/// Keeps the mirror fresh as long as its gate lives.
+pub(super) async fn follow(store: Arc<dyn Store>, mirror: std::sync::Weak<Mirror>) {
+    loop {
+        let Some(strong) = mirror.upgrade() else { return };
+        let since = strong.position();
+        drop(strong);
+        let view = match tokio::time::timeout(POLL, store.changed(since)).await {
+            Ok(view) => view,
+            Err(_) => store.locks().await,
+        };
+        let Some(mirror) = mirror.upgrade() else { return };
+        match view {
+            Ok(view) => mirror.take(view),
+            Err(_) => tokio::time::sleep(POLL / 5).await,
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! The guard: everything together, around the pure judging function.
+//!
+//! A [`Gate`] holds the bundle, the store, the audit log and the host's checks. A [`Session`] makes calls; the gate
+//! judges them and, where nothing objects, hands out a [permit](Permit): the right to perform exactly one judged call,
+//! once, for a short time. Nothing else can make one.
+//!
+//! ```text
+//! Session ─ SessionCall ─▶ check ─ locks · judge · host checks · combine ─▶ Deny  ─ record
+//!                                                                       ├─▶ Ask   ─ record
+//!                                                                       └─▶ Allow ─ record, THEN the permit
+//! Permit::run / exec ─ locks and the file again ─ body, under the lock watch ─ record
+//! ```
+//!
+//! **Invariant**: every permit has its `call.permitted` record before it exists; a record that cannot be written is a
+//! refusal. A permit that is dropped, or whose body panics, counts as spent.
+
+mod builder;
+mod check;
+mod locks;
+mod operate;
+mod permit;
+mod run;
+mod session;
+mod verdict;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+pub use self::builder::{BuildError, GateBuilder};
+pub use self::operate::OperateError;
+pub use self::permit::{AnyPermit, ExecCall, Kind, Permit, ToolCall};
+pub use self::run::Failure;
+pub use self::session::{Because, PendingExec, PendingTool, Session, SessionBuilder, SessionCall, SessionError};
+pub use self::verdict::{Denied, Escalation, Verdict};
+use crate::audit::AuditLog;
+use crate::bundle::Bundle;
+use crate::call::Actor;
+use crate::clock::Timestamp;
+use crate::exec::{Limits, ProgramDirs};
+use crate::finding::Denial;
+use crate::guard::{Check, Guard};
+use crate::store::Store;
+
+/// The guard of one host process. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct Gate {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    bundle: Bundle,
+    store: Arc<dyn Store>,
+    audit: AuditLog,
+    checks: Vec<Arc<dyn Check>>,
+    check_time: Duration,
+    permit_time: Duration,
+    programs: ProgramDirs,
+    limits: Limits,
+    locks: Arc<locks::Mirror>,
+}
+
+impl Gate {
+    /// Begins a gate over `bundle`. It needs a store and an audit log before it can be built.
+    pub fn builder(bundle: Bundle) -> GateBuilder {
+        GateBuilder::new(bundle)
+    }
+
+    /// The policy folder it judges by.
+    pub fn bundle(&self) -> &Bundle {
+        &self.inner.bundle
+    }
+
+    /// Begins a session of `actor`.
+    pub fn session(&self, actor: Actor) -> SessionBuilder {
+        SessionBuilder::new(self.clone(), actor)
+    }
+
+    fn now() -> Timestamp {
+        Timestamp::now()
+    }
+}
+
+#[async_trait]
+impl Guard for Gate {
+    async fn check(&self, call: SessionCall) -> Verdict {
+        check::check(self, call).await
+    }
+
+    async fn authorize(&self, call: SessionCall) -> Result<AnyPermit, Denial> {
+        match self.check(call).await {
+            Verdict::Allow(permit) => Ok(permit),
+            Verdict::Ask(escalation) => Err(escalation.into_denial()),
+            Verdict::Deny(denial) => Err(denial),
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! The right to perform one judged call, once.
+
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::time::Instant;
+
+use super::check::{Made, locked, name_of};
+use super::{Denied, Gate};
+use crate::argv::ExecPlan;
+use crate::audit::{Finished, Performed};
+use crate::call::{Args, CallDigest, Operation, Word};
+use crate::exec::Pin;
+use crate::finding::{Denial, Finding, Findings, Layer, RuleId, Ruling};
+use crate::judge::Judgement;
+use crate::lock::LockPath;
+
+/// What a permit is for: running a program or calling a tool. Sealed.
+pub trait Kind: sealed::Sealed {
+    /// The judged arguments that the body is handed.
+    type Plan: fmt::Debug;
+}
+
+/// Running a program.
+#[derive(Debug)]
+pub enum ExecCall {}
+
+/// Calling a tool.
+#[derive(Debug)]
+pub enum ToolCall {}
+
+impl Kind for ExecCall {
+    type Plan = ExecPlan;
+}
+
+impl Kind for ToolCall {
+    type Plan = ToolPlan;
+}
+
+/// A judged tool call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToolPlan {
+    name: Word,
+    arguments: Args,
+}
+
+impl ToolPlan {
+    /// The tool.
+    pub const fn name(&self) -> &Word {
+        &self.name
+    }
+
+    /// Its arguments, as they were judged.
+    pub const fn arguments(&self) -> &Args {
+        &self.arguments
+    }
+}
+
+mod sealed {
+    pub trait Sealed {}
+    impl Sealed for super::ExecCall {}
+    impl Sealed for super::ToolCall {}
+}
+
+/// The unforgeable, one-use, expiring right to perform exactly one judged call.
+///
+/// Only a [`Gate`] makes one, its `call.permitted` record is written before it exists, and it cannot be cloned. It is
+/// used up by [`run`](Self::run), [`exec`](Permit::exec) or [`forgo`](Self::forgo). One that is dropped counts as spent.
+#[must_use = "a permit that is not used counts as spent; use `forgo` to give it back"]
+pub struct Permit<K: Kind> {
+    pub(super) held: Held,
+    pub(super) plan: K::Plan,
+    pub(super) pin: Option<Pin>,
+    kind: PhantomData<K>,
+}
+
+/// A permit of either kind.
+#[must_use = "a permit that is not used counts as spent; use `forgo` to give it back"]
+#[derive(Debug)]
+pub enum AnyPermit {
+    /// For running a program.
+    Exec(Permit<ExecCall>),
+    /// For calling a tool.
+    Tool(Permit<ToolCall>),
+}
+
+impl AnyPermit {
+    /// Gives the permit back: the call is proven not to have run.
+    pub async fn forgo(self) {
+        match self {
+            Self::Exec(permit) => permit.forgo().await,
+            Self::Tool(permit) => permit.forgo().await,
+        }
+    }
+
+    /// The call it is for.
+    pub fn digest(&self) -> Option<CallDigest> {
+        match self {
+            Self::Exec(permit) => permit.digest(),
+            Self::Tool(permit) => permit.digest(),
+        }
+    }
+}
+
+/// What stands behind a permit.
+pub(super) struct Held {
+    pub(super) gate: Gate,
+    pub(super) made: Made,
+    pub(super) judgement: Judgement,
+    pub(super) path: LockPath,
+    expires: Instant,
+    permitted: Instant,
+}
+
+impl Held {
+    pub(super) fn new(gate: &Gate, made: Made, judgement: Judgement) -> Self {
+        let path = made.session.inner.path.calling(name_of(&made.call));
+        let permitted = Instant::now();
+        let expires = permitted + gate.inner.permit_time;
+        Self { gate: gate.clone(), made, judgement, path, expires, permitted }
+    }
+
+    /// What has come between judging and running: time, or a lock.
+    pub(super) fn stopped(&self) -> Option<Denial> {
+        if Instant::now() >= self.expires {
+            let rule = RuleId::known(Layer::Store, "permit-expired");
+            let why = "the permit lay unused for too long";
+            return self.denied(Finding::deny(rule, why, "make the call again"));
+        }
+        self.gate.inner.locks.stopped(&self.path).and_then(|stopped| self.denied(locked(&stopped)))
+    }
+
+    pub(super) fn denied(&self, finding: Finding) -> Option<Denial> {
+        let ruling = Ruling::combine(Findings { lock: vec![finding], ..Findings::default() });
+        Denial::from_ruling(&ruling, self.judgement.digest)
+    }
+
+    /// Ready when a lock stops the call.
+    pub(super) async fn locked(&self) -> Option<Denial> {
+        let stopped = self.gate.inner.locks.wait(&self.path).await;
+        self.denied(locked(&stopped))
+    }
+
+    /// The call is proven not to have run.
+    pub(super) fn not_run(mut self) {
+        let finished = Finished::new(self.made.id, Performed::NotRun);
+        self.made.refund(&self.judgement);
+        self.record(finished);
+    }
+
+    pub(super) fn finished(&self, outcome: Performed) -> Finished {
+        let millis = |from: Instant| u64::try_from(from.elapsed().as_millis()).ok();
+        Finished { waited_ms: millis(self.permitted), ..Finished::new(self.made.id, outcome) }
+    }
+
+    /// Records the outcome. One that cannot be recorded does not take the body's result with it: the permit's own
+    /// record stands, and a call without outcome counts as spent.
+    pub(super) fn record(&self, finished: Finished) {
+        let _ = self.gate.inner.audit.finish(finished.into());
+    }
+}
+
+pub(super) fn exec(held: Held, plan: ExecPlan, pin: Pin) -> Permit<ExecCall> {
+    Permit { held, plan, pin: Some(pin), kind: PhantomData }
+}
+
+pub(super) fn tool(held: Held) -> Option<Permit<ToolCall>> {
+    let Operation::Tool(tool) = &held.made.call.operation else { return None };
+    let plan = ToolPlan { name: tool.name.clone(), arguments: tool.arguments.clone() };
+    Some(Permit { held, plan, pin: None, kind: PhantomData })
+}
+
+impl<K: Kind> Permit<K> {
+    /// The call it is for.
+    pub fn digest(&self) -> Option<CallDigest> {
+        self.held.judgement.digest
+    }
+
+    /// Performs the call: hands `body` the judged arguments, and ends it when a lock comes.
+    ///
+    /// Just before, the locks and, for a program, the identity of its file are read again. The result decides what is
+    /// recorded: done for `Ok`, failed for `Err`. A body that panics, or is dropped, leaves the call counted as spent.
+    ///
+    /// # Errors
+    /// What `body` returns; and a refusal as the body's own error when the permit has expired, a lock stands or comes,
+    /// or the file has changed.
+    pub async fn run<T, E: From<Denied>>(self, body: impl AsyncFnOnce(&K::Plan) -> Result<T, E>) -> Result<T, E> {
+        let Self { held, plan, pin, .. } = self;
+        let changed = || {
+            let error = pin.as_ref()?.check_again().err()?;
+            let rule = RuleId::known(Layer::Argv, "program-file");
+            held.denied(Finding::deny(rule, error.to_string(), "make the call again"))
+        };
+        if let Some(denial) = held.stopped().or_else(changed) {
+            held.not_run();
+            return Err(E::from(Denied(denial)));
+        }
+        let ended = {
+            let mut body = std::pin::pin!(body(&plan));
+            let mut lock = std::pin::pin!(held.locked());
+            std::future::poll_fn(|context| {
+                // The lock first: a body that is ready at the same moment as its lock has still been locked.
+                if let std::task::Poll::Ready(denial) = lock.as_mut().poll(context) {
+                    return std::task::Poll::Ready(Err(denial));
+                }
+                body.as_mut().poll(context).map(Ok)
+            })
+            .await
+        };
+        match ended {
+            Ok(result) => {
+                let outcome = if result.is_ok() { Performed::Done } else { Performed::Failed };
+                held.record(held.finished(outcome));
+                result
+            }
+            Err(denial) => {
+                // It was cut: nobody knows how far it came.
+                held.record(held.finished(Performed::Failed));
+                Err(E::from(Denied(denial.unwrap_or_else(super::check::wrong_permit))))
+            }
+        }
+    }
+
+    /// Gives the permit back unused: the call is proven not to have run, and is counted nowhere.
+    pub async fn forgo(self) {
+        self.held.not_run();
+    }
+}
+
+impl<K: Kind> fmt::Debug for Permit<K> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Permit").field("call", &self.held.made.id).field("digest", &self.digest()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,230 @@
+//! The handle that makes calls.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use super::permit::{AnyPermit, ExecCall, Permit, ToolCall};
+use super::run::Failure;
+use super::{Denied, Gate, Verdict};
+use crate::call::{Actor, Args, Argv, Call, Exec, Malformed, Operation, Text, Tool, Word, Workspace};
+use crate::exec::{ExecError, Ran, WorkspaceDir};
+use crate::finding::Denial;
+use crate::guard::Guard;
+use crate::judge::SessionState;
+use crate::lock::LockPath;
+
+/// What an agent makes its calls through. Clones are the same session: they share its counters.
+#[derive(Debug, Clone)]
+pub struct Session {
+    pub(super) inner: Arc<SessionInner>,
+}
+
+#[derive(Debug)]
+pub(super) struct SessionInner {
+    pub(super) gate: Gate,
+    pub(super) actor: Actor,
+    pub(super) dir: WorkspaceDir,
+    pub(super) state: Mutex<SessionState>,
+    pub(super) path: LockPath,
+}
+
+/// A call, bound to the session that made it. Only a session makes one.
+#[derive(Debug)]
+pub struct SessionCall {
+    pub(super) session: Session,
+    pub(super) call: Call,
+}
+
+impl SessionCall {
+    /// The call.
+    pub const fn call(&self) -> &Call {
+        &self.call
+    }
+}
+
+/// A session that is not opened yet.
+#[derive(Debug)]
+pub struct SessionBuilder {
+    gate: Gate,
+    actor: Actor,
+}
+
+/// Why a session was not opened.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum SessionError {
+    /// The workspace's path is not one that calls can be measured against.
+    #[error("the workspace `{path}`: {why}", path = .0.display(), why = .1)]
+    Path(PathBuf, Malformed),
+    /// The workspace cannot be opened.
+    #[error(transparent)]
+    Folder(#[from] ExecError),
+}
+
+impl SessionBuilder {
+    pub(super) const fn new(gate: Gate, actor: Actor) -> Self {
+        Self { gate, actor }
+    }
+
+    /// Opens the session: its calls stay beneath `folder`.
+    ///
+    /// # Errors
+    /// When the folder does not exist, is reached through a link, or its path is not UTF-8.
+    pub fn workspace(self, folder: impl AsRef<Path>) -> Result<Session, SessionError> {
+        let folder = folder.as_ref();
+        let path = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
+        let bad = |why| SessionError::Path(path.clone(), why);
+        let text = path.to_str().ok_or_else(|| {
+            bad(Malformed::new("workspace", "", "the path is not UTF-8", "name another folder"))
+        })?;
+        let workspace = Workspace::new(text).map_err(bad)?;
+        let dir = WorkspaceDir::open(&path)?;
+        let lock_path = LockPath::new(&self.actor, "");
+        let state = Mutex::new(SessionState::new(workspace));
+        Ok(Session { inner: Arc::new(SessionInner { gate: self.gate, actor: self.actor, dir, state, path: lock_path }) })
+    }
+}
+
+impl Session {
+    /// Who makes the calls.
+    pub fn actor(&self) -> &Actor {
+        &self.inner.actor
+    }
+
+    /// The gate that judges them.
+    pub fn gate(&self) -> &Gate {
+        &self.inner.gate
+    }
+
+    /// Gives the agent's own words for the call that follows: recorded as unverified, never judged. Over 4 KiB they
+    /// are cut.
+    pub fn because(&self, reason: &str) -> Because<'_> {
+        let end = (0..=Text::MAX.min(reason.len())).rev().find(|end| reason.is_char_boundary(*end));
+        let reason = end.and_then(|end| reason.get(..end)).and_then(|text| Text::new(text).ok());
+        Because { session: self, reason }
+    }
+
+    /// A program to run: its words, the name first; never a command string.
+    pub fn exec<W: Into<Box<str>>>(&self, words: impl IntoIterator<Item = W>) -> PendingExec {
+        Because { session: self, reason: None }.exec(words)
+    }
+
+    /// A tool to call.
+    pub fn tool(&self, name: Word, arguments: Args) -> PendingTool {
+        Because { session: self, reason: None }.tool(name, arguments)
+    }
+
+    /// A call ready to be judged.
+    pub fn call(&self, operation: Operation, reason: Option<Text>) -> SessionCall {
+        let call = Call { actor: self.inner.actor.clone(), operation, reason, conversation: None };
+        SessionCall { session: self.clone(), call }
+    }
+}
+
+/// A session with the agent's words for its next call.
+#[derive(Debug)]
+pub struct Because<'a> {
+    session: &'a Session,
+    reason: Option<Text>,
+}
+
+impl Because<'_> {
+    /// As [`Session::exec`].
+    pub fn exec<W: Into<Box<str>>>(self, words: impl IntoIterator<Item = W>) -> PendingExec {
+        PendingExec { session: self.session.clone(), reason: self.reason, exec: Argv::new(words).map(Exec::new) }
+    }
+
+    /// As [`Session::tool`].
+    pub fn tool(self, name: Word, arguments: Args) -> PendingTool {
+        let call = self.session.call(Operation::Tool(Tool { name, arguments }), self.reason);
+        PendingTool { call }
+    }
+}
+
+/// A program to run that has not been judged yet.
+#[derive(Debug)]
+pub struct PendingExec {
+    session: Session,
+    reason: Option<Text>,
+    exec: Result<Exec, Malformed>,
+}
+
+impl PendingExec {
+    /// In this folder: beneath the workspace, or relative to it.
+    #[must_use]
+    pub fn in_folder(mut self, cwd: &str) -> Self {
+        self.exec = self.exec.and_then(|exec| exec.in_folder(cwd));
+        self
+    }
+
+    /// With one more environment variable.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.exec = self.exec.and_then(|exec| exec.with_env(name, value));
+        self
+    }
+
+    /// With these bytes as standard input.
+    #[must_use]
+    pub fn stdin(mut self, bytes: &[u8]) -> Self {
+        self.exec = self.exec.and_then(|exec| exec.with_stdin(bytes));
+        self
+    }
+
+    /// Judges the call. Words that may not stand in a call are a denial like any other.
+    pub async fn check(self) -> Verdict {
+        let gate = self.session.gate().clone();
+        match self.exec {
+            Ok(exec) => gate.check(self.session.call(Operation::Exec(exec), self.reason)).await,
+            Err(malformed) => super::check::malformed(&self.session, &malformed),
+        }
+    }
+
+    /// Judges the call and gives the right to run it.
+    ///
+    /// # Errors
+    /// The refusal; as long as asking people is not built, an ask is one too.
+    pub async fn authorize(self) -> Result<Permit<ExecCall>, Denial> {
+        match self.check().await {
+            Verdict::Allow(AnyPermit::Exec(permit)) => Ok(permit),
+            Verdict::Allow(AnyPermit::Tool(_)) => Err(super::check::wrong_permit()),
+            Verdict::Ask(escalation) => Err(escalation.into_denial()),
+            Verdict::Deny(denial) => Err(denial),
+        }
+    }
+
+    /// Judges the call and runs the program; its output is collected.
+    ///
+    /// # Errors
+    /// [`Failure::Denied`] explains itself to the model; the others say whether the program may have run.
+    pub async fn run(self) -> Result<(Ran, Vec<u8>), Failure> {
+        self.authorize().await.map_err(Denied::from)?.exec().await
+    }
+}
+
+/// A tool call that has not been judged yet.
+#[derive(Debug)]
+pub struct PendingTool {
+    call: SessionCall,
+}
+
+impl PendingTool {
+    /// Judges the call.
+    pub async fn check(self) -> Verdict {
+        let gate = self.call.session.gate().clone();
+        gate.check(self.call).await
+    }
+
+    /// Judges the call and gives the right to perform it.
+    ///
+    /// # Errors
+    /// The refusal; as long as asking people is not built, an ask is one too.
+    pub async fn authorize(self) -> Result<Permit<ToolCall>, Denial> {
+        match self.check().await {
+            Verdict::Allow(AnyPermit::Tool(permit)) => Ok(permit),
+            Verdict::Allow(AnyPermit::Exec(_)) => Err(super::check::wrong_permit()),
+            Verdict::Ask(escalation) => Err(escalation.into_denial()),
+            Verdict::Deny(denial) => Err(denial),
+        }
+    }
+}
