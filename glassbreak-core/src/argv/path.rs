@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn paths_are_measured_against_the_workspace_and_secrets_are_known_by_name() {
-        let workspace = Workspace::new("/srv/work").unwrap();
+        let workspace = Workspace::new("/srv/ops").unwrap();
         let fit = |text| {
             fit(
                 text,
@@ -168,7 +168,7 @@ mod tests {
             "a",
             "./a/b",
             "../README.md",
-            "/srv/work/x",
+            "/srv/ops/x",
             ".",
             "/dev/null",
             ".env.example",
@@ -196,7 +196,7 @@ mod tests {
             "../../x",
             "/",
             "/proc/self/environ",
-            "/srv/workspace",
+            "/srv/opsroom",
         ] {
             assert_eq!(fit(outside), PathFit::Outside, "{outside}");
         }

@@ -338,21 +338,21 @@ mod tests {
 
     #[test]
     fn paths_are_placed_as_text_and_never_outside() {
-        let workspace = Workspace::new("/srv/work/").unwrap();
+        let workspace = Workspace::new("/srv/ops/").unwrap();
         let locate = |folder, path| workspace.locate(folder, path);
         assert_eq!(locate("", "a/b").as_deref(), Some("a/b"));
         assert_eq!(locate("a", "../b/./c//d").as_deref(), Some("b/c/d"));
         assert_eq!(locate("", ".").as_deref(), Some(""));
-        assert_eq!(locate("x", "/srv/work/a").as_deref(), Some("a"));
-        assert_eq!(locate("x", "/srv/work").as_deref(), Some(""));
+        assert_eq!(locate("x", "/srv/ops/a").as_deref(), Some("a"));
+        assert_eq!(locate("x", "/srv/ops").as_deref(), Some(""));
         for outside in [
             "..",
             "a/../..",
             "/etc/passwd",
-            "/srv/workshop",
-            "/srv/work/../x",
+            "/srv/opshop",
+            "/srv/ops/../x",
             "/",
-            "../work/a",
+            "../ops/a",
         ] {
             assert_eq!(locate("", outside), None, "{outside}");
         }
