@@ -141,7 +141,10 @@ fn holes(program: &Program, source: Source<'_>) -> Vec<Problem> {
         .opts
         .iter()
         .filter(|opt| opt.verdict == Verdict::Allow && opt.value.is_some_and(free));
-    let told = holed.filter_map(|opt| Some((opt, loads(&program.name, &opt.name).or_else(|| opt.loads.clone())?)));
+    // Read once: a pack is long, and a profile has many options.
+    let pack = packs::source_for(&program.name).and_then(|source| packs::read(source).ok());
+    let known = |option: &str| pack.as_ref().and_then(|(_, pack)| loads(pack, option));
+    let told = holed.filter_map(|opt| Some((opt, known(&opt.name).or_else(|| opt.loads.clone())?)));
     told.map(|(opt, loads)| {
         let what = format!(
             "`{} {}` may name any {loads}: whoever chooses it chooses what runs, or where",
@@ -154,7 +157,7 @@ fn holes(program: &Program, source: Source<'_>) -> Vec<Problem> {
 }
 
 /// What the shipped pack says that an option makes the program load.
-fn loads(program: &str, option: &str) -> Option<String> {
+fn loads(pack: &Profile, option: &str) -> Option<String> {
     fn find(node: &Node, option: &str) -> Option<String> {
         let own = node
             .options
@@ -163,7 +166,6 @@ fn loads(program: &str, option: &str) -> Option<String> {
         own.and_then(|opt| opt.loads.clone())
             .or_else(|| node.verbs.values().find_map(|verb| find(verb, option)))
     }
-    let (_, pack) = packs::read(packs::source_for(program)?).ok()?;
     let global = pack
         .globals
         .iter()
@@ -178,15 +180,13 @@ fn loads(program: &str, option: &str) -> Option<String> {
 /// "restrictedCommands": […]}}}`, with `"extends"` and `"forbidden": "deny"` beside them.
 pub(crate) fn load_json(source: Source<'_>, vocabulary: &Vocabulary) -> Result<Loaded, Vec<Problem>> {
     let json = Json::read(source.text.as_bytes()).map_err(|error| {
-        let line = u32::try_from(error.line()).unwrap_or(1);
-        let column = u32::try_from(error.column()).unwrap_or(1);
-        vec![Problem::at(
-            source.file,
-            line,
-            column,
-            error.to_string(),
-            "write strict JSON, no key twice",
-        )]
+        // At the end of a line the reader counts columns from 0.
+        let line = u32::try_from(error.line()).unwrap_or(u32::MAX).max(1);
+        let column = u32::try_from(error.column()).unwrap_or(u32::MAX).max(1);
+        let what = error.to_string();
+        let what = what.split(" at line ").next().unwrap_or("this is not JSON");
+        let help = "write strict JSON, no key twice";
+        vec![Problem::at(source.file, line, column, what, help)]
     })?;
     let mut reader = JsonReader {
         source,
