@@ -179,15 +179,13 @@ fn loads(pack: &Profile, option: &str) -> Option<String> {
 /// "restrictedCommands": […]}}}`, with `"extends"` and `"forbidden": "deny"` beside them.
 pub(crate) fn load_json(source: Source<'_>, vocabulary: &Vocabulary) -> Result<Loaded, Vec<Problem>> {
     let json = Json::read(source.text.as_bytes()).map_err(|error| {
-        let line = u32::try_from(error.line()).unwrap_or(1);
-        let column = u32::try_from(error.column()).unwrap_or(1);
-        vec![Problem::at(
-            source.file,
-            line,
-            column,
-            error.to_string(),
-            "write strict JSON, no key twice",
-        )]
+        // At the end of a line the reader counts columns from 0.
+        let line = u32::try_from(error.line()).unwrap_or(u32::MAX).max(1);
+        let column = u32::try_from(error.column()).unwrap_or(u32::MAX).max(1);
+        let what = error.to_string();
+        let what = what.split(" at line ").next().unwrap_or("this is not JSON");
+        let help = "write strict JSON, no key twice";
+        vec![Problem::at(source.file, line, column, what, help)]
     })?;
     let mut reader = JsonReader {
         source,
