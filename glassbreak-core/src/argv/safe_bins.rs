@@ -7,7 +7,7 @@ use super::compile::compile;
 use super::profile::{Dialect, Node, OptSpec, Profile, SafeBins, TypeSpec, Verdict};
 use super::program::{Opt, Program};
 use super::types::Kind;
-use super::{examples, packs};
+use super::{environment, examples, packs};
 use crate::error::{Problem, nearest};
 use crate::json::Json;
 use crate::label::Vocabulary;
@@ -89,6 +89,20 @@ fn load_profile(
         let what = format!("the profile of `{name}` has no examples");
         let help = "write examples.allow and examples.ask: calls that show what it is for, checked at every load";
         return Err(vec![source.problem_at(at, what, help)]);
+    }
+    for (key, variables) in [
+        ("set", profile.env.set.keys().collect::<Vec<_>>()),
+        ("pass", profile.env.pass.iter().collect()),
+    ] {
+        if let Some(loader) = variables.into_iter().find(|variable| environment::is_loader(variable)) {
+            let what = format!("`{loader}` decides what code the program loads, where it looks, or as whom");
+            let place = [&at[..], &[Step::Key("env"), Step::Key(key)]].concat();
+            return Err(vec![source.problem_at(
+                &place,
+                what,
+                "leave it out; only shipped packs set such variables",
+            )]);
+        }
     }
     let whole = match &profile.extends {
         Some(pack) => extended(name, pack, profile, source, &place("extends"), at)?,

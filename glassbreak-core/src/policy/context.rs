@@ -97,7 +97,8 @@ fn argv_value(argv: &ArgvFacts, tree: &Tree) -> Result<Value, Finding> {
         fields.insert("operands".into(), set(operands, argv.operands.len())?);
     }
     for (name, values) in &argv.sets {
-        if tree.below(name).is_some() {
+        // As with the target: what is left open is left out, so that reading it is an error of the policy.
+        if tree.below(name).is_some() && !ArgvFacts::is_open(values) {
             fields.insert(Arc::clone(name).into(), texts(values)?);
         }
     }
