@@ -149,7 +149,10 @@ impl Stream<'_> {
         let call = read.call;
         let session = call.actor.session.clone();
         let fresh = SessionState::new(self.workspace.clone());
-        let judgement = if self.sequence {
+        let known = self.bundle.policies().has_role(&call.actor.role);
+        let judgement = if self.sequence && known {
+            // Only a call that got past hygiene moves the clock and is remembered.
+            self.last = read.at.or(self.last);
             let state = self.sessions.entry(session).or_insert(fresh);
             let judgement = judge(self.bundle, state, &call, at);
             state.advance(
@@ -182,10 +185,7 @@ impl Stream<'_> {
                 format!("at: {at} lies before {last}, the time of a line before"),
                 "sort the lines by time",
             )),
-            (Some(at), _) => {
-                self.last = Some(at);
-                Ok(at)
-            }
+            (Some(at), _) => Ok(at),
             (None, Some(last)) => Ok(last),
             (None, None) => Ok(Timestamp::now()),
         }

@@ -57,7 +57,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, Failure> {
     };
     if options.json {
         let answer = verdict::explained(verdict::of(None, 1, &judgement), &bundle, call.as_ref(), &judgement);
-        println!("{}", serde_json::Value::Object(answer));
+        say!("{}", serde_json::Value::Object(answer));
     } else {
         print_page(&bundle, &state, call.as_ref(), &judgement, Style::of_stdout());
     }
@@ -68,7 +68,7 @@ fn print_page(bundle: &Bundle, state: &SessionState, call: Option<&Call>, judgem
     let ruling = &judgement.ruling;
     let tokens = verdict::tokens(bundle, call, judgement);
     if !tokens.is_empty() {
-        println!("{}", style.bold("How it is read"));
+        say!("{}", style.bold("How it is read"));
         let width = tokens
             .iter()
             .map(|token| token.word.chars().count())
@@ -76,19 +76,19 @@ fn print_page(bundle: &Bundle, state: &SessionState, call: Option<&Call>, judgem
             .unwrap_or(0)
             .min(40);
         for token in &tokens {
-            println!("  {:<width$}  {}", token.word, token.taken_for);
+            say!("  {:<width$}  {}", token.word, token.taken_for);
         }
-        println!("\n{}", style.bold("Facts"));
+        say!("\n{}", style.bold("Facts"));
         print_facts(bundle, &judgement.facts);
     }
-    println!("\n{}", style.bold("What the rules say"));
+    say!("\n{}", style.bold("What the rules say"));
     for finding in ruling.findings() {
         let why = if finding.why().is_empty() {
             "has nothing against it"
         } else {
             finding.why()
         };
-        println!("  {:<5}  {}: {why}", finding.level().as_str(), finding.rule());
+        say!("  {:<5}  {}: {why}", finding.level().as_str(), finding.rule());
     }
     if let Some(call) = call {
         // Those that have spoken are told above; the others show what else was looked at.
@@ -108,15 +108,18 @@ fn print_page(bundle: &Bundle, state: &SessionState, call: Option<&Call>, judgem
                 .as_deref()
                 .map_or_else(String::new, |reason| format!(" ({reason})"));
             let class = trace.class.as_str();
-            println!(
+            say!(
                 "  -      policy.{}: {}{reason} ({class}, {}:{})",
-                trace.id, trace.held, trace.file, trace.line
+                trace.id,
+                trace.held,
+                trace.file,
+                trace.line
             );
         }
     }
-    println!("\n{}: {}", style.bold("Verdict"), style.outcome(ruling.outcome()));
+    say!("\n{}: {}", style.bold("Verdict"), style.outcome(ruling.outcome()));
     if !ruling.why().is_empty() {
-        println!("  why   {}", ruling.why());
+        say!("  why   {}", ruling.why());
     }
     let hint = if ruling.outcome() == Outcome::Ask {
         verdict::how_to_ask(judgement)
@@ -124,24 +127,24 @@ fn print_page(bundle: &Bundle, state: &SessionState, call: Option<&Call>, judgem
         ruling.hint()
     };
     if !hint.is_empty() {
-        println!("  help  {hint}");
+        say!("  help  {hint}");
     }
     if let Some(plan) = judgement.plan.as_ref().filter(|_| ruling.outcome() != Outcome::Deny) {
         let words: Vec<String> = plan.argv().map(|word| format!("{:?}", shown_whole(word))).collect();
-        println!("  runs  [{}]", words.join(", "));
+        say!("  runs  [{}]", words.join(", "));
         for (name, value) in plan.env() {
-            println!("        {name}={}", shown_whole(value));
+            say!("        {name}={}", shown_whole(value));
         }
     }
     if let Some(digest) = judgement.digest {
-        println!("  call  {digest}");
+        say!("  call  {digest}");
     }
 }
 
 fn print_facts(bundle: &Bundle, facts: &Facts) {
     let line = |name: &str, text: String| {
         if !text.is_empty() {
-            println!("  {name:<10} {text}");
+            say!("  {name:<10} {text}");
         }
     };
     if let Some(argv) = &facts.argv {

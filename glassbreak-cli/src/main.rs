@@ -3,6 +3,11 @@
 //! It judges calls and explains verdicts. It never asks a person, runs a program or stores anything, and needs no
 //! program to be installed.
 
+/// `println!`, but ends quietly when nobody reads any more, as in `glassbreak schema cedar | head`.
+macro_rules! say {
+    ($($words:tt)*) => { crate::style::say(format_args!($($words)*)) };
+}
+
 mod check;
 mod explain;
 mod new;

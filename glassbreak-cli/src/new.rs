@@ -46,14 +46,14 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, Failure> {
         fs::write(dir.join(name), text)?;
     }
     if options.json {
-        println!(
+        say!(
             "{}",
             json!({"dir": dir.display().to_string(), "files": STARTER.map(|(name, _)| name)})
         );
     } else {
-        println!("{} is ready. Next:", dir.display());
-        println!("  glassbreak test --policy {}", dir.display());
-        println!(
+        say!("{} is ready. Next:", dir.display());
+        say!("  glassbreak test --policy {}", dir.display());
+        say!(
             "  glassbreak explain --policy {} --role agent -- git log -3",
             dir.display()
         );

@@ -36,16 +36,16 @@ enum What {
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode, Failure> {
     match options.what {
-        What::Call => print!("{}", schema::CALL),
-        What::Verdict => print!("{}", schema::VERDICT),
-        What::Budgets => print!("{}", schema::BUDGETS),
-        What::Profile => println!("{:#}", schema::profile()),
+        What::Call => say!("{}", schema::CALL.trim_end()),
+        What::Verdict => say!("{}", schema::VERDICT.trim_end()),
+        What::Budgets => say!("{}", schema::BUDGETS.trim_end()),
+        What::Profile => say!("{:#}", schema::profile()),
         What::Cedar => {
             let bundle = match &options.policy {
                 Some(policy) => crate::open(policy)?,
                 None => Bundle::read_only().map_err(|problems| Failure::usage(problems.to_string()))?,
             };
-            println!("{}", bundle.policies().schema());
+            say!("{}", bundle.policies().schema());
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -1,6 +1,8 @@
-//! Colour, on terminals only.
+//! What goes to standard output: plain lines, with colour on terminals only.
 
-use std::io::IsTerminal;
+use std::fmt;
+use std::io::{self, IsTerminal, Write};
+use std::process;
 
 use glassbreak_core::finding::Outcome;
 
@@ -12,7 +14,7 @@ impl Style {
     /// Colour when standard output is a terminal and `NO_COLOR` is not set.
     pub(crate) fn of_stdout() -> Self {
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self(!plain && std::io::stdout().is_terminal())
+        Self(!plain && io::stdout().is_terminal())
     }
 
     pub(crate) fn outcome(self, outcome: Outcome) -> String {
@@ -42,5 +44,12 @@ impl Style {
         } else {
             text.to_owned()
         }
+    }
+}
+
+/// Prints a line. A reader that has gone ends the program with success; another failure with 1.
+pub(crate) fn say(line: fmt::Arguments<'_>) {
+    if let Err(error) = writeln!(io::stdout().lock(), "{line}") {
+        process::exit(i32::from(error.kind() != io::ErrorKind::BrokenPipe));
     }
 }

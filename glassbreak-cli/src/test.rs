@@ -30,9 +30,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, Failure> {
         failed += usize::from(!passed);
         if !options.json {
             let mark = if passed { style.green("ok  ") } else { style.red("FAIL") };
-            println!("{mark} {} ({}:{})", result.name, result.file, result.line);
+            say!("{mark} {} ({}:{})", result.name, result.file, result.line);
             for failure in &result.failures {
-                println!("       {failure}");
+                say!("       {failure}");
             }
         }
         results.push(json!({
@@ -42,10 +42,10 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, Failure> {
     let lints: Vec<String> = bundle.lints().iter().map(ToString::to_string).collect();
     if options.json {
         let report = json!({"bundle": bundle.digest().to_string(), "cases": results, "failed": failed, "lints": lints});
-        println!("{report}");
+        say!("{report}");
     } else {
         for lint in &lints {
-            println!("warning: {lint}");
+            say!("warning: {lint}");
         }
         let passed = results.len() - failed;
         let none = if results.is_empty() {
@@ -53,7 +53,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, Failure> {
         } else {
             ""
         };
-        println!("{passed} passed, {failed} failed{none}\nbundle {}", bundle.digest());
+        say!("{passed} passed, {failed} failed{none}\nbundle {}", bundle.digest());
     }
     Ok(if failed == 0 {
         ExitCode::SUCCESS

@@ -59,12 +59,20 @@ pub struct ArgvFacts {
     pub sets: Vec<(Arc<str>, BTreeSet<Arc<str>>)>,
 }
 
+impl ArgvFacts {
+    /// Whether a set says that the call acts on more than it names, such as on all objects of a kind: it holds `*`.
+    /// Whoever reads it counts as in error.
+    pub fn is_open(set: &BTreeSet<Arc<str>>) -> bool {
+        set.first().is_some_and(|first| **first == *"*") || set.iter().any(|text| **text == *"*")
+    }
+}
+
 /// What a call acts on.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Target {
     /// What kind of thing.
     pub kind: Fact,
-    /// The namespace it lies in; `*` for all.
+    /// The namespace it lies in.
     pub namespace: Fact,
     /// Its name.
     pub name: Fact,
@@ -107,13 +115,17 @@ pub enum Fact {
     Absent,
     /// This.
     Is(Arc<str>),
-    /// The call names several, so it is not one text: whoever reads it counts as in error.
+    /// The call names several, or more than it names (`*`), so it is not one text: whoever reads it counts as in error.
     Unknown,
 }
 
 impl Fact {
     /// Adds what a word of the call says: a second, different text makes the fact [`Fact::Unknown`].
     pub fn add(&mut self, text: &Arc<str>) {
+        if **text == *"*" {
+            *self = Self::Unknown;
+            return;
+        }
         match self {
             Self::Absent => *self = Self::Is(Arc::clone(text)),
             Self::Is(known) if known == text => {}

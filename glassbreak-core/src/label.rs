@@ -93,7 +93,12 @@ impl LabelSet {
 
     /// The labels, in the order of the vocabulary.
     pub fn iter(self) -> impl Iterator<Item = Label> {
-        (0..64).map(Label).filter(move |label| self.contains(*label))
+        let mut left = self.0;
+        std::iter::from_fn(move || {
+            let lowest = u8::try_from(left.trailing_zeros()).ok().filter(|bit| *bit < 64)?;
+            left &= left - 1;
+            Some(Label(lowest))
+        })
     }
 }
 

@@ -618,6 +618,27 @@ fn a_profile_without_examples() {
 }
 
 #[test]
+fn the_json_of_the_write_up_that_is_not_json() {
+    let mut files = folder();
+    files.remove("safe-bins.toml");
+    for (text, place) in [
+        ("\n", "safe-bins.json:2:1: EOF"),
+        (
+            "{\"safeBins\": {},\n \"safeBins\": {}}",
+            "safe-bins.json:2:11: the key `safeBins` stands twice",
+        ),
+        (
+            "{\"safeBins\": {\"ls\": {\"allow\": []}}}",
+            "safe-bins.json:1:22: the key `allow`",
+        ),
+    ] {
+        files.insert("safe-bins.json".to_owned(), text.into());
+        let problems = Bundle::from_files(&files).map(|_| ()).unwrap_err().to_string();
+        assert!(problems.starts_with(place) && problems.contains("help: "), "{problems}");
+    }
+}
+
+#[test]
 fn unknown_files_in_the_folder() {
     rejects(
         "glasbreak.toml",

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::compile_types::compile_types;
-use super::profile::{Dialect, Form, Node, OptSpec, Profile, Slot, Verdict};
+use super::profile::{CwdRule, Dialect, Form, Node, OptSpec, Profile, Slot, Verdict};
 use super::program::{self, FactRef, Names, Program};
-use super::types::rule;
+use super::types::{Kind, Type, rule};
 use crate::error::{Problem, nearest};
 use crate::facts::Target;
 use crate::label::{LabelSet, Vocabulary};
@@ -32,6 +32,7 @@ pub(crate) fn compile(
         opts: Vec::new(),
         nodes: Vec::new(),
         all_labels: LabelSet::EMPTY,
+        denied: false,
         problems: Vec::new(),
     };
     let program = compiler.profile(profile, at);
@@ -51,6 +52,8 @@ pub(super) struct Compiler<'a> {
     opts: Vec<program::Opt>,
     nodes: Vec<program::Node>,
     all_labels: LabelSet,
+    /// Whether a verb above the node at hand is denied.
+    denied: bool,
     pub(super) problems: Vec<Problem>,
 }
 
@@ -103,7 +106,9 @@ impl<'a> Compiler<'a> {
                 );
             }
         }
+        let takes_paths = self.takes_paths(&types);
         Program {
+            takes_paths,
             name: self.name.into(),
             version: profile.version.clone(),
             about: profile.about.clone(),
@@ -112,6 +117,7 @@ impl<'a> Compiler<'a> {
             nodes: std::mem::take(&mut self.nodes),
             sets: profile.facts.iter().map(|fact| fact.as_str().into()).collect(),
             pins: profile.pins.clone(),
+            at_workspace: profile.cwd == Some(CwdRule::Workspace),
             inject: profile.inject.iter().map(|word| word.as_str().into()).collect(),
             env_pass: profile.env.pass.clone(),
             env_set: profile.env.set.clone().into_iter().collect(),
@@ -163,6 +169,7 @@ impl<'a> Compiler<'a> {
                 labels_if.push((fact, label_if.has.as_str().into(), more));
             }
         }
+        let denied = self.denied || node.verdict == Some(Verdict::Deny);
         let bare_options = names.iter().any(|(name, _)| !name.starts_with('-'));
         let index = self.nodes.len();
         let id = if path.is_empty() {
@@ -172,7 +179,12 @@ impl<'a> Compiler<'a> {
         };
         self.nodes.push(program::Node {
             path: path.into(),
-            verdict: node.verdict.unwrap_or(Verdict::Ask),
+            // A deny holds for everything beneath it: nobody can put a way round it under it.
+            verdict: if denied {
+                Verdict::Deny
+            } else {
+                node.verdict.unwrap_or(Verdict::Ask)
+            },
             why: node.why.clone(),
             rule: rule(self.name, &id),
             dialect: Arc::clone(&dialect),
@@ -194,6 +206,7 @@ impl<'a> Compiler<'a> {
                 "write `ask` or `deny`",
             );
         }
+        let above = std::mem::replace(&mut self.denied, denied);
         let mut words: Spellings = Vec::new();
         for (verb, child) in verbs {
             let place = [verbs_at, &[Step::Key(verb)]].concat();
@@ -215,6 +228,7 @@ impl<'a> Compiler<'a> {
                 words.push((word.as_str().into(), child_at));
             }
         }
+        self.denied = above;
         let words = Names::new(words).unwrap_or_else(|twice| {
             self.problem(
                 verbs_at,
@@ -305,6 +319,31 @@ impl<'a> Compiler<'a> {
             });
         }
         spellings
+    }
+
+    /// Whether a slot or option in use is of a type that has a path in it.
+    fn takes_paths(&self, types: &[Type]) -> bool {
+        fn has_path(types: &[Type], ty: usize, fuel: usize) -> bool {
+            let within: &[usize] = match types.get(ty).map(|ty| &ty.kind) {
+                Some(Kind::Path(_)) => return true,
+                Some(Kind::AnyOf(types)) => types,
+                Some(Kind::List { item, .. }) => &[*item],
+                Some(Kind::Pair { left, right, .. }) => &[*left, *right],
+                _ => &[],
+            };
+            fuel > 0 && within.iter().any(|ty| has_path(types, *ty, fuel - 1))
+        }
+        let slots = self
+            .nodes
+            .iter()
+            .flat_map(|node| &node.forms)
+            .flat_map(|form| form.operands.iter().chain(&form.after));
+        let used = self
+            .opts
+            .iter()
+            .filter_map(|opt| opt.value)
+            .chain(slots.map(|slot| slot.ty));
+        used.into_iter().any(|ty| has_path(types, ty, types.len()))
     }
 
     fn forms(&mut self, forms: &[Form], names: &Names, at: &[Step<'_>]) -> Vec<program::Form> {

@@ -13,7 +13,7 @@ use crate::label::LabelSet;
 use crate::source::Step;
 
 /// The types that every profile may name.
-fn built_in() -> [(&'static str, &'static str, Kind); 8] {
+fn built_in() -> [(&'static str, &'static str, Kind); 9] {
     let text = |lines| Kind::Text { max: MAX_TEXT, lines };
     let stdin = || Kind::Literal("-".into());
     [
@@ -36,6 +36,7 @@ fn built_in() -> [(&'static str, &'static str, Kind); 8] {
             "a path beneath the workspace, or `-`",
             Kind::AnyOf(vec![6, 4]),
         ),
+        ("glob", "a pattern of file names", Kind::Glob),
     ]
 }
 
@@ -131,6 +132,7 @@ fn compile_type(compiler: &mut Compiler<'_>, name: &str, spec: &TypeSpec, at: &[
             word: word.as_str().into(),
             verdict: meaning.verdict.unwrap_or(Verdict::Allow),
             why: meaning.why.clone(),
+            means: meaning.means.iter().map(|word| word.as_str().into()).collect(),
             labels: compiler.labels(&meaning.labels, &place),
             rule: rule(compiler.name, &format!("{name}.{}", plain(word))),
         });
@@ -175,10 +177,12 @@ fn kind_of(compiler: &mut Compiler<'_>, spec: &TypeSpec, at: &[Step<'_>]) -> Kin
     }
     if let Some(pattern) = &spec.pattern {
         // The whole text must match; the size bounds what a pattern may cost to load.
+        // By itself first: a stray parenthesis must not close the group it is wrapped in.
+        let alone = RegexBuilder::new(pattern).size_limit(1 << 20).build();
         let built = RegexBuilder::new(&format!(r"\A(?:{pattern})\z"))
             .size_limit(1 << 20)
             .build();
-        return built.map(Kind::Pattern).unwrap_or_else(|error| {
+        return alone.and(built).map(Kind::Pattern).unwrap_or_else(|error| {
             let what = error.to_string().replace('\n', " ");
             compiler.problem(
                 &[at, &[Step::Key("pattern")]].concat(),

@@ -15,19 +15,18 @@ use crate::finding::Finding;
 /// The denied options and verbs among the words that were not understood.
 pub(crate) fn scan(program: &Program, words: &[Box<str>], parse: &Parse<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let nodes: Vec<&Node> = program
-        .node(0)
-        .into_iter()
-        .chain(program.node(parse.node).filter(|_| parse.node != 0))
-        .collect();
-    for (word, role) in words.iter().zip(&parse.roles) {
-        if !matches!(role, Role::Unknown | Role::Unread) {
-            continue;
-        }
-        for node in &nodes {
+    let unread = || {
+        words
+            .iter()
+            .zip(&parse.roles)
+            .filter(|(_, role)| matches!(role, Role::Unknown | Role::Unread))
+    };
+    let nodes = reachable(program, parse.node, || unread().map(|(word, _)| &**word));
+    for (word, _) in unread() {
+        for (at, node) in &nodes {
             // The options of the program itself, which stand before the verb, are short letters of other meaning
             // behind it.
-            let own = std::ptr::eq(*node, nodes.last().copied().unwrap_or(node));
+            let own = *at != 0 || parse.node == 0;
             for (name, index) in node.names.iter() {
                 let Some(opt) = program.opt(index).filter(|opt| opt.verdict == Verdict::Deny) else {
                     continue;
@@ -38,17 +37,11 @@ pub(crate) fn scan(program: &Program, words: &[Box<str>], parse: &Parse<'_>) -> 
                 }
             }
         }
-        if let Some(node) = nodes.last() {
-            for (verb, at) in node.verbs.iter().filter(|(verb, _)| verb.eq_ignore_ascii_case(word)) {
-                let denied = program.node(at).filter(|node| node.verdict == Verdict::Deny);
-                findings.extend(
-                    denied
-                        .and_then(|node| refuse::verb(program, node))
-                        .filter(|_| !verb.is_empty()),
-                );
-            }
-        }
     }
+    // The verb where the reading stopped speaks for itself.
+    let beyond = nodes.iter().filter(|(at, _)| *at != parse.node && *at != 0);
+    let denied = beyond.filter(|(_, node)| node.verdict == Verdict::Deny);
+    findings.extend(denied.filter_map(|(_, node)| refuse::verb(program, node)));
     // An option has several spellings, and globals stand at every verb.
     let mut seen = Vec::new();
     findings.retain(|finding| {
@@ -59,6 +52,32 @@ pub(crate) fn scan(program: &Program, words: &[Box<str>], parse: &Parse<'_>) -> 
         new
     });
     findings
+}
+
+/// The nodes whose options the unread words may be: the program itself, the verb where the reading stopped, and every
+/// verb beneath it that one of the words may be, in any case of letters.
+fn reachable<'p, 'w, W: Iterator<Item = &'w str>>(
+    program: &'p Program,
+    stopped_at: usize,
+    unread: impl Fn() -> W,
+) -> Vec<(usize, &'p Node)> {
+    let mut places = vec![0];
+    if stopped_at != 0 {
+        places.push(stopped_at);
+    }
+    let mut next = places.len() - 1;
+    while let Some(node) = places.get(next).and_then(|at| program.node(*at)) {
+        for (verb, at) in node.verbs.iter() {
+            if !places.contains(&at) && unread().any(|word| word.eq_ignore_ascii_case(verb)) {
+                places.push(at);
+            }
+        }
+        next += 1;
+    }
+    places
+        .into_iter()
+        .filter_map(|at| Some((at, program.node(at)?)))
+        .collect()
 }
 
 fn found(opt: &Opt, word: &str) -> Option<Finding> {
@@ -173,13 +192,27 @@ const NEVER: &[(&str, &str)] = &[
     ("unshare", OTHER),
     ("capsh", OTHER),
     ("bwrap", OTHER),
+    ("gosu", OTHER),
+    ("i386", OTHER),
+    ("i686", OTHER),
+    ("run0", OTHER),
+    ("su-exec", OTHER),
+    ("sudo-rs", OTHER),
+    ("x86_64", OTHER),
 ];
 const SHELL: &str = "is a shell, and what a shell makes of its words cannot be judged";
 const OTHER: &str = "runs another program as somebody else, elsewhere, or under another loader";
 
 /// Why a program without a profile is denied whatever the bundle says of unlisted programs.
 pub(crate) fn never(program: &str) -> Option<Finding> {
-    let (_, why) = NEVER.iter().find(|(name, _)| *name == program)?;
+    let plain = program
+        .strip_suffix(".static")
+        .or_else(|| program.strip_suffix("-static"))
+        .unwrap_or(program);
+    let loader = plain.starts_with("ld-linux") || plain.starts_with("ld-musl");
+    let (_, why) = NEVER
+        .iter()
+        .find(|(name, _)| *name == plain || (loader && *name == "ld.so"))?;
     Some(Finding::deny(
         rule("unlisted", "never"),
         format!("`{}` {why}", shown(program)),

@@ -71,7 +71,6 @@ pub(crate) fn check(program: Option<&Program>, env: &BTreeMap<Box<str>, Box<str>
     let mut findings = Vec::new();
     let mut covered = true;
     for (variable, value) in env {
-        let upper = variable.to_ascii_uppercase();
         if let Some(fixed) = program.and_then(|program| program.env_set.iter().find(|(fixed, _)| **fixed == **variable))
         {
             let why = format!("the profile sets `{variable}` to `{}`", shown(&fixed.1));
@@ -82,7 +81,7 @@ pub(crate) fn check(program: Option<&Program>, env: &BTreeMap<Box<str>, Box<str>
             ));
             continue;
         }
-        if is_loader(&upper) {
+        if is_loader(variable) {
             let why = format!(
                 "`{}` decides what code a program loads, where it looks, or as whom",
                 shown(variable)
@@ -117,7 +116,8 @@ pub(crate) fn check(program: Option<&Program>, env: &BTreeMap<Box<str>, Box<str>
     (findings, covered)
 }
 
-fn is_loader(upper: &str) -> bool {
+pub(super) fn is_loader(name: &str) -> bool {
+    let upper = &*name.to_ascii_uppercase();
     LOADERS.contains(&upper)
         || LOADER_PREFIXES.iter().any(|prefix| upper.starts_with(prefix))
         || LOADER_SUFFIXES.iter().any(|suffix| upper.ends_with(suffix))

@@ -20,7 +20,7 @@ pub(crate) fn take(
     said: &mut Said,
 ) -> Result<(), Finding> {
     let mut best: Option<(usize, Finding)> = None;
-    for form in node.forms.iter().filter(|form| applies(form, parse)) {
+    for form in node.forms.iter().filter(|form| applies(program, form, parse)) {
         let mark = said.mark();
         let mut types = Vec::with_capacity(parse.operands.len() + parse.after.len());
         let result = row(program, node, &form.operands, &parse.operands, ground, said, &mut types)
@@ -56,8 +56,16 @@ pub(crate) fn take(
     })
 }
 
-fn applies(form: &Form, parse: &Parse<'_>) -> bool {
-    let present = |opt: &usize| parse.options.iter().any(|present| present.opt == *opt);
+fn applies(program: &Program, form: &Form, parse: &Parse<'_>) -> bool {
+    let given = |opt: &usize| {
+        parse
+            .options
+            .iter()
+            .filter(|present| present.opt == *opt)
+            .copied()
+            .collect::<Vec<_>>()
+    };
+    let present = |opt: &usize| given(opt).iter().any(|present| !present.is_off(program));
     form.when.iter().all(present) && !form.unless.iter().any(present)
 }
 

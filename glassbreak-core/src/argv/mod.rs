@@ -179,13 +179,28 @@ fn judge_listed(program: &Program, exec: &Exec, words: &[Box<str>], ground: Grou
     let mut partial = parse.stopped.is_some();
     match parse.stopped.take() {
         Some(stop) => {
+            // What an option of a known type was given has been judged by that type; the rest may be anything.
+            let misfit = stop.rule().as_str().ends_with(".unfit-value");
+            let open = |role: &Role| match role {
+                Role::Operand(_) | Role::Unread => true,
+                Role::Unknown => !misfit,
+                Role::Program | Role::Verb(_) | Role::Option(_) | Role::Value(_) | Role::DashDash => false,
+            };
+            let rest = words
+                .iter()
+                .zip(&parse.roles)
+                .filter(|(_, role)| open(role))
+                .map(|(word, _)| &**word);
             said.findings.push(stop);
             said.findings.extend(deny::scan(program, words, &parse));
+            said.findings.extend(path::scan(program, rest, ground));
         }
         None => {
             if let Err(unfit) = forms::take(program, node, &mut parse, ground, &mut said) {
                 partial = true;
                 said.findings.push(unfit);
+                let operands = parse.operands.iter().chain(&parse.after).map(|(_, word)| *word);
+                said.findings.extend(path::scan(program, operands, ground));
             }
         }
     }
@@ -200,6 +215,9 @@ fn judge_listed(program: &Program, exec: &Exec, words: &[Box<str>], ground: Grou
         if let (false, Some(opt)) = (met, program.opt(*required)) {
             said.findings.push(refuse::required(program, node, opt, value));
         }
+    }
+    if program.at_workspace && !ground.cwd.is_empty() {
+        said.findings.push(refuse::elsewhere(program, ground.cwd));
     }
     if exec.stdin().is_some() && !node.stdin {
         said.findings.push(refuse::input(program, node));

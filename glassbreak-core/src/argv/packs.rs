@@ -123,7 +123,15 @@ pub(crate) fn extend(
     base.facts.extend(more.facts.iter().cloned());
     base.pins.extend(more.pins.iter().cloned());
     base.env.pass.extend(more.env.pass.iter().cloned());
-    base.env.set.extend(more.env.set.clone());
+    for (name, value) in &more.env.set {
+        if base.env.set.insert(name.clone(), value.clone()).is_some() {
+            let place = [at, &[Step::Key("env"), Step::Key("set"), Step::Key(name)]].concat();
+            problems.push(source.problem_at(&place, format!("the pack sets `{name}`"), "leave it out"));
+        }
+    }
+    if more.cwd.is_some() {
+        base.cwd = more.cwd;
+    }
     extend_verbs(
         &mut base.verbs,
         &more.verbs,

@@ -40,6 +40,13 @@ pub(crate) struct Present<'a> {
     pub(crate) value: Option<&'a str>,
 }
 
+impl Present<'_> {
+    /// Whether it is an option without value that was switched off: `--flag=false`.
+    pub(crate) fn is_off(&self, program: &Program) -> bool {
+        self.value == Some("false") && program.opt(self.opt).is_some_and(|opt| opt.value.is_none())
+    }
+}
+
 /// What was read.
 #[derive(Debug)]
 pub(crate) struct Parse<'a> {
@@ -323,6 +330,10 @@ impl<'a, 'p> Reader<'a, 'p> {
                     .facts
                     .extend(opt.facts.iter().map(|fact| (*fact, Arc::clone(&text))));
             }
+        }
+        // `--flag=false` is the same as leaving it out; that it stands there is still a fact.
+        if opt.value.is_none() && value == Some("false") {
+            return Ok(());
         }
         self.said
             .facts

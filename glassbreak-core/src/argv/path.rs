@@ -3,7 +3,8 @@
 //! Whether a path is what it seems on disk (links, mounts) is checked when the program runs, not here.
 
 use super::profile::PathUse;
-use super::types::{Ground, rule};
+use super::program::Program;
+use super::types::{Ground, Said, rule};
 use crate::error::shown;
 use crate::finding::Finding;
 
@@ -20,13 +21,10 @@ pub(crate) enum PathFit {
     Unfit,
 }
 
-/// Names of files and folders where programs keep secrets, each matched against one part of a path, case-folded. A
-/// leading or trailing `*` stands for anything.
+/// Names of files and folders where programs keep secrets: patterns, matched against one part of a path, case-folded.
 const SENSITIVE: &[&str] = &[
-    ".env",
-    ".env.*",
+    ".env*",
     "*.env",
-    ".envrc",
     ".ssh",
     ".gnupg",
     ".aws",
@@ -34,49 +32,101 @@ const SENSITIVE: &[&str] = &[
     ".gcloud",
     ".kube",
     ".docker",
+    ".dockercfg",
+    ".dockerconfigjson",
     ".netrc",
     "_netrc",
     ".npmrc",
     ".pypirc",
     ".pgpass",
     ".my.cnf",
+    ".s3cfg",
+    ".boto",
     ".git-credentials",
     ".htpasswd",
     ".vault-token",
     ".terraformrc",
-    "id_rsa*",
-    "id_dsa*",
-    "id_ecdsa*",
-    "id_ed25519*",
+    ".password-store",
     "*.pem",
     "*.key",
     "*.p12",
     "*.pfx",
     "*.jks",
     "*.keystore",
+    "*.keytab",
     "*.kdbx",
     "*.ppk",
+    "*.tfvars",
+    "*.tfvars.json",
+    "id_rsa*",
+    "id_dsa*",
+    "id_ecdsa*",
+    "id_ed25519*",
     "credentials",
     "credentials.*",
     "kubeconfig",
     "*.kubeconfig",
+    "secrets",
     "secrets.*",
     "secret.*",
+    "*service-account*.json",
+    "*service_account*.json",
     "shadow",
+    "gshadow",
+    "shadow-",
     "terraform.tfstate*",
     "*_history",
+    "hosts.yml",
+    "application_default_credentials.json",
+    "token",
+    "*.token",
 ];
 
-/// Parts that are fine although they look like the above.
+/// Names that are fine although they look like the above: templates, public keys, source and prose.
 const HARMLESS: &[&str] = &[
     ".env.example",
     ".env.sample",
     ".env.template",
     ".env.dist",
-    "id_rsa.pub",
-    "id_ecdsa.pub",
-    "id_ed25519.pub",
-    "id_dsa.pub",
+    ".env.test",
+    "*.pub",
+    "*.rs",
+    "*.go",
+    "*.py",
+    "*.js",
+    "*.jsx",
+    "*.ts",
+    "*.tsx",
+    "*.java",
+    "*.kt",
+    "*.c",
+    "*.h",
+    "*.cc",
+    "*.cpp",
+    "*.hpp",
+    "*.cs",
+    "*.rb",
+    "*.php",
+    "*.swift",
+    "*.scala",
+    "*.sh",
+    "*.md",
+    "*.rst",
+    "*.html",
+    "*.css",
+    "*.proto",
+];
+
+/// Names of no interest: a pattern that takes these in too does not single out secrets.
+const ORDINARY: &[&str] = &[
+    "x",
+    "readme",
+    "main.rs",
+    "a.txt",
+    "a.yaml",
+    "a.json",
+    ".editorconfig",
+    "src",
 ];
 
 pub(crate) fn fit(text: &str, usage: PathUse, ground: Ground<'_>) -> PathFit {
@@ -84,49 +134,123 @@ pub(crate) fn fit(text: &str, usage: PathUse, ground: Ground<'_>) -> PathFit {
         return PathFit::Fits;
     }
     // A shell would have replaced `~` and `$VAR`; a program that does so itself would leave the workspace. A lone dash
-    // is the input.
-    if text.is_empty() || text == "-" || text.starts_with('~') || text.contains("://") || text.contains('$') {
+    // is the input. Some programs take quotes off, or split at them.
+    if text.is_empty() || text == "-" || text.starts_with('~') || text.contains("://") || text.contains(['$', '"']) {
         return PathFit::Unfit;
     }
     let Some(path) = ground.workspace.locate(ground.cwd, text) else {
         return PathFit::Outside;
     };
-    let secret = path.split('/').any(is_sensitive);
-    // What stands in `.git` steers git itself (hooks, filters, pagers), so writing there is never free.
-    let steers = usage == PathUse::Write && path.split('/').any(|part| part.eq_ignore_ascii_case(".git"));
-    if secret || steers || path.ends_with(".git/config") {
+    let secret = path.split('/').any(is_sensitive) || singles_out_secrets(&path);
+    let git = path.split('/').any(|part| part.eq_ignore_ascii_case(".git"));
+    let last = path.rsplit('/').next().unwrap_or_default();
+    // What stands in `.git` steers git itself (hooks, filters, pagers), so writing there is never free; its settings
+    // may hold credentials, those of submodules and worktrees too.
+    if secret || git && (usage == PathUse::Write || matches(last, "config*")) {
         PathFit::Sensitive
     } else {
         PathFit::Fits
     }
 }
 
+/// Whether a pattern of file names (`*`, `?`, `[…]`) takes in files that hold secrets and not just any file.
+pub(crate) fn singles_out_secrets(pattern: &str) -> bool {
+    let wild = |part: &&str| part.contains(['*', '?', '[']);
+    let mut parts = pattern.split('/');
+    if pattern.contains(['*', '?', '[']) {
+        let samples = || SENSITIVE.iter().map(|known| known.replace('*', ""));
+        parts
+            .filter(wild)
+            .any(|part| samples().any(|name| matches(&name, part)) && !ORDINARY.iter().any(|name| matches(name, part)))
+    } else {
+        parts.any(is_sensitive)
+    }
+}
+
 fn is_sensitive(part: &str) -> bool {
-    let matches = |pattern: &&str| {
-        let ends = |part: &str, pattern: &str| {
-            part.len() >= pattern.len()
-                && part
-                    .as_bytes()
-                    .iter()
-                    .rev()
-                    .zip(pattern.as_bytes().iter().rev())
-                    .all(|(a, b)| a.eq_ignore_ascii_case(b))
+    SENSITIVE.iter().any(|pattern| matches(part, pattern)) && !HARMLESS.iter().any(|pattern| matches(part, pattern))
+}
+
+/// Whether `name` matches a pattern of `*`, `?` and `[…]`, upper and lower case alike. Steps are bounded by the product
+/// of the lengths: a `*` is only ever tried again from the last one.
+fn matches(name: &str, pattern: &str) -> bool {
+    let name: Vec<char> = name.chars().map(|c| c.to_ascii_lowercase()).collect();
+    let pattern: Vec<char> = pattern.chars().map(|c| c.to_ascii_lowercase()).collect();
+    let (mut n, mut p) = (0, 0);
+    let mut last: Option<(usize, usize)> = None;
+    while let Some(c) = name.get(n) {
+        let step = match pattern.get(p) {
+            Some('*') => {
+                last = Some((p, n));
+                p += 1;
+                continue;
+            }
+            Some('?') => Some(p + 1),
+            Some('[') => class(&pattern, p, *c),
+            Some(known) if known == c => Some(p + 1),
+            _ => None,
         };
-        let begins = |part: &str, pattern: &str| {
-            part.len() >= pattern.len()
-                && part
-                    .as_bytes()
-                    .iter()
-                    .zip(pattern.as_bytes())
-                    .all(|(a, b)| a.eq_ignore_ascii_case(b))
-        };
-        match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
-            (Some(end), _) => ends(part, end),
-            (None, Some(start)) => begins(part, start),
-            (None, None) => part.eq_ignore_ascii_case(pattern),
+        match (step, last) {
+            (Some(next), _) => {
+                n += 1;
+                p = next;
+            }
+            (None, Some((star, from))) => {
+                last = Some((star, from + 1));
+                n = from + 1;
+                p = star + 1;
+            }
+            (None, None) => return false,
         }
+    }
+    pattern.iter().skip(p).all(|c| *c == '*')
+}
+
+/// The place behind a class `[…]` that holds `c`, else `None`; an unclosed one is a plain bracket.
+fn class(pattern: &[char], at: usize, c: char) -> Option<usize> {
+    let Some(length) = pattern.iter().skip(at + 2).position(|c| *c == ']') else {
+        return (c == '[').then_some(at + 1);
     };
-    SENSITIVE.iter().any(matches) && !HARMLESS.contains(&part)
+    let end = at + 2 + length;
+    let inside = pattern.get(at + 1..end)?;
+    let (negated, inside) = match inside.split_first() {
+        Some(('!' | '^', rest)) => (true, rest),
+        _ => (false, inside),
+    };
+    let ranged = inside
+        .windows(3)
+        .any(|w| matches!(w, [from, '-', to] if *from <= c && c <= *to));
+    (negated != (ranged || inside.contains(&c))).then_some(end + 1)
+}
+
+/// Notes that a word names a place where secrets are kept.
+pub(crate) fn take_secret(program: &Program, text: &str, said: &mut Said) {
+    if let Some(secret) = program.secret {
+        said.labels.insert(secret);
+    }
+    said.findings.push(sensitive(&program.name, text));
+}
+
+/// The words, read or not, that name a place outside the workspace, when the reading stopped before it knew what they
+/// are. Only for programs that take paths at all; a word that is none is refused with the rest.
+pub(crate) fn scan<'a>(program: &Program, words: impl Iterator<Item = &'a str>, ground: Ground<'_>) -> Vec<Finding> {
+    if !program.takes_paths {
+        return Vec::new();
+    }
+    let value = |word: &'a str| word.split_once('=').map_or(word, |(_, value)| value);
+    let parts = words
+        .flat_map(|word| [word, value(word)])
+        .flat_map(|word| word.split(','));
+    let mut findings: Vec<Finding> = Vec::new();
+    for part in parts.filter(|part| part.starts_with('/') || part.split('/').any(|piece| piece == "..")) {
+        if fit(part, PathUse::Read, ground) == PathFit::Outside {
+            let finding = outside(&program.name, part);
+            if !findings.contains(&finding) {
+                findings.push(finding);
+            }
+        }
+    }
+    findings
 }
 
 pub(crate) fn outside(program: &str, text: &str) -> Finding {
@@ -153,7 +277,7 @@ mod tests {
 
     #[test]
     fn paths_are_measured_against_the_workspace_and_secrets_are_known_by_name() {
-        let workspace = Workspace::new("/srv/work").unwrap();
+        let workspace = Workspace::new("/srv/ops").unwrap();
         let fit = |text| {
             fit(
                 text,
@@ -168,13 +292,19 @@ mod tests {
             "a",
             "./a/b",
             "../README.md",
-            "/srv/work/x",
+            "/srv/ops/x",
             ".",
             "/dev/null",
             ".env.example",
             "keys.rs",
             "src/key.rs",
             "monkey",
+            "*.rs",
+            "*",
+            "src/**",
+            "src/credentials.rs",
+            "docs/secrets.md",
+            "id_rsa.pub",
         ] {
             assert_eq!(fit(good), PathFit::Fits, "{good}");
         }
@@ -187,6 +317,13 @@ mod tests {
             ".git/config",
             "../.aws/credentials",
             "prod.env",
+            ".git/modules/sub/config",
+            ".git/config.worktree",
+            "prod.tfvars",
+            "*.pem",
+            ".en?",
+            "a/.en[v]",
+            "id_*",
         ] {
             assert_eq!(fit(secret), PathFit::Sensitive, "{secret}");
         }
@@ -196,7 +333,7 @@ mod tests {
             "../../x",
             "/",
             "/proc/self/environ",
-            "/srv/workspace",
+            "/srv/opsroom",
         ] {
             assert_eq!(fit(outside), PathFit::Outside, "{outside}");
         }

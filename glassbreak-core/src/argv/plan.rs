@@ -1,6 +1,7 @@
 //! What would run: a value, made from the parse and never from the text that was judged.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::program::Program;
 use crate::call::Exec;
@@ -12,7 +13,7 @@ use crate::call::Exec;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExecPlan {
     program: Box<str>,
-    argv: Vec<Box<str>>,
+    argv: Arc<[Box<str>]>,
     cwd: Box<str>,
     env: BTreeMap<Box<str>, Box<str>>,
     stdin: Option<Box<[u8]>>,
@@ -21,13 +22,21 @@ pub struct ExecPlan {
 impl ExecPlan {
     /// The call as it came.
     pub(crate) fn as_it_came(exec: &Exec, cwd: &str) -> Self {
-        Self::with(exec, cwd, exec.argv().words().to_vec(), BTreeMap::new())
+        Self::with(exec, cwd, exec.argv().shared(), BTreeMap::new())
     }
 
     /// The call with the words and variables that the profile puts in.
     pub(crate) fn emit(exec: &Exec, cwd: &str, program: &Program, node: usize, verb_at: usize) -> Self {
         let words = exec.argv().words();
         let after_verb = program.node(node).map_or(&[][..], |node| &node.inject);
+        let fixed = program
+            .env_set
+            .iter()
+            .map(|(name, value)| (name.as_str().into(), value.as_str().into()))
+            .collect();
+        if program.inject.is_empty() && after_verb.is_empty() {
+            return Self::with(exec, cwd, exec.argv().shared(), fixed);
+        }
         let mut argv = Vec::with_capacity(words.len() + program.inject.len() + after_verb.len());
         for (at, word) in words.iter().enumerate() {
             argv.push(word.clone());
@@ -38,14 +47,10 @@ impl ExecPlan {
                 argv.extend(after_verb.iter().cloned());
             }
         }
-        let fixed = program
-            .env_set
-            .iter()
-            .map(|(name, value)| (name.as_str().into(), value.as_str().into()));
-        Self::with(exec, cwd, argv, fixed.collect())
+        Self::with(exec, cwd, argv.into(), fixed)
     }
 
-    fn with(exec: &Exec, cwd: &str, argv: Vec<Box<str>>, mut env: BTreeMap<Box<str>, Box<str>>) -> Self {
+    fn with(exec: &Exec, cwd: &str, argv: Arc<[Box<str>]>, mut env: BTreeMap<Box<str>, Box<str>>) -> Self {
         env.extend(exec.env().iter().map(|(name, value)| (name.clone(), value.clone())));
         Self {
             program: exec.argv().program().into(),

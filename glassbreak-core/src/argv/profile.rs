@@ -53,6 +53,9 @@ pub struct Profile {
     /// Words put right behind the program's name.
     #[serde(default)]
     pub inject: Vec<String>,
+    /// Where it may run: `workspace` for the workspace itself only, where the program takes settings from the folder
+    /// it is in; anywhere beneath the workspace unless said otherwise.
+    pub cwd: Option<CwdRule>,
     /// The environment.
     #[serde(default)]
     pub env: EnvSpec,
@@ -65,6 +68,15 @@ pub struct Profile {
     /// Calls with the outcome expected, checked whenever the profile is loaded. A profile has at least one.
     #[serde(default)]
     pub examples: Examples,
+}
+
+/// Where a program may run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum CwdRule {
+    /// Only in the workspace itself; anywhere else asks.
+    Workspace,
 }
 
 /// How a program reads its words.
@@ -314,7 +326,7 @@ const fn one() -> usize {
 ///
 /// Built in: `text` (one line of at most 4,096 bytes), `lines` (the same with newlines and tabs), `int` (0 to
 /// 2,147,483,647), `duration` (`90s`, `1h30m`), `path` (a path beneath the workspace, read), `out-path` (written),
-/// `stdin` (`-`), `path-or-stdin`.
+/// `stdin` (`-`), `path-or-stdin`, `glob` (a pattern of file names; one that singles out secret files asks).
 #[derive(Debug, Clone, Default, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -373,6 +385,9 @@ pub struct WordRule {
     /// What it means.
     #[serde(default)]
     pub labels: Vec<String>,
+    /// Other words of the type that it stands for too: they join the type's facts.
+    #[serde(default)]
+    pub means: Vec<String>,
 }
 
 /// What is done with a path.

@@ -20,6 +20,10 @@ pub(crate) struct Program {
     /// The names of the profile's own facts.
     pub(crate) sets: Vec<Arc<str>>,
     pub(crate) pins: Vec<String>,
+    /// Whether some slot or option takes a path.
+    pub(crate) takes_paths: bool,
+    /// Whether it may run in the workspace itself only.
+    pub(crate) at_workspace: bool,
     pub(crate) inject: Vec<Box<str>>,
     pub(crate) env_pass: Vec<String>,
     pub(crate) env_set: Vec<(String, String)>,

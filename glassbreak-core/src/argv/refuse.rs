@@ -163,6 +163,15 @@ pub(crate) fn required(program: &Program, node: &Node, opt: &Opt, value: &str) -
     ask(program, "required-option", why, format!("add `{option}`"))
 }
 
+pub(crate) fn elsewhere(program: &Program, cwd: &str) -> Finding {
+    let why = format!(
+        "`{}` takes settings from the folder it runs in, and this is `{}`",
+        program.name,
+        shown(cwd)
+    );
+    ask(program, "cwd", why, "call it in the workspace itself".to_owned())
+}
+
 pub(crate) fn input(program: &Program, node: &Node) -> Finding {
     let why = format!(
         "{} is given input, and its profile does not say that input is only data to it",

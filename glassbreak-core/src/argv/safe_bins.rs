@@ -7,7 +7,7 @@ use super::compile::compile;
 use super::profile::{Dialect, Node, OptSpec, Profile, SafeBins, TypeSpec, Verdict};
 use super::program::{Opt, Program};
 use super::types::Kind;
-use super::{examples, packs};
+use super::{environment, examples, packs};
 use crate::error::{Problem, nearest};
 use crate::json::Json;
 use crate::label::Vocabulary;
@@ -89,6 +89,20 @@ fn load_profile(
         let what = format!("the profile of `{name}` has no examples");
         let help = "write examples.allow and examples.ask: calls that show what it is for, checked at every load";
         return Err(vec![source.problem_at(at, what, help)]);
+    }
+    for (key, variables) in [
+        ("set", profile.env.set.keys().collect::<Vec<_>>()),
+        ("pass", profile.env.pass.iter().collect()),
+    ] {
+        if let Some(loader) = variables.into_iter().find(|variable| environment::is_loader(variable)) {
+            let what = format!("`{loader}` decides what code the program loads, where it looks, or as whom");
+            let place = [&at[..], &[Step::Key("env"), Step::Key(key)]].concat();
+            return Err(vec![source.problem_at(
+                &place,
+                what,
+                "leave it out; only shipped packs set such variables",
+            )]);
+        }
     }
     let whole = match &profile.extends {
         Some(pack) => extended(name, pack, profile, source, &place("extends"), at)?,
@@ -179,15 +193,13 @@ fn loads(pack: &Profile, option: &str) -> Option<String> {
 /// "restrictedCommands": […]}}}`, with `"extends"` and `"forbidden": "deny"` beside them.
 pub(crate) fn load_json(source: Source<'_>, vocabulary: &Vocabulary) -> Result<Loaded, Vec<Problem>> {
     let json = Json::read(source.text.as_bytes()).map_err(|error| {
-        let line = u32::try_from(error.line()).unwrap_or(1);
-        let column = u32::try_from(error.column()).unwrap_or(1);
-        vec![Problem::at(
-            source.file,
-            line,
-            column,
-            error.to_string(),
-            "write strict JSON, no key twice",
-        )]
+        // At the end of a line the reader counts columns from 0.
+        let line = u32::try_from(error.line()).unwrap_or(u32::MAX).max(1);
+        let column = u32::try_from(error.column()).unwrap_or(u32::MAX).max(1);
+        let what = error.to_string();
+        let what = what.split(" at line ").next().unwrap_or("this is not JSON");
+        let help = "write strict JSON, no key twice";
+        vec![Problem::at(source.file, line, column, what, help)]
     })?;
     let mut reader = JsonReader {
         source,

@@ -32,6 +32,7 @@ pub(crate) struct WordRule {
     pub(crate) verdict: Verdict,
     pub(crate) why: Option<String>,
     pub(crate) labels: LabelSet,
+    pub(crate) means: Vec<Arc<str>>,
     pub(crate) rule: RuleId,
 }
 
@@ -56,6 +57,7 @@ pub(crate) enum Kind {
     },
     Duration,
     Path(PathUse),
+    Glob,
     AnyOf(Vec<usize>),
     List {
         item: usize,
@@ -155,10 +157,7 @@ fn fits_within(program: &Program, ty: usize, text: &str, ground: Ground<'_>, sai
             PathFit::Fits => true,
             PathFit::Unfit => false,
             PathFit::Sensitive => {
-                if let Some(secret) = program.secret {
-                    said.labels.insert(secret);
-                }
-                said.findings.push(path::sensitive(&program.name, text));
+                path::take_secret(program, text, said);
                 true
             }
             PathFit::Outside => {
@@ -166,6 +165,13 @@ fn fits_within(program: &Program, ty: usize, text: &str, ground: Ground<'_>, sai
                 true
             }
         },
+        Kind::Glob => {
+            let fit = text.len() <= MAX_TEXT && !text.is_empty();
+            if fit && path::singles_out_secrets(text) {
+                path::take_secret(program, text, said);
+            }
+            fit
+        }
         Kind::AnyOf(types) => types.iter().any(|ty| {
             let mark = said.mark();
             let fit = fits_within(program, *ty, text, ground, said, depth + 1);
@@ -200,6 +206,9 @@ fn fits_within(program: &Program, ty: usize, text: &str, ground: Ground<'_>, sai
     let word = canonical.as_deref().unwrap_or(text);
     if let Some(rule) = ty.words.iter().find(|rule| *rule.word == *word) {
         said.labels = said.labels.union(rule.labels);
+        for also in &rule.means {
+            said.facts.extend(ty.facts.iter().map(|fact| (*fact, Arc::clone(also))));
+        }
         said.object(rule.verdict, &rule.rule, || {
             let why = rule.why.as_deref().unwrap_or("a person must agree");
             format!("`{}`: {why}", crate::error::shown(text))
@@ -297,6 +306,7 @@ impl Type {
             Kind::Text { max, lines: true } => format!("a text of at most {max} bytes"),
             Kind::Duration => "a length of time such as `90s` or `5m`".to_owned(),
             Kind::Path(PathUse::Read | PathUse::Write) => "a path beneath the workspace".to_owned(),
+            Kind::Glob => "a pattern of file names".to_owned(),
             Kind::AnyOf(types) => types.iter().map(of).collect::<Vec<_>>().join(", or "),
             Kind::List { item, separator } => format!("{}, with `{separator}` between several", of(item)),
             Kind::Pair { left, between, right } => format!("{}, then `{between}`, then {}", of(left), of(right)),

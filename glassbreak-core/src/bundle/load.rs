@@ -235,6 +235,16 @@ fn keep<T>(result: Result<T, Vec<Problem>>, problems: &mut Vec<Problem>) -> Opti
 /// A file that is not known would be a rule that nobody reads: refused.
 fn names(files: &Files, problems: &mut Vec<Problem>) {
     for (name, bytes) in files {
+        // Names go into errors, records and digests; they are plain, so that one cannot pass for another.
+        if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-/".contains(&b)) {
+            let what = format!("the name `{}` holds odd characters", crate::error::shown(name));
+            problems.push(Problem::in_file(
+                crate::error::shown(name),
+                what,
+                "use letters, digits, `.`, `_` and `-`",
+            ));
+            continue;
+        }
         if bytes.len() as u64 > folder::MAX_FILE {
             problems.push(Problem::in_file(
                 name,

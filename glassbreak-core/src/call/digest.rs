@@ -88,29 +88,23 @@ pub(crate) fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result
     bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
 }
 
-/// SHA-256 over tagged, length-prefixed fields.
-struct Hasher(Sha256);
+/// Tagged, length-prefixed fields, hashed in one go: many small updates cost more than the copy.
+struct Hasher(Vec<u8>);
 
 impl Hasher {
     fn new(kind: &[u8]) -> Self {
-        let mut hasher = Self(Sha256::new());
+        let mut hasher = Self(Vec::with_capacity(256));
         hasher.field(0x01, b"glassbreak.call.v1");
         hasher.field(0x02, kind);
         hasher
     }
 
     fn field(&mut self, tag: u8, bytes: &[u8]) {
-        let mut head = [tag, 0, 0, 0, 0];
-        head.iter_mut()
-            .skip(1)
-            .zip(length(bytes))
-            .for_each(|(to, from)| *to = from);
-        self.0.update(head);
-        self.0.update(bytes);
+        write_field(&mut self.0, tag, bytes);
     }
 
     fn finish(self) -> CallDigest {
-        CallDigest(self.0.finalize().into())
+        CallDigest(Sha256::digest(&self.0).into())
     }
 }
 

@@ -1,6 +1,7 @@
 //! A program to run: its words, where, with which environment and input.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::Malformed;
 use crate::error::shown;
@@ -11,7 +12,7 @@ use crate::text::{self, Unfit};
 /// 1 to 512 words, at most 64 KiB in all, each UTF-8 in normal form C without NUL and without characters that cannot
 /// be shown. Newline and tab may stand here; the type of the slot a word falls into decides on them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Argv(Box<[Box<str>]>);
+pub struct Argv(Arc<[Box<str>]>);
 
 impl Argv {
     /// The most words.
@@ -24,7 +25,7 @@ impl Argv {
     /// # Errors
     /// When there is no word, or too many, or one that may not stand in a call; the place is `[n]`.
     pub fn new<W: Into<Box<str>>>(words: impl IntoIterator<Item = W>) -> Result<Self, Malformed> {
-        let words: Box<[Box<str>]> = words.into_iter().map(Into::into).collect();
+        let words: Arc<[Box<str>]> = words.into_iter().map(Into::into).collect();
         if words.is_empty() {
             return Err(Malformed::new(
                 "argv.empty",
@@ -68,6 +69,11 @@ impl Argv {
     /// The program's name.
     pub fn program(&self) -> &str {
         self.0.first().map_or("", |word| word)
+    }
+
+    /// All words, shared.
+    pub(crate) fn shared(&self) -> Arc<[Box<str>]> {
+        Arc::clone(&self.0)
     }
 
     /// All words, the program's name first.
@@ -338,21 +344,21 @@ mod tests {
 
     #[test]
     fn paths_are_placed_as_text_and_never_outside() {
-        let workspace = Workspace::new("/srv/work/").unwrap();
+        let workspace = Workspace::new("/srv/ops/").unwrap();
         let locate = |folder, path| workspace.locate(folder, path);
         assert_eq!(locate("", "a/b").as_deref(), Some("a/b"));
         assert_eq!(locate("a", "../b/./c//d").as_deref(), Some("b/c/d"));
         assert_eq!(locate("", ".").as_deref(), Some(""));
-        assert_eq!(locate("x", "/srv/work/a").as_deref(), Some("a"));
-        assert_eq!(locate("x", "/srv/work").as_deref(), Some(""));
+        assert_eq!(locate("x", "/srv/ops/a").as_deref(), Some("a"));
+        assert_eq!(locate("x", "/srv/ops").as_deref(), Some(""));
         for outside in [
             "..",
             "a/../..",
             "/etc/passwd",
-            "/srv/workshop",
-            "/srv/work/../x",
+            "/srv/opshop",
+            "/srv/ops/../x",
             "/",
-            "../work/a",
+            "../ops/a",
         ] {
             assert_eq!(locate("", outside), None, "{outside}");
         }

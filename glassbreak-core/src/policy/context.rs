@@ -2,7 +2,7 @@
 //! entity or an extension value; and only as far as the matching policies read it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use cedar_policy::Context;
 use cedar_policy_core::ast::{self, Literal, Value};
@@ -97,7 +97,8 @@ fn argv_value(argv: &ArgvFacts, tree: &Tree) -> Result<Value, Finding> {
         fields.insert("operands".into(), set(operands, argv.operands.len())?);
     }
     for (name, values) in &argv.sets {
-        if tree.below(name).is_some() {
+        // As with the target: what is left open is left out, so that reading it is an error of the policy.
+        if tree.below(name).is_some() && !ArgvFacts::is_open(values) {
             fields.insert(Arc::clone(name).into(), texts(values)?);
         }
     }
@@ -253,7 +254,13 @@ fn texts(texts: &BTreeSet<Arc<str>>) -> Result<Value, Finding> {
 }
 
 fn set(items: impl Iterator<Item = Literal>, count: usize) -> Result<Value, Finding> {
+    /// Most calls have no labels and few options; an empty set is the same for all of them.
+    static EMPTY: LazyLock<Value> = LazyLock::new(|| Value::set_of_lits([], None));
     within(count)?;
+    let mut items = items.peekable();
+    if items.peek().is_none() {
+        return Ok(EMPTY.clone());
+    }
     Ok(Value::set_of_lits(items, None))
 }
 

@@ -109,9 +109,9 @@ impl Rule {
         )
     }
 
-    /// It would take a fact of the target that is not one text for absent.
-    pub(super) fn unread_target(&self) -> Finding {
-        self.failed("it reads `context.target` as a whole, and the call names several of something")
+    /// It would take a fact that the call leaves open for absent.
+    pub(super) fn unread_open(&self) -> Finding {
+        self.failed("it reads `context.target` or `context.argv` as a whole, and the call leaves some of it open")
     }
 
     fn unjudged(&self, rule: crate::finding::RuleId, reason: &str) -> Finding {
@@ -158,7 +158,7 @@ pub(super) fn explain(policies: &Policies, question: &Question<'_>) -> Vec<Polic
             class: rule.class,
             held: match &request {
                 _ if !read && question.facts.partial => Held::Partial,
-                _ if !read => Held::Error(rule.unread_target().why().to_owned()),
+                _ if !read => Held::Error(rule.unread_open().why().to_owned()),
                 Err(finding) => Held::Error(finding.why().to_owned()),
                 Ok(request) => policies.held_alone(rule, request, &policies.entities),
             },

@@ -55,15 +55,38 @@ pub(super) fn load(input: &PolicyInput<'_>, schema: &Schema, uids: &Uids) -> Res
             .into_iter()
             .map(|ty| (ty.clone(), BTreeSet::new()))
             .collect();
-    // A team that only stands as a parent is declared by that.
+    for name in entities.iter().map(Entity::uid) {
+        if let Some(names) = declared.get_mut(name.type_name()) {
+            names.insert(name.id().unescaped().to_owned());
+        }
+    }
+    // A parent that nothing declares is most likely misspelt, and a forbid on the one that was meant would not hold.
     let parents = entities
         .iter()
         .filter_map(|entity| entities.ancestors(&entity.uid()))
         .flatten();
-    for name in entities.iter().map(Entity::uid).chain(parents.cloned()) {
-        if let Some(names) = declared.get_mut(name.type_name()) {
-            names.insert(name.id().unescaped().to_owned());
-        }
+    let strangers: BTreeSet<String> = parents
+        .filter(|parent| entities.get(parent).is_none())
+        .map(ToString::to_string)
+        .collect();
+    if !strangers.is_empty() {
+        let what = |stranger: &String| {
+            let known = entities
+                .iter()
+                .map(|entity| entity.uid().to_string())
+                .collect::<Vec<_>>();
+            let help = match nearest(stranger, known.iter().map(String::as_str)) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => "declare it with an entry of its own".to_owned(),
+            };
+            let id = stranger.split_once("::").map_or(stranger.as_str(), |(_, id)| id);
+            file.problem(
+                file.text.find(id).unwrap_or(0),
+                format!("the parent `{stranger}` is not declared"),
+                help,
+            )
+        };
+        return Err(strangers.iter().map(what).collect());
     }
     Ok(Snapshot { entities, declared })
 }

@@ -10,7 +10,7 @@ use cedar_policy::{
 };
 
 use crate::error::shown;
-use crate::facts::{Fact, Target};
+use crate::facts::{ArgvFacts, Fact, Target};
 use crate::finding::{Finding, Layer, Outcome, Requirement, RuleId};
 
 use super::load::{Uids, uid};
@@ -101,8 +101,8 @@ pub(super) struct Names {
 enum Known {
     /// All of them.
     Whole,
-    /// All but some of `context.target`.
-    NotAllOfTarget,
+    /// All but some of `context.target` or `context.argv`.
+    NotAll,
     /// Only those that are not of the call's words.
     InPart,
 }
@@ -115,8 +115,13 @@ impl Known {
         } else if Target::NAMES
             .iter()
             .any(|name| matches!(target.get(name), Some(Fact::Unknown)))
+            || question
+                .facts
+                .argv
+                .as_ref()
+                .is_some_and(|argv| argv.sets.iter().any(|(_, set)| ArgvFacts::is_open(set)))
         {
-            Self::NotAllOfTarget
+            Self::NotAll
         } else {
             Self::Whole
         }
@@ -294,7 +299,7 @@ impl Policies {
             }
             let unread = match known {
                 Known::Whole => None,
-                Known::NotAllOfTarget => rule.reads.target_loosely.then(|| rule.unread_target()),
+                Known::NotAll => rule.reads.facts_loosely.then(|| rule.unread_open()),
                 Known::InPart => rule.reads.of_partial_facts().then(|| rule.unread_facts()),
             };
             plan.relevant.push((n, unread.is_none()));

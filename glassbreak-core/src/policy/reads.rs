@@ -11,9 +11,9 @@ use cedar_policy_core::ast::{Expr, ExprKind, Literal, PatternElem, Var};
 pub(super) struct Reads {
     /// Which attributes, and which below them.
     pub(super) tree: Tree,
-    /// Whether `context.target` is read with `has`, or as a whole record: a fact that is left out of it would then
-    /// change the answer silently, where reading it by name is an error.
-    pub(super) target_loosely: bool,
+    /// Whether `context.target` or `context.argv` is read with `has`, or as a whole record: a fact that is left out of
+    /// it would then change the answer silently, where reading it by name is an error.
+    pub(super) facts_loosely: bool,
 }
 
 /// What is read of a record.
@@ -94,12 +94,12 @@ impl Reads {
     /// Reads what `other` reads, too.
     pub(super) fn join(&mut self, other: &Self) {
         self.tree.join(&other.tree);
-        self.target_loosely |= other.target_loosely;
+        self.facts_loosely |= other.facts_loosely;
     }
 
     fn read_whole(&mut self) {
         self.tree.add(&[]);
-        self.target_loosely = true;
+        self.facts_loosely = true;
     }
 
     fn walk(&mut self, expr: &Expr) {
@@ -153,7 +153,8 @@ impl Reads {
             return self.walk(base);
         }
         path.reverse();
-        self.target_loosely |= path.first() == Some(&"target") && (has || path.len() == 1);
+        let open = matches!(path.first(), Some(&"target" | &"argv"));
+        self.facts_loosely |= open && (has || path.len() == 1);
         self.tree.add(&path);
     }
 }
@@ -299,10 +300,7 @@ mod tests {
         let expected = tree(&[&["seq", "loop", "b c", "fired"], &["seq", "budget", "a", "count"]]);
         assert_eq!(found.tree, expected);
         let found = reads("context.target.name == \"x\"");
-        assert_eq!(
-            (found.tree, found.target_loosely),
-            (tree(&[&["target", "name"]]), false)
-        );
+        assert_eq!((found.tree, found.facts_loosely), (tree(&[&["target", "name"]]), false));
         assert!(!reads("context.risk == \"x\"").of_partial_facts());
     }
 
@@ -315,7 +313,7 @@ mod tests {
             "[context].contains({})",
         ] {
             let found = reads(text);
-            assert!(found.tree == Tree::Whole && found.target_loosely, "{text}");
+            assert!(found.tree == Tree::Whole && found.facts_loosely, "{text}");
             assert!(found.of_partial_facts(), "{text}");
         }
         for (text, path) in [
@@ -340,7 +338,7 @@ mod tests {
             "context has target.name",
             "[context.target].contains({})",
         ] {
-            assert!(reads(text).target_loosely, "{text}");
+            assert!(reads(text).facts_loosely, "{text}");
         }
     }
 
@@ -349,7 +347,7 @@ mod tests {
         let mut both = reads("context.argv.command == \"x\"");
         both.join(&reads("context.argv == {} || context.target has name"));
         assert_eq!(both.tree, tree(&[&["argv"], &["target", "name"]]));
-        assert!(both.target_loosely);
+        assert!(both.facts_loosely);
         both.join(&reads("context == {}"));
         assert_eq!(both.tree, Tree::Whole);
     }

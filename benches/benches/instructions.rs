@@ -1,0 +1,47 @@
+//! How many instructions judging takes, counted by callgrind. `gate.sh` holds the figures to their limit.
+#![expect(missing_docs, unused_qualifications, reason = "what the macros write")]
+
+use std::hint::black_box;
+
+use cedar_policy::Response;
+use glassbreak_benches::{Judging, SmallTask};
+use glassbreak_core::argv::Judged;
+use glassbreak_core::call::CallDigest;
+use glassbreak_core::judge::Judgement;
+use gungraun::prelude::*;
+
+/// Kept for good: taking it apart is not what is measured.
+fn kept<T>(value: T) -> &'static T {
+    Box::leak(Box::new(value))
+}
+
+#[library_benchmark]
+#[bench::small_task(kept(SmallTask::new()))]
+fn yardstick(task: &SmallTask) -> Response {
+    black_box(task.ask())
+}
+
+#[library_benchmark]
+#[bench::one_permit(kept(Judging::one_permit()))]
+#[bench::ops_policy(kept(Judging::ops()))]
+fn whole_call(judging: &Judging) -> Judgement {
+    black_box(judging.judge())
+}
+
+#[library_benchmark]
+#[bench::eight_words(kept(Judging::one_permit()))]
+fn argv_alone(judging: &Judging) -> Judged {
+    black_box(judging.argv())
+}
+
+#[library_benchmark]
+#[bench::eight_words(kept(Judging::one_permit()))]
+fn digest_alone(judging: &Judging) -> CallDigest {
+    black_box(judging.digest())
+}
+
+library_benchmark_group!(
+    name = judging,
+    benchmarks = [yardstick, whole_call, argv_alone, digest_alone]
+);
+main!(library_benchmark_groups = judging);

@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# Counts the instructions of judging and fails when they are over the limit (see src/bin/gate.rs). Needs valgrind and
+# gungraun-runner of the version that Cargo.lock names for gungraun, on PATH or beneath target/tools/bin.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+export PATH=$PWD/target/tools/bin:$PATH
+counts=target/instructions.json
+mkdir -p target
+cargo bench --quiet --locked -p glassbreak-benches --bench instructions -- --output-format=json >"$counts"
+cargo run --quiet --locked -p glassbreak-benches --bin gate <"$counts"

@@ -1,0 +1,33 @@
+#!/usr/bin/env python3
+"""Makes the seed corpora: python3 seeds.py. Small on purpose; the fuzzer finds the rest."""
+
+import pathlib
+import random
+
+HERE = pathlib.Path(__file__).parent / "corpus"
+# The first byte and the second choose program and source of words, see `words_as_they_are` in the testkit.
+COMMANDS = [
+    "get\npods\n-n\nweb", "delete\npod\nweb-1", "--unknown\ndelete\nnamespace\nprod", "logs\n-nweb\nweb-1\n--tail=5",
+    "get\n--\npods", "--kubeconfig=x\nget\npods", "get\n-o\njsonpath={.items}", "log\n--oneline\n-3",
+    "-c\ncore.pager=sh\nlog", "diff\n--output=x", "status", "exec\nweb\n--\nsh",
+]
+FILES = [
+    "schema = 1\nuse = [\"builtin:kubectl-readonly\"]\n", "unlisted = \"ask\"\n[ask]\ngroup = \"oncall\"\n",
+    "[groups.oncall]\n[persons.alice]\ngroups = [\"oncall\"]\n", "[tools.look]\nlabels = []\n",
+    "schema = 1\n[[budget]]\nid = \"b\"\n", "[{\"uid\":{\"type\":\"Role\",\"id\":\"a\"},\"attrs\":{},\"parents\":[]}]",
+    "@id(\"a\") permit (principal, action, resource);", "entity Widget = { weight: Long };",
+    "{\"safeBins\":{\"kubectl\":{\"allowedValueFlags\":[\"-n\"]}}}", "[[case]]\nname = \"x\"\n", "(" * 200, "\x00",
+]
+
+
+def write(target, seeds):
+    folder = HERE / target
+    folder.mkdir(parents=True, exist_ok=True)
+    for n, seed in enumerate(seeds):
+        (folder / f"{n:02}").write_bytes(seed)
+
+
+rng = random.Random(1)
+write("argv_parse", [bytes([0, n % 2]) + text.encode() for n, text in enumerate(COMMANDS)])
+write("bundle_load", [bytes([0, 0, [2, 0, 1, 4, 5, 7, 8, 6, 3, 9, 8, 11][n], 0]) + text.encode() for n, text in enumerate(FILES)])
+write("findings_never_widen", [bytes([n % 4]) + rng.randbytes(24 + 8 * n) for n in range(12)])
