@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::error::ExecError;
-use super::folders::{follow, place};
+use super::folders::{check_owner, follow, place};
 use super::ground::open_no_links;
 use super::sum::Sum;
 use crate::clock::Timestamp;
@@ -232,6 +232,7 @@ fn check_file(path: &Path, stat: &Stat) -> Result<(), ExecError> {
     if rustix::fs::FileType::from_raw_mode(stat.st_mode) != rustix::fs::FileType::RegularFile {
         return refuse("program.kind", "is not a regular file", "");
     }
+    check_owner(path, stat.st_uid)?;
     if stat.st_mode & 0o6000 != 0 {
         return refuse(
             "program.setuid",

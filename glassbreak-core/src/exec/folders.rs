@@ -43,7 +43,7 @@ pub(super) fn follow(path: &Path) -> Result<Option<(PathBuf, Metadata)>, ExecErr
         }
         let next = real.join(&part);
         let Some(found) = look(&next)? else { return Ok(None) };
-        check_owner(&real, &here)?;
+        check_owner(&real, here.uid())?;
         let open = here.mode() & WRITABLE != 0;
         if open && !(here.mode() & STICKY != 0 && found.is_dir()) {
             return Err(ExecError::not_run(
@@ -57,7 +57,7 @@ pub(super) fn follow(path: &Path) -> Result<Option<(PathBuf, Metadata)>, ExecErr
             ));
         }
         if found.is_symlink() {
-            check_owner(&next, &found)?;
+            check_owner(&next, found.uid())?;
             links += 1;
             if links > MOST_LINKS {
                 return Err(ExecError::not_run(
@@ -73,7 +73,7 @@ pub(super) fn follow(path: &Path) -> Result<Option<(PathBuf, Metadata)>, ExecErr
         real = next;
         here = found;
     }
-    check_owner(&real, &here)?;
+    check_owner(&real, here.uid())?;
     Ok(Some((real, here)))
 }
 
@@ -90,8 +90,7 @@ fn push(left: &mut Vec<OsString>, path: &Path) {
 }
 
 /// Root and this process's own user may own what is run, and the folders on the way to it.
-pub(super) fn check_owner(path: &Path, found: &Metadata) -> Result<(), ExecError> {
-    let uid = found.uid();
+pub(super) fn check_owner(path: &Path, uid: u32) -> Result<(), ExecError> {
     if uid == 0 || uid == rustix::process::geteuid().as_raw() {
         return Ok(());
     }

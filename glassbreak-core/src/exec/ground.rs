@@ -260,7 +260,7 @@ fn open_beneath(root: BorrowedFd<'_>, path: &str, flags: OFlags, links: Links) -
 }
 
 /// One part after the other, never through a link and never upwards.
-fn walk(root: OwnedFd, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+pub(super) fn walk(root: OwnedFd, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
     let mut here = root;
     for part in path.components() {
         let Component::Normal(part) = part else {

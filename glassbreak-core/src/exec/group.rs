@@ -43,10 +43,13 @@ pub(super) enum Unstarted {
 impl Group {
     /// Executes `command` in a new session.
     pub(super) fn spawn(command: Command) -> Result<(Self, Pipes), Unstarted> {
-        // Without pidfds (Linux before 5.3, some sandboxes) the end of a program cannot be awaited safely: say so
-        // before anything runs.
+        // Without pidfds (Linux before 5.3, some sandboxes), or on a runtime without I/O, the end of a program cannot be
+        // awaited. Find out before anything runs.
         let watch = |id| pidfd_open(id, PidfdFlags::NONBLOCK).or_else(|_| pidfd_open(id, PidfdFlags::empty()));
-        watch(rustix::process::getpid()).map_err(|error| Unstarted::NotRun(error.into()))?;
+        let probe = watch(rustix::process::getpid())
+            .map_err(io::Error::from)
+            .and_then(awaitable);
+        drop(probe.map_err(Unstarted::NotRun)?);
         let wrapped = CommandWrap::from(command)
             .wrap(ProcessSession)
             .spawn()

@@ -27,6 +27,8 @@ use crate::error::shown;
 
 /// How long a killed process may take to be gone before that is an error: it hangs in the kernel.
 const DEATH: Duration = Duration::from_secs(5);
+/// A longer grace is cut to this: a day.
+const MOST_GRACE: Duration = Duration::from_secs(86_400);
 /// How long output may still come once the program has ended and its group was killed: only a process that left the
 /// group can then hold the pipe.
 const DRAIN: Duration = Duration::from_millis(250);
@@ -68,14 +70,16 @@ impl Runner {
     /// all along; a future that never completes never cancels. Dropping the returned future kills the process group
     /// with SIGKILL.
     ///
-    /// Needs a tokio runtime with I/O and time enabled.
-    ///
     /// # Errors
     /// [`Effect::NotRun`](super::Effect::NotRun): `plan.program` when the pin is of another program, `cancelled`,
     /// `env.loader`, `pin.changed` and whatever [`Pin::take`] refuses, `workspace.*`, `cwd.*`, `spawn` when the
     /// operating system refused, `runtime` outside of tokio. [`Effect::Unknown`](super::Effect::Unknown):
     /// `pin.swapped` when the file was written while it was being started (it was killed), `lost` when the process
-    /// could not be followed, `undead` when it hangs in the kernel and did not die within 5 seconds of SIGKILL.
+    /// could not be followed, `undead` when it did not die within 5 seconds of SIGKILL: it hangs in the kernel, or has
+    /// become another user.
+    ///
+    /// # Panics
+    /// On a tokio runtime without I/O or time, before anything runs.
     pub async fn run(
         &self,
         plan: &ExecPlan,
@@ -263,7 +267,7 @@ impl Watch<'_> {
                         return Err(ExecError::unknown(
                             "undead",
                             "the process did not die within 5 seconds of being killed",
-                            "it hangs in the kernel: look at its disks and mounts",
+                            "it hangs in the kernel (look at its disks and mounts), or has become another user",
                         ));
                     }
                 },
@@ -274,7 +278,9 @@ impl Watch<'_> {
                 self.group.signal(Signal::TERM);
                 // A stopped process gets its signals when it goes on.
                 self.group.signal(Signal::CONT);
-                timer.as_mut().reset(tokio::time::Instant::now() + grace);
+                timer
+                    .as_mut()
+                    .reset(tokio::time::Instant::now() + grace.min(MOST_GRACE));
                 phase = Phase::Asked;
             } else if to == Phase::Killed && phase != Phase::Killed {
                 self.group.signal(Signal::KILL);

@@ -134,3 +134,35 @@ fn paths_lead_where_the_kernel_says_and_never_outside() {
     assert_eq!(lead("", "new/../../x"), Err("path.unreadable"));
     assert_eq!(lead("jump", "new"), Err("cwd.link"));
 }
+
+#[test]
+fn without_openat2_every_link_and_every_way_up_is_refused() {
+    use rustix::fs::{Mode, OFlags, open};
+    use rustix::io::Errno;
+    let scratch = Scratch::new();
+    fs::create_dir_all(scratch.work("a/b")).unwrap();
+    fs::write(scratch.work("a/file"), "").unwrap();
+    symlink("file", scratch.work("a/inside")).unwrap();
+    symlink("/etc", scratch.work("a/etc")).unwrap();
+    let walk = |path: &str, flags| {
+        let root = open(scratch.root.join("work"), OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).unwrap();
+        let found = ground::walk(root, path.as_ref(), flags);
+        found.map(|fd| fs::read_link(file::by_descriptor(&fd)).unwrap())
+    };
+    assert_eq!(walk("./a//file", OFlags::PATH), Ok(scratch.work("a/file")));
+    assert_eq!(
+        walk(".", OFlags::PATH | OFlags::DIRECTORY),
+        Ok(scratch.root.join("work"))
+    );
+    for (path, error) in [
+        ("a/inside", Errno::LOOP),
+        ("a/etc/passwd", Errno::LOOP),
+        ("a/../a", Errno::XDEV),
+        ("/etc", Errno::XDEV),
+        ("a/none", Errno::NOENT),
+        ("a/file/x", Errno::NOTDIR),
+    ] {
+        assert_eq!(walk(path, OFlags::PATH), Err(error), "{path}");
+    }
+    assert_eq!(walk("a/file", OFlags::PATH | OFlags::DIRECTORY), Err(Errno::NOTDIR));
+}
