@@ -2,14 +2,14 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::process::ExitStatus;
+use std::process::{Command, ExitStatus};
 use std::task::{Context, Poll, ready};
 
-use process_wrap::tokio::{ChildWrapper, CommandWrap, ProcessSession};
+use process_wrap::std::{ChildWrapper, CommandWrap, ProcessSession};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
-use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::net::unix::pipe;
 
 /// The leader of a session and process group of its own, and whoever it started that stayed in the group.
 ///
@@ -20,16 +20,16 @@ use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
 /// Dropped before [`reap`](Self::reap), it kills the group.
 pub(super) struct Group {
     id: Pid,
-    leader: Box<dyn ChildWrapper>,
-    end: AsyncFd<OwnedFd>,
-    reaped: bool,
+    /// `None` once it is reaped.
+    leader: Option<Box<dyn ChildWrapper>>,
+    end: Option<AsyncFd<OwnedFd>>,
 }
 
 /// The parent's ends of a program's pipes.
 pub(super) struct Pipes {
-    pub(super) stdin: Option<ChildStdin>,
-    pub(super) stdout: Option<ChildStdout>,
-    pub(super) stderr: Option<ChildStderr>,
+    pub(super) stdin: Option<pipe::Sender>,
+    pub(super) stdout: Option<pipe::Receiver>,
+    pub(super) stderr: Option<pipe::Receiver>,
 }
 
 /// Why there is no group.
@@ -42,53 +42,52 @@ pub(super) enum Unstarted {
 
 impl Group {
     /// Executes `command` in a new session.
+    ///
+    /// The standard library's `spawn` fails only when nothing was executed. (tokio's also fails when it cannot register
+    /// what it has started, and then leaves it running: a failure would prove nothing.)
     pub(super) fn spawn(command: Command) -> Result<(Self, Pipes), Unstarted> {
         // Without pidfds (Linux before 5.3, some sandboxes), or on a runtime without I/O, the end of a program cannot be
         // awaited. Find out before anything runs.
-        let watch = |id| pidfd_open(id, PidfdFlags::NONBLOCK).or_else(|_| pidfd_open(id, PidfdFlags::empty()));
-        let probe = watch(rustix::process::getpid())
-            .map_err(io::Error::from)
-            .and_then(awaitable);
+        let probe = watch(rustix::process::getpid());
         drop(probe.map_err(Unstarted::NotRun)?);
-        let wrapped = CommandWrap::from(command)
+        let started = CommandWrap::from(command)
             .wrap(ProcessSession)
             .spawn()
             .map_err(Unstarted::NotRun)?;
         // The wrapper has done its work: a session. Its own way of waiting reaps before the group can be killed.
-        let mut leader = wrapped.into_inner();
-        let id = leader
-            .id()
-            .and_then(|id| i32::try_from(id).ok())
-            .and_then(Pid::from_raw);
+        let mut leader = started.into_inner();
+        let id = i32::try_from(leader.id()).ok().and_then(Pid::from_raw);
         let Some(id) = id else {
             let _ = leader.start_kill();
             return Err(Unstarted::Lost(io::Error::other("the process has no number")));
         };
-        let end = watch(id).map_err(io::Error::from).and_then(awaitable);
-        let end = match end {
-            Ok(end) => end,
-            Err(error) => {
-                let _ = kill_process_group(id, Signal::KILL);
-                return Err(Unstarted::Lost(error));
-            }
-        };
-        let pipes = Pipes {
-            stdin: leader.stdin().take(),
-            stdout: leader.stdout().take(),
-            stderr: leader.stderr().take(),
-        };
-        let group = Self {
+        let (stdin, stdout, stderr) = (leader.stdin().take(), leader.stdout().take(), leader.stderr().take());
+        // From here on a failure drops the group, which kills it.
+        let mut group = Self {
             id,
-            leader,
-            end,
-            reaped: false,
+            leader: Some(leader),
+            end: None,
         };
+        let taken = || -> io::Result<_> {
+            let pipes = Pipes {
+                stdin: stdin.map(|pipe| pipe::Sender::from_owned_fd(pipe.into())).transpose()?,
+                stdout: stdout
+                    .map(|pipe| pipe::Receiver::from_owned_fd(pipe.into()))
+                    .transpose()?,
+                stderr: stderr
+                    .map(|pipe| pipe::Receiver::from_owned_fd(pipe.into()))
+                    .transpose()?,
+            };
+            Ok((watch(id)?, pipes))
+        };
+        let (end, pipes) = taken().map_err(Unstarted::Lost)?;
+        group.end = Some(end);
         Ok((group, pipes))
     }
 
     /// Sends `signal` to every process of the group.
     pub(super) fn signal(&self, signal: Signal) {
-        if !self.reaped {
+        if self.leader.is_some() {
             // Nobody left to signal is what was wanted.
             let _ = kill_process_group(self.id, signal);
         }
@@ -96,29 +95,41 @@ impl Group {
 
     /// Ready once the leader has ended.
     pub(super) fn poll_end(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        ready!(self.end.poll_read_ready(cx))?.retain_ready();
+        if let Some(end) = &self.end {
+            ready!(end.poll_read_ready(cx))?.retain_ready();
+        }
         Poll::Ready(Ok(()))
     }
 
-    /// Kills whoever is left in the group, then takes the leader's exit status. To be called once the leader has ended.
-    pub(super) async fn reap(&mut self) -> io::Result<ExitStatus> {
+    /// Kills whoever is left in the group, then takes the leader's exit status. To be called once the leader has ended;
+    /// before, it would block.
+    pub(super) fn reap(&mut self) -> io::Result<ExitStatus> {
         self.signal(Signal::KILL);
-        self.reaped = true;
-        self.leader.wait().await
+        match self.leader.take() {
+            Some(mut leader) => leader.wait(),
+            None => Err(io::Error::other("reaped twice")),
+        }
     }
 }
 
 impl Drop for Group {
     fn drop(&mut self) {
         self.signal(Signal::KILL);
+        let Some(mut leader) = self.leader.take() else { return };
+        if matches!(leader.try_wait(), Ok(None)) {
+            // It is about to die, or hangs in the kernel: whoever drops must not wait for that. Without a thread to do
+            // so it stays a zombie until this process ends.
+            let reaper = std::thread::Builder::new().name("glassbreak-reaper".to_owned());
+            drop(reaper.spawn(move || leader.wait()));
+        }
     }
 }
 
-/// The descriptor, registered with the runtime.
+/// A descriptor that becomes readable when the process ends, registered with the runtime.
 #[expect(
     deprecated,
     reason = "what replaces it is `unsafe`, for types whose descriptor may be closed under it; an `OwnedFd` keeps its own open"
 )]
-fn awaitable(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
-    AsyncFd::with_interest(fd, Interest::READABLE)
+fn watch(id: Pid) -> io::Result<AsyncFd<OwnedFd>> {
+    AsyncFd::with_interest(pidfd_open(id, PidfdFlags::empty())?, Interest::READABLE)
 }

@@ -2,15 +2,15 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
-use std::os::unix::process::ExitStatusExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::pin::{Pin as Pinned, pin};
-use std::process::{ExitStatus, Stdio};
+use std::process::{Command, ExitStatus, Stdio};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 use tokio::io::AsyncWrite;
-use tokio::process::{ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio::net::unix::pipe;
 use tokio::time::Sleep;
 
 use super::environment;
@@ -199,7 +199,7 @@ async fn swapped(mut group: Group, pin: &Pin) -> ExecError {
     group.signal(Signal::KILL);
     let gone = async {
         poll_fn(|cx| group.poll_end(cx)).await?;
-        group.reap().await
+        group.reap()
     };
     // Whether it is gone or not, the answer is the same.
     let _ = tokio::time::timeout(DEATH, gone).await;
@@ -216,9 +216,9 @@ async fn swapped(mut group: Group, pin: &Pin) -> ExecError {
 /// A running program and all that is watched of it.
 struct Watch<'a> {
     group: Group,
-    feed: Option<(ChildStdin, &'a [u8])>,
-    stdout: Tap<ChildStdout>,
-    stderr: Tap<ChildStderr>,
+    feed: Option<(pipe::Sender, &'a [u8])>,
+    stdout: Tap<pipe::Receiver>,
+    stderr: Tap<pipe::Receiver>,
     buffer: Vec<u8>,
     sink: &'a mut dyn OutputSink,
 }
@@ -288,7 +288,7 @@ impl Watch<'_> {
                 phase = Phase::Killed;
             }
         }
-        let status = self.group.reap().await.map_err(lost)?;
+        let status = self.group.reap().map_err(lost)?;
         self.feed = None;
         timer.as_mut().reset(tokio::time::Instant::now() + DRAIN);
         while !(self.stdout.is_done() && self.stderr.is_done()) {

@@ -90,6 +90,66 @@ async fn a_file_or_folder_opened_to_others_meanwhile_is_not_run() {
     assert_eq!(error.code(), "path.writable");
 }
 
+/// Runs `words` in the folder `a`, with `swap` done in the last moment: the order to end is looked at once between the
+/// last check and the start.
+async fn in_the_last_moment(
+    scratch: &Scratch,
+    words: &[&str],
+    swap: impl FnOnce() + Send,
+) -> (Result<Ran, ExecError>, Collected) {
+    fs::create_dir(scratch.work("a")).unwrap();
+    let pin = Pin::take(&scratch.dirs(), words[0], false).unwrap();
+    let plan = ExecPlan::as_it_came(&exec(words), "a");
+    let (mut swap, mut sink) = (Some(swap), Collected::default());
+    let cancel = std::future::poll_fn(|_| {
+        if let Some(swap) = swap.take() {
+            swap();
+        }
+        std::task::Poll::Pending
+    });
+    let ground = scratch.ground();
+    let ran = Runner::new()
+        .run(&plan, &pin, &ground, Limits::default(), cancel, &mut sink)
+        .await;
+    (ran, sink)
+}
+
+#[tokio::test]
+async fn what_is_swapped_in_the_last_moment_does_not_run() {
+    // Were the new file run, it would make a file `60`.
+    for in_place in [false, true] {
+        let scratch = Scratch::new();
+        scratch.copy("sleep", "tool");
+        scratch.copy("touch", "other");
+        let (other, tool) = (scratch.bin("other"), scratch.bin("tool"));
+        let how = if in_place { "chmod 700" } else { "mv" };
+        let command = format!(
+            "{how} {} {}",
+            if in_place { "" } else { other.to_str().unwrap() },
+            tool.display()
+        );
+        let before = std::time::Instant::now();
+        let (ran, _) = in_the_last_moment(&scratch, &["tool", "60"], || sh(&command)).await;
+        let error = ran.unwrap_err();
+        assert_eq!((error.code(), error.effect()), ("pin.swapped", Effect::Unknown));
+        assert!(!scratch.work("a/60").exists());
+        assert!(before.elapsed() < millis(10_000), "it was killed, not waited for");
+    }
+}
+
+#[tokio::test]
+async fn a_folder_swapped_in_the_last_moment_is_not_entered() {
+    let scratch = Scratch::new();
+    let (here, gone) = (scratch.work("a"), scratch.work("gone"));
+    let (ran, out) = in_the_last_moment(&scratch, &["readlink", "/proc/self/cwd"], || {
+        fs::rename(&here, &gone).unwrap();
+        symlink("/etc", &here).unwrap();
+    })
+    .await;
+    assert_eq!(ran.unwrap().exit, Exit::Code(0));
+    assert_eq!(text(&out.stdout).trim_end(), gone.to_str().unwrap());
+}
+
 #[test]
 fn a_write_after_the_last_check_is_seen_on_the_open_file() {
     let scratch = Scratch::new();
