@@ -1,6 +1,7 @@
 //! The guard between an AI agent and its tools.
 #![doc = ""]
 pub mod argv;
+pub mod audit;
 pub mod budget;
 pub mod bundle;
 pub mod call;
