@@ -3,6 +3,7 @@
 //! It judges calls and explains verdicts. It never asks a person, runs a program or stores anything, and needs no
 //! program to be installed.
 
+mod audit;
 mod check;
 mod explain;
 mod new;
@@ -38,6 +39,8 @@ enum Command {
     New(new::Options),
     /// Print the schema of calls, verdicts, profiles, budgets, or of a folder's Cedar policies.
     Schema(schema::Options),
+    /// Verify the audit log, or tell what is in it.
+    Audit(audit::Options),
 }
 
 fn main() -> ExitCode {
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Command::Test(options) => test::run(&options),
         Command::New(options) => new::run(&options),
         Command::Schema(options) => schema::run(&options),
+        Command::Audit(options) => audit::run(&options),
     };
     result.unwrap_or_else(|failure| {
         eprintln!("{}", failure.message);
