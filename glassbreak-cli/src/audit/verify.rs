@@ -18,9 +18,9 @@ pub(crate) struct Options {
     /// The folder of the log.
     #[arg(value_name = "DIR")]
     dir: PathBuf,
-    /// A file with the public key of the checkpoints, 64 hexadecimal digits.
+    /// A file with the public key of the checkpoints, 64 hexadecimal digits; may be given again, for older keys.
     #[arg(long, value_name = "FILE")]
-    key: Option<PathBuf>,
+    key: Vec<PathBuf>,
     /// A file of checkpoints from their second place; may be given again.
     #[arg(long, value_name = "FILE")]
     checkpoints: Vec<PathBuf>,
@@ -30,9 +30,9 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode, Failure> {
-    let key = options.key.as_deref().map(PublicKey::open).transpose();
+    let keys: Result<_, _> = options.key.iter().map(|path| PublicKey::open(path)).collect();
     let against = VerifyOptions {
-        key: key.map_err(|error| unreadable(&error))?,
+        keys: keys.map_err(|error| unreadable(&error))?,
         checkpoints: options.checkpoints.clone(),
     };
     let report = verify(&options.dir, &against).map_err(|error| unreadable(&error))?;

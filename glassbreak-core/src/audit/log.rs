@@ -21,7 +21,7 @@ use crate::clock::Timestamp;
 /// The longest line that is written or read, in bytes.
 pub(super) const MAX_RECORD: usize = 4 * 1024 * 1024;
 /// The version of the format, in `log.opened`.
-const FORMAT: u32 = 1;
+pub(super) const FORMAT: u64 = 1;
 /// How long an outcome may wait for the next record.
 const TICK: Duration = Duration::from_millis(5);
 /// How far behind the head a checkpoint's record may stand; readers keep as many hashes.
@@ -122,10 +122,15 @@ fn begin(
 }
 
 pub(super) fn lock(file: &File, path: &Path) -> Result<(), AuditError> {
-    file.try_lock().map_err(|error| match error {
-        TryLockError::WouldBlock => AuditError::Taken { path: path.to_owned() },
-        TryLockError::Error(source) => AuditError::io("lock", path)(source),
-    })
+    // A verifier that tries whether a writer holds the file has it for a moment.
+    for _ in 0..20 {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::Error(source)) => return Err(AuditError::io("lock", path)(source)),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(1)),
+        }
+    }
+    Err(AuditError::Taken { path: path.to_owned() })
 }
 
 /// The writing end of one chain. Clones write the same chain.

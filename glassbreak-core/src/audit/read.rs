@@ -103,11 +103,7 @@ impl ChainReader {
     /// Opens a chain as long as it is now, or, to follow it, however long it gets.
     pub(super) fn open(log: LogId, path: &Path, follow: bool) -> Result<Self, AuditError> {
         let file = File::open(path).map_err(AuditError::io("open", path))?;
-        let live = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
-        if !live {
-            // Were this lock to stay, it would be in nobody's way: a chain is never taken up again.
-            let _ = file.unlock();
-        }
+        let live = is_held(&file);
         let length = file.metadata().map_err(AuditError::io("look at", path))?.len();
         let limit = if follow { u64::MAX } else { length };
         Ok(Self {
@@ -241,7 +237,9 @@ impl ChainReader {
         if !self.is_beginning(tail) {
             return Err(self.fault("the file ends with bytes that no writer left: changed or inserted".to_owned()));
         }
-        Ok(match (self.closed, self.live, self.part.is_empty()) {
+        // It may have been begun, and not yet locked, when it was opened here.
+        let live = self.live || is_held(self.input.get_ref().get_ref());
+        Ok(match (self.closed, live, self.part.is_empty()) {
             (true, ..) => ChainEnd::Closed,
             (false, true, _) => ChainEnd::Writing,
             (false, false, true) => ChainEnd::Open,
@@ -280,6 +278,16 @@ impl ChainReader {
     const fn is_over(&self) -> bool {
         self.closed || self.broken || (!self.live && self.head.seq > 0)
     }
+}
+
+/// Whether a writer holds the file.
+fn is_held(file: &File) -> bool {
+    let held = matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
+    if !held {
+        // Best effort: the lock goes with the file in any case, and a chain is never taken up again.
+        let _ = file.unlock();
+    }
+    held
 }
 
 /// All chains of a folder as one row of records by time; of one chain always in its own order.

@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
 use super::chain::{Head, LogId, RecordHash};
 use super::checkpoint::{self, Checkpoint, PublicKey};
-use super::log::REACH;
+use super::log::{FORMAT, REACH};
 use super::read::{ChainReader, Record};
 use super::record::Kind;
 use super::{AuditError, folder};
@@ -15,8 +17,9 @@ use crate::error::shown_whole;
 /// What to verify against.
 #[derive(Debug, Clone, Default)]
 pub struct VerifyOptions {
-    /// The key that signed the checkpoints. Without it only their sizes and hashes are compared.
-    pub key: Option<PublicKey>,
+    /// The keys that may have signed the checkpoints: the present one, and those before it. Without any, only the sizes
+    /// and hashes of checkpoints are compared.
+    pub keys: Vec<PublicKey>,
     /// Files of checkpoints from the second place, as [`FileSink`](super::FileSink) writes them.
     pub checkpoints: Vec<PathBuf>,
 }
@@ -163,17 +166,19 @@ struct Witness {
 /// # Errors
 /// When the folder or a file cannot be read. That something was tampered with is no error: it is in the report.
 pub fn verify(dir: impl AsRef<Path>, options: &VerifyOptions) -> Result<Report, AuditError> {
-    let listing = folder::list(dir.as_ref())?;
+    let dir = dir.as_ref();
     let mut report = Report {
         chains: Vec::new(),
         faults: Vec::new(),
         notes: Vec::new(),
     };
+    // Before the chains: a log that is written meanwhile may be longer than its witnesses say, never shorter.
+    let mut witnesses = from_checkpoints(options, &mut report)?;
+    let listing = folder::list(dir)?;
     for path in &listing.foreign {
         let fault = "this is no chain of an audit log: it was put here, or renamed";
         report.faults.push(Fault::of_file(&name(path), fault));
     }
-    let mut witnesses = from_checkpoints(options, &mut report)?;
     for (log, path) in &listing.chains {
         let file = std::fs::File::open(path).map_err(AuditError::io("open", path))?;
         let opened = folder::first_line(&file).map_err(AuditError::io("read", path))?;
@@ -189,15 +194,16 @@ pub fn verify(dir: impl AsRef<Path>, options: &VerifyOptions) -> Result<Report, 
     }
     for (log, path) in &listing.chains {
         let witnesses = witnesses.remove(log).unwrap_or_default();
-        report.chains.push(chain(*log, path, options.key.as_ref(), witnesses)?);
+        report.chains.push(chain(*log, path, &options.keys, witnesses)?);
     }
     for (log, witnesses) in witnesses {
-        if let Some(witness) = witnesses.first() {
+        // What is there now was begun while the folder was read.
+        if let Some(witness) = witnesses.first().filter(|_| !dir.join(log.file_name()).exists()) {
             let what = format!("the whole chain is gone: removed or moved away; {}", witness.who);
             report.faults.push(Fault::of_file(&log.file_name(), what));
         }
     }
-    if options.key.is_none() {
+    if options.keys.is_empty() {
         report
             .notes
             .push("signatures were not checked: no key was given".to_owned());
@@ -224,8 +230,8 @@ fn from_checkpoints(options: &VerifyOptions, report: &mut Report) -> Result<BTre
                 fault("this line is not a checkpoint: it was changed, or cut by a crash");
                 continue;
             };
-            if options.key.is_some_and(|key| !checkpoint.is_signed_by(&key)) {
-                fault("the checkpoint is not signed by this key: it was changed, or is another's");
+            if !is_signed(&checkpoint, &options.keys) {
+                fault("the checkpoint is not signed by a given key: it was changed, or is another's");
                 continue;
             }
             witnesses.entry(checkpoint.log()).or_default().push(Witness {
@@ -234,23 +240,23 @@ fn from_checkpoints(options: &VerifyOptions, report: &mut Report) -> Result<BTre
                     hash: checkpoint.hash(),
                 },
                 who: format!("line {line} of {file} states it"),
-                signed: options.key.is_some(),
+                signed: !options.keys.is_empty(),
             });
         }
     }
     Ok(witnesses)
 }
 
-fn chain(
-    log: LogId,
-    path: &Path,
-    key: Option<&PublicKey>,
-    mut witnesses: Vec<Witness>,
-) -> Result<ChainReport, AuditError> {
+/// Without keys nothing is asked of a signature.
+fn is_signed(checkpoint: &Checkpoint, keys: &[PublicKey]) -> bool {
+    keys.is_empty() || keys.iter().any(|key| checkpoint.is_signed_by(key))
+}
+
+fn chain(log: LogId, path: &Path, keys: &[PublicKey], mut witnesses: Vec<Witness>) -> Result<ChainReport, AuditError> {
     witnesses.sort_by_key(|witness| witness.head.seq);
     let mut walk = Walk {
         reader: ChainReader::open(log, path, false)?,
-        key,
+        keys,
         witnesses: witnesses.into(),
         recent: VecDeque::new(),
         signed: 0,
@@ -283,7 +289,7 @@ fn chain(
 /// A chain being read, with what others say of it.
 struct Walk<'a> {
     reader: ChainReader,
-    key: Option<&'a PublicKey>,
+    keys: &'a [PublicKey],
     /// By the place they speak of, the first first.
     witnesses: VecDeque<Witness>,
     /// The hashes that a checkpoint's record may speak of, the newest last.
@@ -316,11 +322,19 @@ impl Walk<'_> {
             {
                 return fault("the checkpoint in this record states another chain: written anew".to_owned());
             }
-            if let Some(key) = self.key {
-                if !checkpoint.is_signed_by(key) {
-                    return fault("the checkpoint in this record is not signed by this key".to_owned());
-                }
+            if !is_signed(&checkpoint, self.keys) {
+                return fault("the checkpoint in this record is not signed by a given key".to_owned());
+            }
+            if !self.keys.is_empty() {
                 self.signed = self.signed.max(checkpoint.size());
+            }
+        }
+        if record.kind() == Some(Kind::LogOpened) {
+            let format = record.json().get("format").and_then(Value::as_u64);
+            if format != Some(FORMAT) {
+                return fault(format!(
+                    "this version reads format {FORMAT} and cannot vouch for another"
+                ));
             }
         }
         self.recent.push_back(head.hash);

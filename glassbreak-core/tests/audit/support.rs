@@ -147,19 +147,26 @@ pub(crate) static SAMPLE: LazyLock<Sample> = LazyLock::new(|| {
     }
 });
 
-/// Puts files of these contents in the scratch folder's log.
+/// Puts files of these contents, and nothing else, in the scratch folder's log.
 pub(crate) fn lay_out(scratch: &Scratch, files: &[(String, Vec<u8>)]) {
     let dir = scratch.dir();
-    let _ = fs::remove_dir_all(&dir);
-    fs::DirBuilder::new().mode(0o700).create(&dir).unwrap();
+    if !dir.exists() {
+        fs::DirBuilder::new().mode(0o700).create(&dir).unwrap();
+    }
+    for entry in fs::read_dir(&dir).unwrap() {
+        let entry = entry.unwrap();
+        if !files.iter().any(|(name, _)| **name == *entry.file_name()) {
+            fs::remove_file(entry.path()).unwrap();
+        }
+    }
     for (name, bytes) in files {
+        let path = dir.join(name);
+        // Most tests change one file of many thousands of layouts.
+        if fs::read(&path).is_ok_and(|now| now == *bytes) {
+            continue;
+        }
         let mut options = fs::OpenOptions::new();
-        let mut file = options
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(dir.join(name))
-            .unwrap();
-        std::io::Write::write_all(&mut file, bytes).unwrap();
+        options.write(true).create(true).truncate(true).mode(0o600);
+        std::io::Write::write_all(&mut options.open(path).unwrap(), bytes).unwrap();
     }
 }

@@ -25,7 +25,7 @@ fn armed(scratch: &Scratch, files: &Files) -> Report {
 
 fn options(scratch: &Scratch) -> VerifyOptions {
     VerifyOptions {
-        key: Some(scratch.public_key()),
+        keys: vec![scratch.public_key()],
         checkpoints: vec![scratch.write("checkpoints.jsonl", &SAMPLE.checkpoints)],
     }
 }
@@ -84,6 +84,12 @@ fn a_log_cut_anywhere_is_reported_as_cut_and_against_checkpoints_as_tampered_wit
             assert_eq!(armed(&scratch, &files).state(), State::Tampered, "cut at {at}");
         }
     }
+    // A machine that loses power may leave zeros where bytes should be.
+    let mut files = SAMPLE.files.clone();
+    let length = files[1].1.len();
+    files[1].1.truncate(length - 200);
+    files[1].1.resize(length, 0);
+    assert_eq!(alone(&scratch, &files).state(), State::Cut);
     // The older chain was seen by the younger one: that is enough to miss its end.
     let mut files = SAMPLE.files.clone();
     let length = files[0].1.len();

@@ -215,7 +215,7 @@ fn checkpoints_come_by_count_by_time_and_on_close() {
     log.close().unwrap();
     assert_eq!(count(), 3);
     let options = VerifyOptions {
-        key: Some(scratch.public_key()),
+        keys: vec![scratch.public_key()],
         checkpoints: vec![sink],
     };
     let report = verify(scratch.dir(), &options).unwrap();
