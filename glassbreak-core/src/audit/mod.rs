@@ -18,7 +18,8 @@
 //! | `hash` | SHA-256 over one byte `02`, the 32 bytes of `prev`, the length of the record (eight bytes, big-endian) and the record |
 //!
 //! *The record* under the hash is the line without its end and without `,"hash":"…"`: exactly the bytes on disk, so
-//! nothing has to be written canonically. The first record is `log.opened`; it names the heads of older chains in the
+//! nothing has to be written canonically. (The byte `02` keeps these hashes apart from the leaves `00` and nodes `01` of
+//! RFC 9162, should records ever be put in such a tree.) The first record is `log.opened`; it names the heads of older chains in the
 //! folder, so that one of those cannot be shortened unseen. The last is `log.closed`; a chain that nobody writes and that
 //! does not end with it was cut. `tests/vectors/audit_verify.py` of this crate verifies a chain in 30 lines.
 //!

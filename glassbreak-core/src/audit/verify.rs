@@ -175,6 +175,10 @@ pub fn verify(dir: impl AsRef<Path>, options: &VerifyOptions) -> Result<Report, 
     // Before the chains: a log that is written meanwhile may be longer than its witnesses say, never shorter.
     let mut witnesses = from_checkpoints(options, &mut report)?;
     let listing = folder::list(dir)?;
+    if listing.chains.is_empty() {
+        let what = "there is no chain here: all were removed, or this is not the folder of a log";
+        report.faults.push(Fault::of_file(&name(dir), what));
+    }
     for path in &listing.foreign {
         let fault = "this is no chain of an audit log: it was put here, or renamed";
         report.faults.push(Fault::of_file(&name(path), fault));

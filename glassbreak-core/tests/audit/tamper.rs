@@ -202,6 +202,11 @@ fn foreign_files_and_renamed_chains_are_reported() {
         "{:?}",
         report.faults
     );
+    assert_eq!(
+        alone(&scratch, &Files::new()).state(),
+        State::Tampered,
+        "an empty folder"
+    );
     let mut files = SAMPLE.files.clone();
     files[1].0 = "01930000-0000-7000-8000-000000000000.jsonl".to_owned();
     assert_eq!(alone(&scratch, &files).state(), State::Tampered);

@@ -346,3 +346,33 @@ fn following_tells_what_comes() {
     drop((log, other));
     assert_eq!(kinds(&mut follow), [Kind::LogClosed, Kind::LogClosed]);
 }
+
+#[test]
+#[ignore = "a measurement: run it alone, with optimisations"]
+fn what_a_record_costs() {
+    let scratch = Scratch::new();
+    let log = AuditLog::open(scratch.dir()).unwrap();
+    let measure = |what: &str, times: u32, write: &dyn Fn(Uuid)| {
+        let begun = Instant::now();
+        (0..times).for_each(|_| write(Uuid::now_v7()));
+        println!("{what}: {:?} each", begun.elapsed() / times);
+    };
+    for _ in 0..3 {
+        measure("append", 20_000, &|id| {
+            log.append(permitted(id)).unwrap();
+        });
+        measure("append and finish", 20_000, &|id| {
+            log.append(permitted(id)).unwrap();
+            log.finish(finished(id)).unwrap();
+        });
+        measure("append_synced", 200, &|id| {
+            log.append_synced(permitted(id)).unwrap();
+        });
+    }
+    let bytes = fs::metadata(log.path()).unwrap().len();
+    log.close().unwrap();
+    let begun = Instant::now();
+    let report = verify(scratch.dir(), &VerifyOptions::default()).unwrap();
+    let records = report.chains[0].records;
+    println!("verify: {:?} for {records} records, {bytes} bytes", begun.elapsed());
+}
