@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::AuditError;
 use super::chain::{Head, LogId, RecordHash, take_apart};
-use super::log::MAX_RECORD;
+use super::writer::MAX_RECORD;
 
 /// How many of the newest chains are looked at for heads to name.
 const RECENT: usize = 256;

@@ -19,9 +19,10 @@
 //!
 //! *The record* under the hash is the line without its end and without `,"hash":"…"`: exactly the bytes on disk, so
 //! nothing has to be written canonically. (The byte `02` keeps these hashes apart from the leaves `00` and nodes `01` of
-//! RFC 9162, should records ever be put in such a tree.) The first record is `log.opened`; it names the heads of older chains in the
-//! folder, so that one of those cannot be shortened unseen. The last is `log.closed`; a chain that nobody writes and that
-//! does not end with it was cut. `tests/vectors/audit_verify.py` of this crate verifies a chain in 30 lines.
+//! RFC 9162, should records ever be put in such a tree.) The first record is `log.opened`; it names the heads of older
+//! chains in the folder, so that one of those cannot be shortened unseen. The last is `log.closed`; a chain that nobody
+//! writes and that does not end with it was cut. `tests/vectors/audit_verify.py` of this crate verifies a chain in 30
+//! lines.
 //!
 //! A chain alone does not stop someone who can write the folder from computing all of it anew, or from removing
 //! its end together with the chains that saw it: for that, give the log a [`Signer`] and a [`CheckpointSink`] out of reach.
@@ -31,11 +32,14 @@
 
 mod chain;
 mod checkpoint;
+mod fields;
 mod folder;
 mod log;
 mod read;
 mod record;
+mod timeline;
 mod verify;
+mod writer;
 
 #[cfg(test)]
 mod tests;
@@ -46,8 +50,9 @@ use std::path::{Path, PathBuf};
 pub use self::chain::{LogId, RecordHash};
 pub use self::checkpoint::{Checkpoint, CheckpointSink, Checkpoints, FileSink, KeyFile, PublicKey, Signature, Signer};
 pub use self::log::{AuditLog, AuditOptions, Receipt};
-pub use self::read::{Follow, Record, Timeline};
+pub use self::read::Record;
 pub use self::record::{Event, Finished, Kind, LockChange, Performed, Permitted, Refused, StreamDigest, Target};
+pub use self::timeline::{Follow, Timeline};
 pub use self::verify::{ChainEnd, ChainReport, Fault, Report, State, VerifyOptions, verify};
 
 /// Why the audit log could not do what it was asked to. Whoever gets one of these refuses the call.

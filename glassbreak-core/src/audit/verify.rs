@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use super::chain::{Head, LogId, RecordHash};
 use super::checkpoint::{self, Checkpoint, PublicKey};
-use super::log::{FORMAT, REACH};
 use super::read::{ChainReader, Record};
 use super::record::Kind;
+use super::writer::{FORMAT, REACH};
 use super::{AuditError, folder};
 use crate::clock::Timestamp;
 use crate::error::shown_whole;
