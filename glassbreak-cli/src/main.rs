@@ -8,6 +8,7 @@ macro_rules! say {
     ($($words:tt)*) => { crate::style::say(format_args!($($words)*)) };
 }
 
+mod audit;
 mod check;
 mod explain;
 mod new;
@@ -43,6 +44,8 @@ enum Command {
     New(new::Options),
     /// Print the schema of calls, verdicts, profiles, budgets, or of a folder's Cedar policies.
     Schema(schema::Options),
+    /// Verify the audit log, or tell what is in it.
+    Audit(audit::Options),
 }
 
 fn main() -> ExitCode {
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         Command::Test(options) => test::run(&options),
         Command::New(options) => new::run(&options),
         Command::Schema(options) => schema::run(&options),
+        Command::Audit(options) => audit::run(&options),
     };
     result.unwrap_or_else(|failure| {
         eprintln!("{}", failure.message);

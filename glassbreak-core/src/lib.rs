@@ -66,6 +66,7 @@
 //! [`SessionState::advance`]: judge::SessionState::advance
 
 pub mod argv;
+pub mod audit;
 pub mod budget;
 pub mod bundle;
 pub mod call;

@@ -1,0 +1,426 @@
+//! What is recorded: events, written straight from the values of a call.
+
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::AuditError;
+use super::chain::hex;
+use super::checkpoint::Checkpoint;
+use super::fields::{Each, Flagged, Pairs, Printed, optional, write_call};
+use super::writer::Opened;
+use crate::bundle::Bundle;
+use crate::call::{Call, Text, Word};
+use crate::finding::{Denial, DenialKind, Level, RuleId};
+use crate::judge::Judgement;
+
+/// The kinds of record. Words and meanings do not change; new kinds may come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A call was permitted: written before its permit exists.
+    CallPermitted,
+    /// What came of a permitted call.
+    CallFinished,
+    /// A call was refused.
+    CallRefused,
+    /// A lock was set.
+    LockSet,
+    /// A lock was lifted.
+    LockLifted,
+    /// The first record of a chain.
+    LogOpened,
+    /// A signed statement of size and head hash.
+    LogCheckpoint,
+    /// The last record of a chain.
+    LogClosed,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 8] = [
+        Self::CallPermitted,
+        Self::CallFinished,
+        Self::CallRefused,
+        Self::LockSet,
+        Self::LockLifted,
+        Self::LogOpened,
+        Self::LogCheckpoint,
+        Self::LogClosed,
+    ];
+
+    /// The word in the record.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::CallPermitted => "call.permitted",
+            Self::CallFinished => "call.finished",
+            Self::CallRefused => "call.refused",
+            Self::LockSet => "lock.set",
+            Self::LockLifted => "lock.lifted",
+            Self::LogOpened => "log.opened",
+            Self::LogCheckpoint => "log.checkpoint",
+            Self::LogClosed => "log.closed",
+        }
+    }
+
+    /// Reads the word in the record.
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+}
+
+/// What a host may record. What concerns the log itself (`log.*`) only the log writes.
+#[derive(Debug, Clone)]
+pub enum Event<'a> {
+    /// A call was permitted.
+    Permitted(Permitted<'a>),
+    /// What came of it.
+    Finished(Finished),
+    /// A call was refused.
+    Refused(Refused<'a>),
+    /// A lock was set.
+    LockSet(LockChange<'a>),
+    /// A lock was lifted.
+    LockLifted(LockChange<'a>),
+}
+
+impl Event<'_> {
+    /// Which kind of record it makes.
+    pub const fn kind(&self) -> Kind {
+        match self {
+            Self::Permitted(_) => Kind::CallPermitted,
+            Self::Finished(_) => Kind::CallFinished,
+            Self::Refused(_) => Kind::CallRefused,
+            Self::LockSet(_) => Kind::LockSet,
+            Self::LockLifted(_) => Kind::LockLifted,
+        }
+    }
+}
+
+impl Serialize for Event<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut map = start(to, self.kind())?;
+        match self {
+            Self::Permitted(event) => event.write(&mut map)?,
+            Self::Finished(event) => event.write(&mut map)?,
+            Self::Refused(event) => event.write(&mut map)?,
+            Self::LockSet(event) | Self::LockLifted(event) => event.write(&mut map)?,
+        }
+        map.end()
+    }
+}
+
+/// What a log records of itself.
+#[derive(Debug)]
+pub(super) enum Own<'a> {
+    Opened(&'a Opened),
+    Checkpoint(&'a Checkpoint),
+    Closed,
+}
+
+impl Serialize for Own<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Opened(opened) => {
+                let mut map = start(to, Kind::LogOpened)?;
+                opened.write(&mut map)?;
+                map.end()
+            }
+            Self::Checkpoint(checkpoint) => {
+                let mut map = start(to, Kind::LogCheckpoint)?;
+                map.serialize_entry("checkpoint", checkpoint)?;
+                map.end()
+            }
+            Self::Closed => start(to, Kind::LogClosed)?.end(),
+        }
+    }
+}
+
+fn start<S: Serializer>(to: S, kind: Kind) -> Result<S::SerializeMap, S::Error> {
+    let mut map = to.serialize_map(None)?;
+    map.serialize_entry("kind", kind.as_str())?;
+    Ok(map)
+}
+
+/// The event as a JSON object.
+pub(super) fn write(event: &impl Serialize) -> Result<Vec<u8>, AuditError> {
+    let mut body = Vec::with_capacity(1024);
+    event.serialize(&mut serde_json::Serializer::new(&mut body))?;
+    Ok(body)
+}
+
+/// `call.permitted`: who may do what, by which rules.
+#[derive(Debug, Clone)]
+pub struct Permitted<'a> {
+    id: Uuid,
+    attempt: u32,
+    call: &'a Call,
+    judgement: &'a Judgement,
+    bundle: &'a Bundle,
+    pin: Option<&'a Value>,
+    store: Option<&'a Value>,
+}
+
+impl<'a> Permitted<'a> {
+    /// The first attempt at `call`, whose id the gate minted.
+    pub const fn new(id: Uuid, call: &'a Call, judgement: &'a Judgement, bundle: &'a Bundle) -> Self {
+        Self {
+            id,
+            attempt: 0,
+            call,
+            judgement,
+            bundle,
+            pin: None,
+            store: None,
+        }
+    }
+
+    /// Which attempt it is, from 0.
+    #[must_use]
+    pub const fn attempt(mut self, attempt: u32) -> Self {
+        self.attempt = attempt;
+        self
+    }
+
+    /// The identity of the file that will run, as `exec` wrote it.
+    #[must_use]
+    pub const fn pin(mut self, pin: &'a Value) -> Self {
+        self.pin = Some(pin);
+        self
+    }
+
+    /// Where the store stood, as the store wrote it.
+    #[must_use]
+    pub const fn store_position(mut self, position: &'a Value) -> Self {
+        self.store = Some(position);
+        self
+    }
+
+    fn write<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        map.serialize_entry("call", &Printed(self.id))?;
+        map.serialize_entry("attempt", &self.attempt)?;
+        write_call(map, Some(self.call), self.judgement, self.bundle)?;
+        let rules: Vec<&str> = self.judgement.ruling.deciding().map(|f| f.rule().as_str()).collect();
+        map.serialize_entry("rules", &rules)?;
+        if self
+            .judgement
+            .ruling
+            .findings()
+            .iter()
+            .any(|f| f.level() == Level::Note)
+        {
+            map.serialize_entry("flagged", &Flagged(&self.judgement.ruling))?;
+        }
+        optional(map, "pin", self.pin)?;
+        optional(map, "store", self.store)
+    }
+}
+
+impl<'a> From<Permitted<'a>> for Event<'a> {
+    fn from(event: Permitted<'a>) -> Self {
+        Self::Permitted(event)
+    }
+}
+
+/// `call.refused`: who was refused what, by which rules, and what would be allowed.
+#[derive(Debug, Clone)]
+pub struct Refused<'a> {
+    id: Uuid,
+    attempt: u32,
+    call: Option<&'a Call>,
+    judgement: &'a Judgement,
+    denial: &'a Denial,
+    bundle: &'a Bundle,
+    store: Option<&'a Value>,
+}
+
+impl<'a> Refused<'a> {
+    /// A refusal of `call`, or of input that was not a call.
+    pub const fn new(
+        id: Uuid,
+        call: Option<&'a Call>,
+        judgement: &'a Judgement,
+        denial: &'a Denial,
+        bundle: &'a Bundle,
+    ) -> Self {
+        Self {
+            id,
+            attempt: 0,
+            call,
+            judgement,
+            denial,
+            bundle,
+            store: None,
+        }
+    }
+
+    /// Which attempt it is, from 0.
+    #[must_use]
+    pub const fn attempt(mut self, attempt: u32) -> Self {
+        self.attempt = attempt;
+        self
+    }
+
+    /// Where the store stood, as the store wrote it.
+    #[must_use]
+    pub const fn store_position(mut self, position: &'a Value) -> Self {
+        self.store = Some(position);
+        self
+    }
+
+    fn write<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        map.serialize_entry("call", &Printed(self.id))?;
+        map.serialize_entry("attempt", &self.attempt)?;
+        write_call(map, self.call, self.judgement, self.bundle)?;
+        let refusal = match self.denial.kind() {
+            DenialKind::Refused => "refused",
+            DenialKind::Unavailable => "unavailable",
+        };
+        map.serialize_entry("refusal", refusal)?;
+        map.serialize_entry("rules", &Each(self.denial.rules().iter().map(RuleId::as_str)))?;
+        map.serialize_entry("why", self.denial.why())?;
+        map.serialize_entry("hint", self.denial.hint())?;
+        optional(map, "store", self.store)
+    }
+}
+
+impl<'a> From<Refused<'a>> for Event<'a> {
+    fn from(event: Refused<'a>) -> Self {
+        Self::Refused(event)
+    }
+}
+
+/// What came of a permitted call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Performed {
+    /// It ran and succeeded.
+    Done,
+    /// It ran, or may have run, and did not succeed.
+    Failed,
+    /// It is proven not to have run.
+    NotRun,
+}
+
+impl Performed {
+    /// The word in the record.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Failed => "failed",
+            Self::NotRun => "not_run",
+        }
+    }
+}
+
+/// What a program wrote: a digest and a length, never the text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StreamDigest {
+    /// SHA-256 of all bytes.
+    pub sha256: [u8; 32],
+    /// How many there were.
+    pub bytes: u64,
+}
+
+impl Serialize for StreamDigest {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut map = to.serialize_map(Some(2))?;
+        map.serialize_entry("sha256", &hex(&self.sha256))?;
+        map.serialize_entry("bytes", &self.bytes)?;
+        map.end()
+    }
+}
+
+/// `call.finished`: what came of a permitted call.
+#[derive(Debug, Clone)]
+pub struct Finished {
+    /// The call's id.
+    pub id: Uuid,
+    /// What came of it.
+    pub outcome: Performed,
+    /// The exit status of a program that ended by itself.
+    pub exit: Option<i32>,
+    /// The signal that ended it otherwise.
+    pub signal: Option<i32>,
+    /// From permit to start, in milliseconds.
+    pub waited_ms: Option<u64>,
+    /// From start to end, in milliseconds.
+    pub ran_ms: Option<u64>,
+    /// What it wrote to standard output.
+    pub stdout: Option<StreamDigest>,
+    /// What it wrote to standard error.
+    pub stderr: Option<StreamDigest>,
+}
+
+impl Finished {
+    /// An outcome of which nothing more is known.
+    pub const fn new(id: Uuid, outcome: Performed) -> Self {
+        Self {
+            id,
+            outcome,
+            exit: None,
+            signal: None,
+            waited_ms: None,
+            ran_ms: None,
+            stdout: None,
+            stderr: None,
+        }
+    }
+
+    fn write<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        map.serialize_entry("call", &Printed(self.id))?;
+        map.serialize_entry("outcome", self.outcome.as_str())?;
+        optional(map, "exit", self.exit)?;
+        optional(map, "signal", self.signal)?;
+        optional(map, "waited_ms", self.waited_ms)?;
+        optional(map, "ran_ms", self.ran_ms)?;
+        optional(map, "stdout", self.stdout)?;
+        optional(map, "stderr", self.stderr)
+    }
+}
+
+impl From<Finished> for Event<'_> {
+    fn from(event: Finished) -> Self {
+        Self::Finished(event)
+    }
+}
+
+/// What a lock holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target<'a> {
+    /// Everything.
+    All,
+    /// One agent.
+    Agent(&'a Word),
+    /// One session.
+    Session(&'a Word),
+    /// One tool or program.
+    Tool(&'a Word),
+    /// All that acts for one person.
+    Person(&'a Word),
+}
+
+/// `lock.set` and `lock.lifted`.
+#[derive(Debug, Clone)]
+pub struct LockChange<'a> {
+    /// What is locked.
+    pub target: Target<'a>,
+    /// The person or rule that locks or lifts.
+    pub by: &'a Word,
+    /// Why, in their own words.
+    pub reason: Option<&'a Text>,
+}
+
+impl LockChange<'_> {
+    fn write<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        let (kind, name) = match self.target {
+            Target::All => ("all", None),
+            Target::Agent(name) => ("agent", Some(name)),
+            Target::Session(name) => ("session", Some(name)),
+            Target::Tool(name) => ("tool", Some(name)),
+            Target::Person(name) => ("person", Some(name)),
+        };
+        let pairs = [("kind", Some(kind)), ("name", name.map(Word::as_str))];
+        map.serialize_entry("target", &Pairs(&pairs))?;
+        map.serialize_entry("by", self.by.as_str())?;
+        optional(map, "reason", self.reason.map(Text::as_str))
+    }
+}
