@@ -24,7 +24,7 @@
 //!
 //! **Time comes from the caller, and never goes back.** The store's time is the latest of all that it was given. A
 //! given time that is more than five seconds ahead of it, plus the time that has since gone by on a clock that nobody
-//! sets, is not believed.
+//! sets, is not believed. The first one is: a store that begins in the future only counts for too long.
 //!
 //! **Clones share.** A clone, and every other handle on the same realm, sees the same counts and locks.
 //!

@@ -351,7 +351,7 @@ impl Books {
         &self,
         keys: impl Iterator<Item = &'k [u8; 16]>,
         operation: &'static str,
-    ) -> Result<Taken<'_>, StoreError> {
+    ) -> Result<Gathered<'_>, StoreError> {
         let set = keys.fold(0_u64, |set, key| set | 1 << shard_of(key));
         let mut shards = Vec::with_capacity(set.count_ones() as usize);
         let mut left = set;
@@ -361,17 +361,17 @@ impl Books {
             shards.push(shard.0.lock().map_err(|_| poisoned(operation))?);
             left &= left - 1;
         }
-        Ok(Taken { set, shards })
+        Ok(Gathered { set, shards })
     }
 }
 
 /// The counter shards that a call needs, all locked.
-struct Taken<'a> {
+struct Gathered<'a> {
     set: u64,
     shards: Vec<MutexGuard<'a, Counters>>,
 }
 
-impl Taken<'_> {
+impl Gathered<'_> {
     /// How many each demand would count, all of them passing; or the first that does not.
     fn count(&self, demands: &[Demand], now: Timestamp) -> Result<Box<[u32]>, Excess> {
         let mut counts = Vec::with_capacity(demands.len());

@@ -36,6 +36,44 @@ mod sync {
 ///
 /// It is bounded. An op is forgotten once its lease, its longest window and 24 hours have passed, by the store's time,
 /// and not before: where there is no room, a call is refused with [`Full`](StoreErrorKind::Full).
+///
+/// ```
+/// # use glassbreak_core::call::{Actor, Args, CallDigest, Tool, Word};
+/// # use glassbreak_core::clock::{Span, Timestamp};
+/// # use glassbreak_core::lock::LockPath;
+/// use glassbreak_core::store::{
+///     Attempt, Demand, Ledger, MemoryStore, OpId, Outcome, Reserve, Reserved, Settle,
+/// };
+/// # async fn example(tool: Tool, actor: Actor) -> Result<(), glassbreak_core::store::StoreError> {
+/// let store = MemoryStore::new();
+/// let at = Timestamp::now();
+/// let (op, attempt) = (OpId::mint(at), Attempt::mint());
+/// let three_in_ten_minutes = Demand {
+///     rule: "restarts".into(),
+///     key: [7; 16],
+///     window: Span::from_millis(600_000),
+///     ceiling: 3,
+/// };
+/// let reserved = store
+///     .reserve(Reserve {
+///         op,
+///         attempt,
+///         digest: CallDigest::of_tool(&tool),
+///         path: LockPath::new(&actor, "restart"),
+///         at,
+///         lease: Span::from_millis(60_000),
+///         demands: vec![three_in_ten_minutes],
+///     })
+///     .await?;
+/// if let Reserved::Held(held) = reserved {
+///     assert_eq!(*held.counts, [1]);
+///     // Run it, and then:
+///     let outcome = Outcome::Done;
+///     store.settle(Settle { op, attempt, outcome, at: Timestamp::now() }).await?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone)]
 pub struct MemoryStore {
     shared: Arc<Shared>,
