@@ -38,7 +38,7 @@ mod sync {
 /// and not before: where there is no room, a call is refused with [`Full`](StoreErrorKind::Full).
 ///
 /// ```
-/// # use glassbreak_core::call::{Actor, Args, CallDigest, Tool, Word};
+/// # use glassbreak_core::call::{Actor, CallDigest, Tool};
 /// # use glassbreak_core::clock::{Span, Timestamp};
 /// # use glassbreak_core::lock::LockPath;
 /// use glassbreak_core::store::{
