@@ -80,12 +80,14 @@ pub mod finding;
 mod json;
 pub mod judge;
 pub mod label;
+pub mod lock;
 pub mod people;
 pub mod policy;
 #[cfg(feature = "json-schema")]
 pub mod schema;
 pub mod shape;
 mod source;
+pub mod store;
 mod table;
 mod text;
 

@@ -33,5 +33,6 @@ pub mod call;
 mod choices;
 pub mod properties;
 pub mod runs;
+pub mod store;
 
 pub use self::choices::{Choices, seeded};

@@ -76,7 +76,7 @@ impl Counters {
             Key::Known(key) => tally.keys.get_mut(&**key),
         };
         if let Some(ring) = ring {
-            ring.take_back(at);
+            ring.remove(at);
         }
     }
 

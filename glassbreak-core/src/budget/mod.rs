@@ -42,7 +42,7 @@ mod inspect;
 mod rules;
 #[cfg(test)]
 mod tests;
-mod window;
+pub(crate) mod window;
 
 pub use self::counters::Counters;
 pub use self::rules::Rules;

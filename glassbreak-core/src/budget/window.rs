@@ -9,22 +9,22 @@ use crate::clock::{Span, Timestamp};
 /// A window is closed at its old end: a call exactly as old as the window still counts, one a millisecond older does
 /// not. With `ceiling + 1` times kept, every count up to `ceiling + 1` is exact, and nothing above is admitted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub(super) struct Ring(VecDeque<i64>);
+pub(crate) struct Ring(VecDeque<i64>);
 
 impl Ring {
     /// How many are in the window that ends at `at`.
-    pub(super) fn count(&self, at: Timestamp, window: Span) -> usize {
+    pub(crate) fn count(&self, at: Timestamp, window: Span) -> usize {
         self.0.len() - self.gone(at, window)
     }
 
     /// The times in the window that ends at `at`, the oldest first.
-    pub(super) fn within(&self, at: Timestamp, window: Span) -> impl Iterator<Item = Timestamp> + '_ {
+    pub(crate) fn within(&self, at: Timestamp, window: Span) -> impl Iterator<Item = Timestamp> + '_ {
         let gone = self.gone(at, window);
         self.0.iter().skip(gone).copied().map(Timestamp::from_millis)
     }
 
     /// Adds `at`, which is not before the newest, and keeps the last `most`.
-    pub(super) fn push(&mut self, at: Timestamp, window: Span, most: usize) {
+    pub(crate) fn push(&mut self, at: Timestamp, window: Span, most: usize) {
         let gone = self.gone(at, window);
         self.0.drain(..gone);
         while self.0.len() >= most.max(1) {
@@ -38,15 +38,15 @@ impl Ring {
         self.0.push_back(at.as_millis());
     }
 
-    /// Takes out one call of just this time, if there is one.
-    pub(super) fn take_back(&mut self, at: Timestamp) {
-        if let Ok(place) = self.0.binary_search(&at.as_millis()) {
-            self.0.remove(place);
+    /// Takes one call back that was added at `at`, if one is still kept.
+    pub(crate) fn remove(&mut self, at: Timestamp) {
+        if let Ok(index) = self.0.binary_search(&at.as_millis()) {
+            self.0.remove(index);
         }
     }
 
     /// The bytes it holds outside itself.
-    pub(super) fn heap_bytes(&self) -> usize {
+    pub(crate) fn heap_bytes(&self) -> usize {
         self.0.capacity() * size_of::<i64>()
     }
 
@@ -85,6 +85,15 @@ mod tests {
         assert_eq!(ring.count(at(499), W), 11);
         assert_eq!(ring.within(at(499), W).next(), Some(at(498)));
         assert!(ring.heap_bytes() <= 11 * 8, "{}", ring.heap_bytes());
+    }
+
+    #[test]
+    fn one_of_many_is_taken_back() {
+        let mut ring = Ring::default();
+        [1, 2, 2, 3].into_iter().for_each(|n| ring.push(at(n), W, 10));
+        ring.remove(at(2));
+        ring.remove(at(9));
+        assert_eq!(ring.within(at(3), W).collect::<Vec<_>>(), [at(1), at(2), at(3)]);
     }
 
     #[test]

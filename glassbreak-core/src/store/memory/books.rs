@@ -1,0 +1,484 @@
+//! The reservations, counts and locks of a memory store, and the order in which they are locked.
+//!
+//! Ops are sharded by id, counters by key. Whoever needs several mutexes takes them in this order:
+//! 1. ops shards, by number;
+//! 2. counter shards, by number;
+//! 3. the time.
+//!
+//! A call holds the shard of its op and those of its keys while it is decided, so two calls that share nothing do not
+//! wait for each other, and one that needs many counters gets them all at once. The locks in force are in every ops
+//! shard: a call reads them for nothing, and setting one takes all shards, so that a lock and a call have an order.
+//!
+//! The epoch is raised while everything that a change touches is held: epochs tell the order of changes.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, PoisonError};
+
+use super::counter::Counters;
+use super::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering, SHARDS};
+use super::time::{Reading, Time};
+use crate::call::CallDigest;
+use crate::clock::{Span, Timestamp};
+use crate::lock::{Lock, LockSet, Target};
+use crate::store::{
+    Attempt, Clock, Demand, Fate, Held, LockView, OpId, Outcome, Over, Position, Reserve, Reserved, Settle, Settled,
+    StoreError, StoreErrorKind, Unlock, Unlocked,
+};
+
+/// An op is kept at least this long.
+const KEPT: Span = Span::from_millis(86_400_000);
+/// The most ops that one call makes the store forget: the work is spread over all calls.
+const FORGOTTEN_AT_ONCE: usize = 4;
+
+/// All that a memory store keeps.
+#[derive(Debug)]
+pub(super) struct Books {
+    generation: [u8; 16],
+    ops: Box<[Padded<Mutex<Ops>>]>,
+    counters: Box<[Padded<Mutex<Counters>>]>,
+    shared: Padded<Global>,
+    time: Padded<Time>,
+    most_ops: usize,
+}
+
+/// What every change writes.
+#[derive(Debug)]
+struct Global {
+    epoch: AtomicU64,
+    kept_ops: AtomicUsize,
+}
+
+/// On cache lines of its own, so that neighbours do not slow each other.
+#[derive(Debug)]
+#[repr(align(128))]
+struct Padded<T>(T);
+
+/// The ops of one shard.
+#[derive(Debug, Default)]
+struct Ops {
+    locks: Arc<InForce>,
+    rows: HashMap<OpId, Row>,
+    /// When each row may be forgotten.
+    due: BTreeSet<(Timestamp, OpId)>,
+    /// The latest date at which a forgotten op was minted: an op that is not older is none of those.
+    forgotten: Option<Timestamp>,
+}
+
+/// The locks in force, and since which epoch each one is.
+#[derive(Debug, Clone, Default)]
+struct InForce {
+    set: Arc<LockSet>,
+    since: BTreeMap<Target, u64>,
+}
+
+/// An op that was reserved.
+#[derive(Debug)]
+struct Row {
+    attempt: Attempt,
+    digest: CallDigest,
+    /// When it was counted.
+    at: Timestamp,
+    deadline: Timestamp,
+    epoch: u64,
+    state: State,
+}
+
+#[derive(Debug)]
+enum State {
+    /// Not settled: what it was answered and what it may get back.
+    Open {
+        counts: Box<[u32]>,
+        charges: Box<[(Arc<str>, [u8; 16])]>,
+    },
+    Settled(Settled),
+}
+
+impl Row {
+    fn is_late(&self, now: Timestamp) -> bool {
+        now > self.deadline
+    }
+
+    fn fate(&self, now: Timestamp) -> Fate {
+        match &self.state {
+            State::Settled(settled) => Fate::Settled(settled.outcome),
+            State::Open { .. } if self.is_late(now) => Fate::PresumedSpent,
+            State::Open { .. } => Fate::Held,
+        }
+    }
+}
+
+impl Ops {
+    /// Forgets some of what is due, and tells how many.
+    fn forget(&mut self, now: Timestamp) -> usize {
+        for done in 0..FORGOTTEN_AT_ONCE {
+            let Some(&(due, op)) = self.due.first().filter(|(due, _)| *due < now) else {
+                return done;
+            };
+            self.due.remove(&(due, op));
+            self.rows.remove(&op);
+            self.forgotten = self.forgotten.max(Some(op.minted_at()));
+        }
+        FORGOTTEN_AT_ONCE
+    }
+
+    fn may_have_forgotten(&self, op: &OpId) -> bool {
+        self.forgotten.is_some_and(|latest| op.minted_at() <= latest)
+    }
+}
+
+impl Books {
+    pub(super) fn new(generation: [u8; 16], most_ops: usize, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            generation,
+            ops: (0..SHARDS).map(|_| Padded(Mutex::default())).collect(),
+            counters: (0..SHARDS).map(|_| Padded(Mutex::default())).collect(),
+            shared: Padded(Global {
+                epoch: AtomicU64::new(0),
+                kept_ops: AtomicUsize::new(0),
+            }),
+            time: Padded(Time::new(clock)),
+            most_ops,
+        }
+    }
+
+    pub(super) fn reserve(&self, reserve: Reserve) -> Result<Reserved, StoreError> {
+        const HERE: &str = "reserve";
+        if reserve.demands.len() > Reserve::MAX_DEMANDS {
+            let what = format!(
+                "{} demands, and at most {} fit",
+                reserve.demands.len(),
+                Reserve::MAX_DEMANDS
+            );
+            return Err(StoreError::new(StoreErrorKind::Invalid, HERE, what));
+        }
+        let mut ops = self.ops_of(&reserve.op, HERE)?;
+        if let Some(lock) = ops.locks.set.find(&reserve.path) {
+            let lock = Arc::clone(lock);
+            let position = self.position();
+            return Ok(Reserved::Locked { lock, position });
+        }
+        // Before the time is read: none of these counters may know a later one.
+        let mut counters = self.counters_of(reserve.demands.iter().map(|demand| &demand.key), HERE)?;
+        let now = match self.time.0.read(reserve.at).ok_or_else(|| poisoned(HERE))? {
+            Reading::Now(now) => now,
+            Reading::Ahead { latest } => {
+                let position = self.position();
+                return Ok(Reserved::Clock { latest, position });
+            }
+        };
+        self.shared.0.kept_ops.fetch_sub(ops.forget(now), Ordering::SeqCst);
+        if let Some(answer) = self.known(&ops, &reserve, now) {
+            return Ok(answer);
+        }
+        let counts = match counters.count(&reserve.demands, now) {
+            Ok(counts) => counts,
+            Err(over) => return Ok(over.answer(now, self.position())),
+        };
+        if self.shared.0.kept_ops.fetch_add(1, Ordering::SeqCst) >= self.most_ops {
+            self.shared.0.kept_ops.fetch_sub(1, Ordering::SeqCst);
+            let what = format!("{} ops are kept, and none may be forgotten yet", self.most_ops);
+            return Err(StoreError::new(StoreErrorKind::Full, HERE, what).retryable());
+        }
+        let position = self.moved();
+        for demand in &reserve.demands {
+            counters.push(demand, now);
+        }
+        let deadline = after(now, reserve.lease);
+        let windows = reserve.demands.iter().map(|demand| demand.window);
+        let longest = windows.fold(KEPT.max(reserve.lease), Span::max);
+        ops.due.insert((after(now, longest), reserve.op));
+        let row = Row {
+            attempt: reserve.attempt,
+            digest: reserve.digest,
+            at: now,
+            deadline,
+            epoch: position.epoch,
+            state: State::Open {
+                counts: counts.clone(),
+                charges: reserve.demands.into_iter().map(|d| (d.rule, d.key)).collect(),
+            },
+        };
+        ops.rows.insert(reserve.op, row);
+        Ok(Reserved::Held(Held {
+            counts,
+            position,
+            now,
+            deadline,
+        }))
+    }
+
+    /// The answer for an op that was reserved before, or might have been.
+    fn known(&self, ops: &Ops, reserve: &Reserve, now: Timestamp) -> Option<Reserved> {
+        let position = self.position();
+        let Some(row) = ops.rows.get(&reserve.op) else {
+            let fate = Fate::Forgotten;
+            let answer = Reserved::Taken { fate, position };
+            return ops.may_have_forgotten(&reserve.op).then_some(answer);
+        };
+        if row.digest != reserve.digest {
+            return Some(Reserved::Mismatch { position });
+        }
+        Some(match &row.state {
+            State::Open { counts, .. } if row.attempt == reserve.attempt && !row.is_late(now) => Reserved::Held(Held {
+                counts: counts.clone(),
+                position: self.at(row.epoch),
+                now: row.at,
+                deadline: row.deadline,
+            }),
+            _ => Reserved::Taken {
+                fate: row.fate(now),
+                position,
+            },
+        })
+    }
+
+    pub(super) fn settle(&self, settle: Settle) -> Result<Settled, StoreError> {
+        const HERE: &str = "settle";
+        let mut ops = self.ops_of(&settle.op, HERE)?;
+        let Some(row) = ops.rows.get_mut(&settle.op) else {
+            let what = format!("no reservation of {} is kept", settle.op);
+            return Err(StoreError::new(StoreErrorKind::UnknownOp, HERE, what));
+        };
+        if row.attempt != settle.attempt {
+            let what = format!("{} was reserved by another attempt", settle.op);
+            return Err(StoreError::new(StoreErrorKind::NotHolder, HERE, what));
+        }
+        let charges = match &row.state {
+            State::Settled(settled) => return Ok(*settled),
+            State::Open { charges, .. } => charges,
+        };
+        let (now, late) = match self.time.0.read(settle.at).ok_or_else(|| poisoned(HERE))? {
+            Reading::Now(now) => (now, row.is_late(now)),
+            Reading::Ahead { .. } => (row.at, true),
+        };
+        let refunded = settle.outcome == Outcome::NotRun && !late;
+        let charged = if refunded { &**charges } else { &[] };
+        let mut counters = self.counters_of(charged.iter().map(|(_, key)| key), HERE)?;
+        for (rule, key) in charged {
+            counters.take(rule, key, row.at, now);
+        }
+        let settled = Settled {
+            outcome: settle.outcome,
+            late,
+            refunded,
+            position: self.moved(),
+        };
+        row.state = State::Settled(settled);
+        Ok(settled)
+    }
+
+    /// Locks must work when nothing else does, so a poisoned shard is no obstacle: it refuses every call by itself.
+    pub(super) fn lock(&self, lock: Lock) -> Position {
+        let mut shards = self.all_ops();
+        let target = lock.target.clone();
+        let mut locks = in_force(&shards);
+        if !Arc::make_mut(&mut locks.set).insert(lock) {
+            return self.position();
+        }
+        let position = self.moved();
+        locks.since.insert(target, position.epoch);
+        put_in_force(&mut shards, locks);
+        position
+    }
+
+    pub(super) fn unlock(&self, unlock: &Unlock) -> Unlocked {
+        let mut shards = self.all_ops();
+        let mut locks = in_force(&shards);
+        let Some(lock) = locks.set.get(&unlock.target).cloned() else {
+            let position = self.position();
+            return Unlocked::NotLocked { position };
+        };
+        let seen = unlock.seen.generation == self.generation
+            && locks
+                .since
+                .get(&unlock.target)
+                .is_some_and(|since| *since <= unlock.seen.epoch);
+        if !seen {
+            let position = self.position();
+            return Unlocked::Newer { lock, position };
+        }
+        Arc::make_mut(&mut locks.set).remove(&unlock.target);
+        locks.since.remove(&unlock.target);
+        let position = self.moved();
+        put_in_force(&mut shards, locks);
+        Unlocked::Lifted { lock, position }
+    }
+
+    pub(super) fn locks(&self) -> LockView {
+        let first = self.ops.iter().take(1).map(|shard| force(&shard.0)).collect::<Vec<_>>();
+        LockView {
+            position: self.position(),
+            locks: in_force(&first).set,
+        }
+    }
+
+    pub(super) fn adopt_time(&self, at: Timestamp) -> Result<Position, StoreError> {
+        self.time.0.adopt(at).ok_or_else(|| poisoned("adopt_time"))?;
+        Ok(self.position())
+    }
+
+    /// Raises the epoch. Whoever does holds all that the change touches.
+    fn moved(&self) -> Position {
+        self.at(self.shared.0.epoch.fetch_add(1, Ordering::SeqCst) + 1)
+    }
+
+    fn position(&self) -> Position {
+        self.at(self.shared.0.epoch.load(Ordering::SeqCst))
+    }
+
+    fn at(&self, epoch: u64) -> Position {
+        Position {
+            generation: self.generation,
+            epoch,
+        }
+    }
+
+    fn ops_of(&self, op: &OpId, operation: &'static str) -> Result<MutexGuard<'_, Ops>, StoreError> {
+        // The last bytes of an id are random.
+        let shard = self
+            .ops
+            .get(shard_of(op.as_bytes()))
+            .ok_or_else(|| poisoned(operation))?;
+        shard.0.lock().map_err(|_| poisoned(operation))
+    }
+
+    fn all_ops(&self) -> Vec<MutexGuard<'_, Ops>> {
+        self.ops.iter().map(|shard| force(&shard.0)).collect()
+    }
+
+    /// Locks the shards of `keys`, in their order.
+    fn counters_of<'k>(
+        &self,
+        keys: impl Iterator<Item = &'k [u8; 16]>,
+        operation: &'static str,
+    ) -> Result<Gathered<'_>, StoreError> {
+        let set = keys.fold(0_u64, |set, key| set | 1 << shard_of(key));
+        let mut shards = Vec::with_capacity(set.count_ones() as usize);
+        let mut left = set;
+        while left != 0 {
+            let shard = self.counters.get(left.trailing_zeros() as usize);
+            let shard = shard.ok_or_else(|| poisoned(operation))?;
+            shards.push(shard.0.lock().map_err(|_| poisoned(operation))?);
+            left &= left - 1;
+        }
+        Ok(Gathered { set, shards })
+    }
+}
+
+/// The counter shards that a call needs, all locked.
+struct Gathered<'a> {
+    set: u64,
+    shards: Vec<MutexGuard<'a, Counters>>,
+}
+
+impl Gathered<'_> {
+    /// How many each demand would count, all of them passing; or the first that does not.
+    fn count(&self, demands: &[Demand], now: Timestamp) -> Result<Box<[u32]>, Excess> {
+        let mut counts = Vec::with_capacity(demands.len());
+        for (place, demand) in demands.iter().enumerate() {
+            let counter = self.place(&demand.key).and_then(|place| self.shards.get(place));
+            let counter = counter.and_then(|shard| shard.get(&demand.rule, &demand.key));
+            let same = |earlier: &&Demand| earlier.key == demand.key && earlier.rule == demand.rule;
+            let of_this_call = demands.iter().take(place + 1).filter(same).count();
+            let count = counter.map_or(0, |counter| counter.count(now, demand.window)) + of_this_call;
+            let ceiling = usize::try_from(demand.ceiling).unwrap_or(usize::MAX);
+            if count > ceiling {
+                return Err(Excess {
+                    demand: place,
+                    count: whole(count),
+                    free_at: counter.and_then(|counter| counter.free_at(now, demand.window, count - ceiling)),
+                });
+            }
+            counts.push(whole(count));
+        }
+        Ok(counts.into())
+    }
+
+    fn push(&mut self, demand: &Demand, now: Timestamp) {
+        let place = self.place(&demand.key);
+        if let Some(shard) = place.and_then(|place| self.shards.get_mut(place)) {
+            shard.push(demand, now);
+        }
+    }
+
+    fn take(&mut self, rule: &str, key: &[u8; 16], then: Timestamp, now: Timestamp) {
+        let place = self.place(key);
+        if let Some(shard) = place.and_then(|place| self.shards.get_mut(place)) {
+            shard.take(rule, key, then, now);
+        }
+    }
+
+    /// Where the shard of `key` is among those that are locked.
+    fn place(&self, key: &[u8; 16]) -> Option<usize> {
+        let bit = 1_u64 << shard_of(key);
+        (self.set & bit != 0).then(|| (self.set & (bit - 1)).count_ones() as usize)
+    }
+}
+
+/// A demand past its ceiling.
+struct Excess {
+    demand: usize,
+    count: u32,
+    free_at: Option<Timestamp>,
+}
+
+impl Excess {
+    fn answer(self, now: Timestamp, position: Position) -> Reserved {
+        let Self { demand, count, free_at } = self;
+        Reserved::Over(Over {
+            demand,
+            count,
+            free_at,
+            now,
+            position,
+        })
+    }
+}
+
+/// Keys are hashes and op ids end in random bytes: any of those is as good as another.
+fn shard_of(bytes: &[u8; 16]) -> usize {
+    (u128::from_be_bytes(*bytes) % SHARDS as u128) as usize
+}
+
+/// A shard, poisoned or not: only for the locks in force, which are replaced whole.
+fn force(shard: &Mutex<Ops>) -> MutexGuard<'_, Ops> {
+    shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn in_force(shards: &[MutexGuard<'_, Ops>]) -> InForce {
+    shards.first().map(|ops| InForce::clone(&ops.locks)).unwrap_or_default()
+}
+
+fn put_in_force(shards: &mut [MutexGuard<'_, Ops>], locks: InForce) {
+    let locks = Arc::new(locks);
+    for ops in shards {
+        ops.locks = Arc::clone(&locks);
+    }
+}
+
+fn after(time: Timestamp, span: Span) -> Timestamp {
+    let span = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+    Timestamp::from_millis(time.as_millis().saturating_add(span))
+}
+
+fn whole(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+fn poisoned(operation: &'static str) -> StoreError {
+    let what = "a call panicked while it was being counted; what counts is no longer known";
+    StoreError::new(StoreErrorKind::Broken, operation, what)
+}
+
+#[cfg(test)]
+impl Books {
+    /// How many ops and how many counters are kept.
+    pub(super) fn kept(&self) -> (usize, usize) {
+        let ops = self.ops.iter().map(|shard| force(&shard.0).rows.len()).sum();
+        let counters = self
+            .counters
+            .iter()
+            .map(|shard| shard.0.lock().map_or(0, |counters| counters.len()));
+        (ops, counters.sum())
+    }
+}

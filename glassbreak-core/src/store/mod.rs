@@ -1,0 +1,140 @@
+//! Where what is counted and what is locked is kept, and what every such place must guarantee.
+//!
+//! A [`Store`] is one realm: the processes that share it share budgets and locks. Its parts are split by who may call
+//! them, and `Arc<dyn Store>` upcasts to each:
+//! - [`Ledger`]: reservations. Called by the gate and by permits, and by nobody else.
+//! - [`Locks`]: the kill switch. Called by the gate, and by tools of operators.
+//!
+//! [`MemoryStore`] keeps everything in the process. The conformance suite of `glassbreak-testkit` holds one test for
+//! each sentence of these contracts; a store is done when it passes.
+//!
+//! # The contract
+//!
+//! **Each method is one atomic step.** Two calls never see each other half done, and the epochs of their
+//! [`Position`]s tell their order: an answer that changed something carries the epoch of its change, and an answer
+//! that changed nothing the epoch of the last change before it.
+//!
+//! **An error is a refusal.** Whoever gets a [`StoreError`] denies. It says nothing about what was done.
+//!
+//! **A dropped future is "maybe applied".** One that was never polled has done nothing. Any other may have, and is not
+//! undone: what it reserved stays reserved until its lease ends, and counts after that too.
+//!
+//! **Counts are wrong only upwards.** What is acknowledged is counted at every later moment, until it leaves its
+//! window or is settled as not run. Nothing is given back by a timeout, a drop, a crash or a late word.
+//!
+//! **Time comes from the caller, and never goes back.** The store's time is the latest of all that it was given. A
+//! given time that is more than five seconds ahead of it, plus the time that has since gone by on a clock that nobody
+//! sets, is not believed. The first one is: a store that begins in the future only counts for too long.
+//!
+//! **Clones share.** A clone, and every other handle on the same realm, sees the same counts and locks.
+//!
+//! What asks people (requests, and grants with the step that claims their use) comes with approvals.
+
+mod clock;
+mod error;
+mod memory;
+mod types;
+
+use std::fmt;
+
+use async_trait::async_trait;
+
+pub use self::clock::{Clock, FakeClock, SteadyClock};
+pub use self::error::{StoreError, StoreErrorKind};
+pub use self::memory::{MemoryBuilder, MemoryStore};
+pub use self::types::{
+    Attempt, Demand, Durability, Fate, Held, LockView, OpId, Outcome, Over, Position, Reserve, Reserved, Settle,
+    Settled, Unlock, Unlocked,
+};
+
+use crate::lock::Lock;
+
+/// Reservations: what calls in flight and calls past count against budgets.
+#[async_trait]
+pub trait Ledger: fmt::Debug + Send + Sync + 'static {
+    /// Counts a call, if no lock and no ceiling stands against it, and if no other attempt has it.
+    ///
+    /// In this order, the first that holds being the answer:
+    /// 1. A lock on the path: [`Locked`](Reserved::Locked), whatever else is so, also for the repeat of a call that
+    ///    was counted.
+    /// 2. A time that is not believed: [`Clock`](Reserved::Clock).
+    /// 3. The op was reserved before, with another digest: [`Mismatch`](Reserved::Mismatch).
+    /// 4. The same attempt reserved it, has not settled it, and its lease has not ended: the first answer again, word
+    ///    for word, and nothing is counted twice.
+    /// 5. The op was reserved before in any other way, or might have been and is forgotten: [`Taken`](Reserved::Taken).
+    ///    Of any number of attempts at one op, in any number of processes, at most one ever gets `Held`.
+    /// 6. A demand past its ceiling: [`Over`](Reserved::Over), for the first one. No demand is counted.
+    /// 7. [`Held`](Reserved::Held): every demand is counted, at once.
+    ///
+    /// A count is how many reservations of that rule and key were made in the window that ends now, settled or not,
+    /// this one included and those that were settled as not run left out. Two demands of one call on one rule and key
+    /// count twice. Of callers that race for the last place under a ceiling, one gets it.
+    ///
+    /// An answer other than `Held` leaves no trace: the op may be tried again.
+    ///
+    /// # Errors
+    /// When the store cannot answer, or has no room; more than [`Reserve::MAX_DEMANDS`] demands are invalid. Denying a
+    /// call that was counted is an annoyance, allowing one that was not is a breach: when unsure, return an error.
+    async fn reserve(&self, reserve: Reserve) -> Result<Reserved, StoreError>;
+
+    /// Records how a call ended, once: a repeat gets the first answer, whatever it says.
+    ///
+    /// [`NotRun`](Outcome::NotRun) within the lease takes the call out of all its counts, at once. Nothing else lowers
+    /// a count: a call that failed counts, and so does one whose lease ended unsettled. A word that comes after the
+    /// lease is recorded and marked late. Locks do not stand in the way, and a time that is not believed only makes
+    /// the word late.
+    ///
+    /// # Errors
+    /// - [`UnknownOp`](StoreErrorKind::UnknownOp) when no reservation of the op is kept;
+    /// - [`NotHolder`](StoreErrorKind::NotHolder) when another attempt reserved it: what one runner knows of its own
+    ///   attempt says nothing about another's;
+    /// - and when the store cannot answer. The caller need not try again: an unsettled call counts as spent.
+    async fn settle(&self, settle: Settle) -> Result<Settled, StoreError>;
+}
+
+/// The kill switch.
+#[async_trait]
+pub trait Locks: fmt::Debug + Send + Sync + 'static {
+    /// Puts a lock in force. It refuses from the moment that this returns: no later `reserve` on a path under it is
+    /// held, through any handle, and none is ever held at an epoch above the lock's.
+    ///
+    /// A lock that already stands on the target stays as it is, with its reason and its date, and nothing changes.
+    /// It stands until it is lifted.
+    ///
+    /// # Errors
+    /// When the lock may not be in force everywhere. It may be in force all the same: a lock that is not wanted is an
+    /// annoyance, one that is missing is a breach.
+    async fn lock(&self, lock: Lock) -> Result<Position, StoreError>;
+
+    /// Lifts the lock on exactly this target, if none was set on it since [`seen`](Unlock::seen).
+    ///
+    /// Other locks stand, also those on the same calls.
+    ///
+    /// # Errors
+    /// When the lock may still be in force.
+    async fn unlock(&self, unlock: Unlock) -> Result<Unlocked, StoreError>;
+
+    /// The locks in force.
+    ///
+    /// # Errors
+    /// When the store cannot answer; the caller then takes everything as locked.
+    async fn locks(&self) -> Result<LockView, StoreError>;
+
+    /// Waits until the locks are others than at `since`, and returns them; at once where they already are, and where
+    /// `since` is of another generation.
+    ///
+    /// It may return early, with the same locks at a later position, and never fails to return. Drop it to stop
+    /// waiting.
+    ///
+    /// # Errors
+    /// When the store can no longer tell.
+    async fn changed(&self, since: Position) -> Result<LockView, StoreError>;
+}
+
+/// One realm: a ledger and locks over the same state, so that a lock and a reservation have an order.
+///
+/// Implementations are shared: clones and other handles see the same state.
+pub trait Store: Ledger + Locks {
+    /// What of all that was acknowledged may be lost, and when.
+    fn durability(&self) -> Durability;
+}
