@@ -77,6 +77,10 @@ pub mod error;
 pub mod exec;
 pub mod facts;
 pub mod finding;
+#[cfg(target_os = "linux")]
+pub mod gate;
+#[cfg(target_os = "linux")]
+pub mod guard;
 mod json;
 pub mod judge;
 pub mod label;
@@ -90,6 +94,13 @@ mod source;
 pub mod store;
 mod table;
 mod text;
+
+/// What `#[guard]` expands to; not part of the public interface.
+#[doc(hidden)]
+#[cfg(target_os = "linux")]
+pub mod __macros {
+    pub use crate::gate::macros::{argument, arguments, run};
+}
 
 /// The README's example is a test.
 #[cfg(doctest)]

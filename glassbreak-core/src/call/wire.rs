@@ -95,6 +95,25 @@ pub fn read(line: &[u8]) -> Result<Line, Malformed> {
     })
 }
 
+/// Turns a JSON object into a tool's arguments.
+///
+/// # Errors
+/// For a float, a null, an integer beyond 64 bits, and for anything over its size, with its place.
+pub fn arguments(object: &serde_json::Value) -> Result<super::Args, Malformed> {
+    let strict = serde_json::to_vec(object)
+        .ok()
+        .and_then(|bytes| Json::read(&bytes).ok());
+    let unreadable = || {
+        Malformed::new(
+            "args.shape",
+            "arguments",
+            "not strict JSON",
+            "write an object of plain values",
+        )
+    };
+    args::from_json(&strict.ok_or_else(unreadable)?, &Place::default().field("arguments"))
+}
+
 /// Reads the `id` of a line that may not be a call, or not even JSON to its end.
 pub fn read_id_of(line: &[u8]) -> Option<Id> {
     let mut found = Found::default();

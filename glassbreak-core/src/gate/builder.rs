@@ -8,7 +8,7 @@ use super::locks::{Mirror, follow};
 use super::{Gate, Inner};
 use crate::audit::AuditLog;
 use crate::bundle::Bundle;
-use crate::exec::{ExecError, Limits, ProgramDirs};
+use crate::exec::{ExecError, Limits, ProgramDirs, Runner};
 use crate::finding::{Layer, RuleId};
 use crate::guard::Check;
 use crate::store::{Store, StoreError};
@@ -24,6 +24,7 @@ pub struct GateBuilder {
     permit_time: Duration,
     dirs: Vec<PathBuf>,
     limits: Limits,
+    home: Option<PathBuf>,
 }
 
 /// Why a gate was not built.
@@ -58,6 +59,7 @@ impl GateBuilder {
             permit_time: Duration::from_secs(60),
             dirs: Vec::new(),
             limits: Limits::default(),
+            home: None,
         }
     }
 
@@ -103,6 +105,14 @@ impl GateBuilder {
         self
     }
 
+    /// The home folder that programs are given: one that no agent can write, because programs take settings from it.
+    /// Unless said otherwise, one that does not exist.
+    #[must_use]
+    pub fn home(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.home = Some(folder.into());
+        self
+    }
+
     /// How long programs may run and how much they may write.
     #[must_use]
     pub const fn limits(mut self, limits: Limits) -> Self {
@@ -128,6 +138,7 @@ impl GateBuilder {
         for dir in self.dirs {
             programs = programs.program_dir(dir)?;
         }
+        let runner = Runner::new().home(self.home.unwrap_or_else(|| PathBuf::from("/nonexistent")))?;
         let locks = Arc::new(Mirror::new(store.locks().await?));
         tokio::spawn(follow(Arc::clone(&store), Arc::downgrade(&locks)));
         Ok(Gate {
@@ -140,6 +151,7 @@ impl GateBuilder {
                 permit_time: self.permit_time,
                 programs,
                 limits: self.limits,
+                runner,
                 locks,
             }),
         })

@@ -23,7 +23,13 @@ use crate::label::Risk;
 /// Judges one call, and records what came of it.
 pub(super) async fn check(gate: &Gate, call: SessionCall) -> Verdict {
     let SessionCall { session, call } = call;
-    let mut made = Made { id: Uuid::now_v7(), at: Gate::now(), admitted: false, session, call };
+    let mut made = Made {
+        id: Uuid::now_v7(),
+        at: Gate::now(),
+        admitted: false,
+        session,
+        call,
+    };
     let mut judgement = match made.judge(gate) {
         Ok(judgement) => judgement,
         Err(finding) => refused(gate.bundle(), *finding),
@@ -32,7 +38,10 @@ pub(super) async fn check(gate: &Gate, call: SessionCall) -> Verdict {
         if judgement.ruling.outcome() == Outcome::Deny {
             break;
         }
-        let case = Case { call: &made.call, facts: &judgement.facts };
+        let case = Case {
+            call: &made.call,
+            facts: &judgement.facts,
+        };
         let finding = ask_host(check.as_ref(), case, gate.inner.check_time).await;
         judgement.ruling = judgement.ruling.and([finding]);
     }
@@ -43,7 +52,11 @@ pub(super) async fn check(gate: &Gate, call: SessionCall) -> Verdict {
             let requirements = judgement.requirements().into_iter().map(owned).collect();
             let digest = judgement.digest;
             match made.refuse(gate, &judgement) {
-                denial if denial.asks() => Verdict::Ask(Escalation { digest, requirements, denial }),
+                denial if denial.asks() => Verdict::Ask(Escalation {
+                    digest,
+                    requirements,
+                    denial,
+                }),
                 denial => Verdict::Deny(denial),
             }
         }
@@ -65,11 +78,17 @@ pub(super) fn malformed(session: &Session, malformed: &Malformed) -> Verdict {
 
 /// A permit of another kind than the call: a fault of the guard.
 pub(super) fn wrong_permit() -> Denial {
-    Denial::unavailable(RuleId::known(Layer::Store, "internal"), "the permit is of another kind than the call")
+    Denial::unavailable(
+        RuleId::known(Layer::Store, "internal"),
+        "the permit is of another kind than the call",
+    )
 }
 
 fn unrecorded(error: &crate::audit::AuditError) -> Denial {
-    Denial::unavailable(RuleId::known(Layer::Store, "audit"), format!("the call cannot be recorded: {error}"))
+    Denial::unavailable(
+        RuleId::known(Layer::Store, "audit"),
+        format!("the call cannot be recorded: {error}"),
+    )
 }
 
 fn denial_of(judgement: &Judgement) -> Denial {
@@ -181,7 +200,12 @@ pub(super) fn locked(stopped: &Stopped) -> Finding {
     match stopped {
         Stopped::By(lock) => Finding::deny(
             RuleId::known(Layer::Lock, lock.target.kind()),
-            format!("{} is locked by {}: {}", lock.target, lock.by, crate::error::shown(lock.reason.as_str())),
+            format!(
+                "{} is locked by {}: {}",
+                lock.target,
+                lock.by,
+                crate::error::shown(lock.reason.as_str())
+            ),
             "wait until a person lifts the lock",
         ),
         Stopped::Unknown => Finding::unavailable(
@@ -197,7 +221,9 @@ async fn ask_host(check: &dyn Check, case: Case<'_>, most: Duration) -> Finding 
         Finding::unavailable(RuleId::known(Layer::Host, &[check.name(), ".", code].concat()), why)
     };
     let asked = catch_unwind(AssertUnwindSafe(|| check.inspect(case)));
-    let Ok(answer) = asked else { return broke("panic", format!("the check `{}` panicked", check.name())) };
+    let Ok(answer) = asked else {
+        return broke("panic", format!("the check `{}` panicked", check.name()));
+    };
     let mut answer = pin!(answer);
     let guarded = std::future::poll_fn(|context| {
         // A future that panicked is not polled again: the panic is its answer.
@@ -210,6 +236,9 @@ async fn ask_host(check: &dyn Check, case: Case<'_>, most: Duration) -> Finding 
     match tokio::time::timeout(most, guarded).await {
         Ok(Some(finding)) => finding,
         Ok(None) => broke("panic", format!("the check `{}` panicked", check.name())),
-        Err(_) => broke("timeout", format!("the check `{}` gave no answer in {} ms", check.name(), most.as_millis())),
+        Err(_) => broke(
+            "timeout",
+            format!("the check `{}` gave no answer in {} ms", check.name(), most.as_millis()),
+        ),
     }
 }

@@ -1,7 +1,7 @@
 //! The local mirror of the store's locks: never older than a second, or it refuses.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -40,8 +40,15 @@ pub(super) enum Stopped {
 
 impl Mirror {
     pub(super) fn new(view: LockView) -> Self {
-        let (sender, _) = watch::channel(Arc::new(Seen { position: view.position, locks: view.locks }));
-        Self { began: Instant::now(), fresh: AtomicU64::new(0), view: sender }
+        let (sender, _) = watch::channel(Arc::new(Seen {
+            position: view.position,
+            locks: view.locks,
+        }));
+        Self {
+            began: Instant::now(),
+            fresh: AtomicU64::new(0),
+            view: sender,
+        }
     }
 
     /// Takes in what the store says. An older view than the one known changes nothing.
@@ -50,7 +57,10 @@ impl Mirror {
         self.view.send_if_modified(|seen| {
             let newer = seen.position != view.position;
             if newer {
-                *seen = Arc::new(Seen { position: view.position, locks: view.locks });
+                *seen = Arc::new(Seen {
+                    position: view.position,
+                    locks: view.locks,
+                });
             }
             newer
         });
@@ -62,7 +72,11 @@ impl Mirror {
         if age > MOST_AGE.as_millis() as u64 {
             return Some(Stopped::Unknown);
         }
-        self.view.borrow().locks.find(path).map(|lock| Stopped::By(Arc::clone(lock)))
+        self.view
+            .borrow()
+            .locks
+            .find(path)
+            .map(|lock| Stopped::By(Arc::clone(lock)))
     }
 
     /// Waits until something stops a call on this path.

@@ -17,6 +17,8 @@
 mod builder;
 mod check;
 mod locks;
+#[doc(hidden)]
+pub mod macros;
 mod operate;
 mod permit;
 mod run;
@@ -30,7 +32,7 @@ use async_trait::async_trait;
 
 pub use self::builder::{BuildError, GateBuilder};
 pub use self::operate::OperateError;
-pub use self::permit::{AnyPermit, ExecCall, Kind, Permit, ToolCall};
+pub use self::permit::{AnyPermit, ExecCall, Kind, Permit, ToolCall, ToolPlan};
 pub use self::run::Failure;
 pub use self::session::{Because, PendingExec, PendingTool, Session, SessionBuilder, SessionCall, SessionError};
 pub use self::verdict::{Denied, Escalation, Verdict};
@@ -38,7 +40,7 @@ use crate::audit::AuditLog;
 use crate::bundle::Bundle;
 use crate::call::Actor;
 use crate::clock::Timestamp;
-use crate::exec::{Limits, ProgramDirs};
+use crate::exec::{Limits, ProgramDirs, Runner};
 use crate::finding::Denial;
 use crate::guard::{Check, Guard};
 use crate::store::Store;
@@ -59,6 +61,7 @@ struct Inner {
     permit_time: Duration,
     programs: ProgramDirs,
     limits: Limits,
+    runner: Runner,
     locks: Arc<locks::Mirror>,
 }
 

@@ -32,9 +32,21 @@ impl Gate {
     /// perhaps.
     pub async fn lock(&self, target: Target, reason: Text, by: Word) -> Result<(), OperateError> {
         self.may(Operate::Lock, &target, &by)?;
-        let change = LockChange { target: recorded(&target), by: &by, reason: Some(&reason) };
+        let change = LockChange {
+            target: recorded(&target),
+            by: &by,
+            reason: Some(&reason),
+        };
         self.inner.audit.append_synced(crate::audit::Event::LockSet(change))?;
-        self.inner.store.lock(Lock { target, reason, by, at: Self::now() }).await?;
+        self.inner
+            .store
+            .lock(Lock {
+                target,
+                reason,
+                by,
+                at: Self::now(),
+            })
+            .await?;
         // At once, not with the next news from the store: what runs ends now.
         self.inner.locks.take(self.inner.store.locks().await?);
         Ok(())
@@ -46,9 +58,25 @@ impl Gate {
     /// When no policy permits it, or it cannot be recorded or stored.
     pub async fn unlock(&self, target: Target, reason: Text, by: Word) -> Result<Unlocked, OperateError> {
         self.may(Operate::Unlock, &target, &by)?;
-        let change = LockChange { target: recorded(&target), by: &by, reason: Some(&reason) };
-        self.inner.audit.append_synced(crate::audit::Event::LockLifted(change))?;
-        let unlocked = self.inner.store.unlock(Unlock { target, by, reason }).await?;
+        let seen = self.inner.store.locks().await?.position;
+        let change = LockChange {
+            target: recorded(&target),
+            by: &by,
+            reason: Some(&reason),
+        };
+        self.inner
+            .audit
+            .append_synced(crate::audit::Event::LockLifted(change))?;
+        let unlocked = self
+            .inner
+            .store
+            .unlock(Unlock {
+                target,
+                by,
+                reason,
+                seen,
+            })
+            .await?;
         self.inner.locks.take(self.inner.store.locks().await?);
         Ok(unlocked)
     }
@@ -59,8 +87,17 @@ impl Gate {
             _ => "",
         };
         let id = target.name().map_or("", Word::as_str);
-        let operation = Operation { person: by, operate, kind: target.kind(), id, on_behalf_of };
-        self.bundle().policies().may_operate(&operation).map_err(|finding| OperateError::Refused(Box::new(finding)))
+        let operation = Operation {
+            person: by,
+            operate,
+            kind: target.kind(),
+            id,
+            on_behalf_of,
+        };
+        self.bundle()
+            .policies()
+            .may_operate(&operation)
+            .map_err(|finding| OperateError::Refused(Box::new(finding)))
     }
 }
 

@@ -117,7 +117,14 @@ impl Held {
         let path = made.session.inner.path.calling(name_of(&made.call));
         let permitted = Instant::now();
         let expires = permitted + gate.inner.permit_time;
-        Self { gate: gate.clone(), made, judgement, path, expires, permitted }
+        Self {
+            gate: gate.clone(),
+            made,
+            judgement,
+            path,
+            expires,
+            permitted,
+        }
     }
 
     /// What has come between judging and running: time, or a lock.
@@ -127,11 +134,18 @@ impl Held {
             let why = "the permit lay unused for too long";
             return self.denied(Finding::deny(rule, why, "make the call again"));
         }
-        self.gate.inner.locks.stopped(&self.path).and_then(|stopped| self.denied(locked(&stopped)))
+        self.gate
+            .inner
+            .locks
+            .stopped(&self.path)
+            .and_then(|stopped| self.denied(locked(&stopped)))
     }
 
     pub(super) fn denied(&self, finding: Finding) -> Option<Denial> {
-        let ruling = Ruling::combine(Findings { lock: vec![finding], ..Findings::default() });
+        let ruling = Ruling::combine(Findings {
+            lock: vec![finding],
+            ..Findings::default()
+        });
         Denial::from_ruling(&ruling, self.judgement.digest)
     }
 
@@ -150,7 +164,10 @@ impl Held {
 
     pub(super) fn finished(&self, outcome: Performed) -> Finished {
         let millis = |from: Instant| u64::try_from(from.elapsed().as_millis()).ok();
-        Finished { waited_ms: millis(self.permitted), ..Finished::new(self.made.id, outcome) }
+        Finished {
+            waited_ms: millis(self.permitted),
+            ..Finished::new(self.made.id, outcome)
+        }
     }
 
     /// Records the outcome. One that cannot be recorded does not take the body's result with it: the permit's own
@@ -161,13 +178,28 @@ impl Held {
 }
 
 pub(super) fn exec(held: Held, plan: ExecPlan, pin: Pin) -> Permit<ExecCall> {
-    Permit { held, plan, pin: Some(pin), kind: PhantomData }
+    Permit {
+        held,
+        plan,
+        pin: Some(pin),
+        kind: PhantomData,
+    }
 }
 
 pub(super) fn tool(held: Held) -> Option<Permit<ToolCall>> {
-    let Operation::Tool(tool) = &held.made.call.operation else { return None };
-    let plan = ToolPlan { name: tool.name.clone(), arguments: tool.arguments.clone() };
-    Some(Permit { held, plan, pin: None, kind: PhantomData })
+    let Operation::Tool(tool) = &held.made.call.operation else {
+        return None;
+    };
+    let plan = ToolPlan {
+        name: tool.name.clone(),
+        arguments: tool.arguments.clone(),
+    };
+    Some(Permit {
+        held,
+        plan,
+        pin: None,
+        kind: PhantomData,
+    })
 }
 
 impl<K: Kind> Permit<K> {
@@ -209,7 +241,11 @@ impl<K: Kind> Permit<K> {
         };
         match ended {
             Ok(result) => {
-                let outcome = if result.is_ok() { Performed::Done } else { Performed::Failed };
+                let outcome = if result.is_ok() {
+                    Performed::Done
+                } else {
+                    Performed::Failed
+                };
                 held.record(held.finished(outcome));
                 result
             }
@@ -229,6 +265,9 @@ impl<K: Kind> Permit<K> {
 
 impl<K: Kind> fmt::Debug for Permit<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Permit").field("call", &self.held.made.id).field("digest", &self.digest()).finish_non_exhaustive()
+        f.debug_struct("Permit")
+            .field("call", &self.held.made.id)
+            .field("digest", &self.digest())
+            .finish_non_exhaustive()
     }
 }

@@ -7,7 +7,7 @@ use super::permit::{AnyPermit, ExecCall, Permit, ToolCall};
 use super::run::Failure;
 use super::{Denied, Gate, Verdict};
 use crate::call::{Actor, Args, Argv, Call, Exec, Malformed, Operation, Text, Tool, Word, Workspace};
-use crate::exec::{ExecError, Ran, WorkspaceDir};
+use crate::exec::{Collected, ExecError, Ran, WorkspaceDir};
 use crate::finding::Denial;
 use crate::guard::Guard;
 use crate::judge::SessionState;
@@ -75,13 +75,26 @@ impl SessionBuilder {
         let path = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());
         let bad = |why| SessionError::Path(path.clone(), why);
         let text = path.to_str().ok_or_else(|| {
-            bad(Malformed::new("workspace", "", "the path is not UTF-8", "name another folder"))
+            bad(Malformed::new(
+                "workspace",
+                "",
+                "the path is not UTF-8",
+                "name another folder",
+            ))
         })?;
         let workspace = Workspace::new(text).map_err(bad)?;
-        let dir = WorkspaceDir::open(&path)?;
+        let dir = WorkspaceDir::open(&workspace)?;
         let lock_path = LockPath::new(&self.actor, "");
         let state = Mutex::new(SessionState::new(workspace));
-        Ok(Session { inner: Arc::new(SessionInner { gate: self.gate, actor: self.actor, dir, state, path: lock_path }) })
+        Ok(Session {
+            inner: Arc::new(SessionInner {
+                gate: self.gate,
+                actor: self.actor,
+                dir,
+                state,
+                path: lock_path,
+            }),
+        })
     }
 }
 
@@ -99,25 +112,45 @@ impl Session {
     /// Gives the agent's own words for the call that follows: recorded as unverified, never judged. Over 4 KiB they
     /// are cut.
     pub fn because(&self, reason: &str) -> Because<'_> {
-        let end = (0..=Text::MAX.min(reason.len())).rev().find(|end| reason.is_char_boundary(*end));
-        let reason = end.and_then(|end| reason.get(..end)).and_then(|text| Text::new(text).ok());
+        let end = (0..=Text::MAX.min(reason.len()))
+            .rev()
+            .find(|end| reason.is_char_boundary(*end));
+        let reason = end
+            .and_then(|end| reason.get(..end))
+            .and_then(|text| Text::new(text).ok());
         Because { session: self, reason }
     }
 
     /// A program to run: its words, the name first; never a command string.
     pub fn exec<W: Into<Box<str>>>(&self, words: impl IntoIterator<Item = W>) -> PendingExec {
-        Because { session: self, reason: None }.exec(words)
+        Because {
+            session: self,
+            reason: None,
+        }
+        .exec(words)
     }
 
     /// A tool to call.
     pub fn tool(&self, name: Word, arguments: Args) -> PendingTool {
-        Because { session: self, reason: None }.tool(name, arguments)
+        Because {
+            session: self,
+            reason: None,
+        }
+        .tool(name, arguments)
     }
 
     /// A call ready to be judged.
     pub fn call(&self, operation: Operation, reason: Option<Text>) -> SessionCall {
-        let call = Call { actor: self.inner.actor.clone(), operation, reason, conversation: None };
-        SessionCall { session: self.clone(), call }
+        let call = Call {
+            actor: self.inner.actor.clone(),
+            operation,
+            reason,
+            conversation: None,
+        };
+        SessionCall {
+            session: self.clone(),
+            call,
+        }
     }
 }
 
@@ -131,12 +164,18 @@ pub struct Because<'a> {
 impl Because<'_> {
     /// As [`Session::exec`].
     pub fn exec<W: Into<Box<str>>>(self, words: impl IntoIterator<Item = W>) -> PendingExec {
-        PendingExec { session: self.session.clone(), reason: self.reason, exec: Argv::new(words).map(Exec::new) }
+        PendingExec {
+            session: self.session.clone(),
+            reason: self.reason,
+            exec: Argv::new(words).map(Exec::new),
+        }
     }
 
     /// As [`Session::tool`].
     pub fn tool(self, name: Word, arguments: Args) -> PendingTool {
-        let call = self.session.call(Operation::Tool(Tool { name, arguments }), self.reason);
+        let call = self
+            .session
+            .call(Operation::Tool(Tool { name, arguments }), self.reason);
         PendingTool { call }
     }
 }
@@ -197,7 +236,7 @@ impl PendingExec {
     ///
     /// # Errors
     /// [`Failure::Denied`] explains itself to the model; the others say whether the program may have run.
-    pub async fn run(self) -> Result<(Ran, Vec<u8>), Failure> {
+    pub async fn run(self) -> Result<(Ran, Collected), Failure> {
         self.authorize().await.map_err(Denied::from)?.exec().await
     }
 }
