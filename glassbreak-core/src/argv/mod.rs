@@ -239,8 +239,10 @@ fn judge_listed(program: &Program, exec: &Exec, words: &[Box<str>], ground: Grou
     let mut labels = said.labels.union(node.labels);
     for (fact, has, more) in &node.labels_if {
         let holds = match fact {
-            FactRef::Set(index) => sets.get(*index).is_some_and(|(_, set)| set.contains(&**has)),
-            // A fact that is several things may be this one too.
+            FactRef::Set(index) => sets
+                .get(*index)
+                .is_some_and(|(_, set)| set.contains(&**has) || ArgvFacts::is_open(set)),
+            // A fact that is several things, or more than the call names, may be this one too.
             FactRef::Target(name) => target
                 .get(name)
                 .is_some_and(|fact| fact.text().is_none_or(|text| *text == **has)),
