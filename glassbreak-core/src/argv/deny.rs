@@ -42,6 +42,18 @@ pub(crate) fn scan(program: &Program, words: &[Box<str>], parse: &Parse<'_>) -> 
     let beyond = nodes.iter().filter(|(at, _)| *at != parse.node && *at != 0);
     let denied = beyond.filter(|(_, node)| node.verdict == Verdict::Deny);
     findings.extend(denied.filter_map(|(_, node)| refuse::verb(program, node)));
+    // A required option that stands twice is denied where it is read; where it is not, it is counted by its spellings.
+    for (_, node) in &nodes {
+        for (required, _) in &node.require {
+            let spelt = |word: &str| node.names.get(word.split('=').next().unwrap_or(word)) == Some(*required);
+            if let (true, Some(opt)) = (
+                words.iter().filter(|word| spelt(word)).count() > 1,
+                program.opt(*required),
+            ) {
+                findings.push(refuse::repeated(program, node, *required, opt));
+            }
+        }
+    }
     // An option has several spellings, and globals stand at every verb.
     let mut seen = Vec::new();
     findings.retain(|finding| {
