@@ -19,9 +19,11 @@ pub struct ExecPlan {
 }
 
 impl ExecPlan {
-    /// The call as it came.
-    pub(crate) fn as_it_came(exec: &Exec, cwd: &str) -> Self {
-        Self::with(exec, cwd, exec.argv().words().to_vec(), BTreeMap::new())
+    /// The words as they came. The variables that the profile sets are set all the same: they only ever restrain, and
+    /// a call that a person lets through must not run with less of them for not having been understood.
+    pub(crate) fn as_it_came(exec: &Exec, cwd: &str, program: Option<&Program>) -> Self {
+        let env = program.map(fixed).unwrap_or_default();
+        Self::with(exec, cwd, exec.argv().words().to_vec(), env)
     }
 
     /// The call with the words and variables that the profile puts in.
@@ -38,11 +40,7 @@ impl ExecPlan {
                 argv.extend(after_verb.iter().cloned());
             }
         }
-        let fixed = program
-            .env_set
-            .iter()
-            .map(|(name, value)| (name.as_str().into(), value.as_str().into()));
-        Self::with(exec, cwd, argv, fixed.collect())
+        Self::with(exec, cwd, argv, fixed(program))
     }
 
     fn with(exec: &Exec, cwd: &str, argv: Vec<Box<str>>, mut env: BTreeMap<Box<str>, Box<str>>) -> Self {
@@ -80,4 +78,12 @@ impl ExecPlan {
     pub fn stdin(&self) -> Option<&[u8]> {
         self.stdin.as_deref()
     }
+}
+
+/// The variables that a profile sets.
+fn fixed(program: &Program) -> BTreeMap<Box<str>, Box<str>> {
+    let variables = program.env_set.iter();
+    variables
+        .map(|(name, value)| (name.as_str().into(), value.as_str().into()))
+        .collect()
 }
