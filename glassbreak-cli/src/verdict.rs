@@ -161,8 +161,14 @@ fn facts(bundle: &Bundle, judgement: &Judgement) -> Value {
             "options": argv.options.iter().map(|option| &**option).collect::<Vec<_>>(),
             "operands": argv.operands.iter().map(|operand| &**operand).collect::<Vec<_>>(),
         });
-        for (name, set) in &argv.sets {
-            record[&**name] = json!(set.iter().map(|text| &**text).collect::<Vec<_>>());
+        if let Some(record) = record.as_object_mut() {
+            let sets = argv.sets.iter();
+            record.extend(sets.map(|(name, set)| {
+                (
+                    name.to_string(),
+                    json!(set.iter().map(|text| &**text).collect::<Vec<_>>()),
+                )
+            }));
         }
         record
     });

@@ -1,16 +1,16 @@
 //! Programs and their words: what may run, and what a call of it means.
 //!
-//! Filters on strings and lists of bad flags are beaten by spelling. Here every program has a [profile](profile)
+//! Filters on strings and lists of bad flags are beaten by spelling. Here every program has a [profile]
 //! that says how *it* reads its words; a call is read the same way, and each word must be covered by exactly one
 //! rule. Outcomes only ever rise: allow, ask, deny; there is no order, no priority and no exception that lowers one.
 //!
 //! The way of a call, all of it a pure function of values:
 //!
 //! 1. [`identity`](self): the program by its bare name, exactly;
-//! 2. [`parse`]: words by the program's dialect, verb by verb, until one is not understood;
+//! 2. `parse`: words by the program's dialect, verb by verb, until one is not understood;
 //! 3. `forms`: operands by the first form of the verb that fits, each of a type;
 //! 4. `deny`: denied options and verbs in every spelling behind a word that was not understood;
-//! 5. [`plan`]: what would run.
+//! 5. `plan`: what would run.
 //!
 //! **Invariant**: this module knows nothing of Cedar, budgets, time or files on disk.
 

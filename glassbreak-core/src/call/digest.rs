@@ -27,7 +27,7 @@ use sha2::{Digest, Sha256};
 
 use super::{ArgValue, Args, Connect, Exec, Tool};
 
-/// SHA-256 over the fields of a call, in the [encoding of this module](self).
+/// SHA-256 over the fields of a call, in the encoding that heads the module `call::digest`.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CallDigest([u8; 32]);
 
