@@ -164,7 +164,7 @@ impl Programs {
             labels: LabelSet::EMPTY,
             possible_labels: self.every_label,
             partial: true,
-            plan: ExecPlan::as_it_came(exec, cwd),
+            plan: ExecPlan::as_it_came(exec, cwd, None),
             roles,
         }
     }
@@ -282,7 +282,7 @@ fn judge_listed(program: &Program, exec: &Exec, words: &[Box<str>], ground: Grou
         },
         partial,
         plan: if parse.roles.contains(&Role::Unknown) {
-            ExecPlan::as_it_came(exec, ground.cwd)
+            ExecPlan::as_it_came(exec, ground.cwd, Some(program))
         } else {
             ExecPlan::emit(exec, ground.cwd, program, parse.node, parse.verb_at)
         },
@@ -303,7 +303,7 @@ fn broken(program: &Program, exec: &Exec, cwd: &str) -> Judged {
         labels: program.all_labels,
         possible_labels: program.all_labels,
         partial: true,
-        plan: ExecPlan::as_it_came(exec, cwd),
+        plan: ExecPlan::as_it_came(exec, cwd, Some(program)),
         roles: vec![Role::Unread; exec.argv().words().len()],
     }
 }
