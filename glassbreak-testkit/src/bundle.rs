@@ -308,7 +308,7 @@ impl Sketch {
                 "dialect = { order = \"operands-first\", value-refs = [\"@\"] }\n",
             ]),
             inject: choices.word(&["", "inject = [\"--quiet\"]\n", "inject = [\"-q\", \"--no-color\"]\n"]),
-            pack: if choices.once_in(8) {
+            pack: if choices.once_in(16) {
                 "\n[profiles.kubectl]\nextends = \"builtin:kubectl-readonly\"\nverbs.delete.verdict = \"allow\"\n\
                  examples.allow = [\"kubectl get pods\"]\n"
             } else {

@@ -8,8 +8,8 @@ use std::process::ExitCode;
 
 use serde_json::Value;
 
-/// Judging one allowed call of eight words costs at most so much of the yardstick. The digest is not in it: callgrind
-/// counts a SHA-256 in software, and the machines that judge have it in hardware.
+/// Judging one allowed call of eight words costs at most so much of the yardstick, by one permit or by the ops policy;
+/// the digest is in it, though callgrind counts a SHA-256 in software and most machines have it in hardware.
 const LIMIT: f64 = 2.5;
 
 fn main() -> ExitCode {
@@ -42,11 +42,9 @@ fn main() -> ExitCode {
     ] {
         println!("{name:>44} {count:>12} {:>7.2}", ratio(count, yardstick));
     }
-    let ratio = ratio(whole.saturating_sub(digest), yardstick);
+    let ratio = ratio(whole.max(ops), yardstick);
     if ratio > LIMIT {
-        return fail(&format!(
-            "judging costs {ratio:.2} B without the digest, and may cost {LIMIT} B"
-        ));
+        return fail(&format!("judging costs {ratio:.2} B, and may cost {LIMIT} B"));
     }
     println!("within the limit: {ratio:.2} of {LIMIT} B");
     ExitCode::SUCCESS

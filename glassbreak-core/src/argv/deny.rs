@@ -4,6 +4,8 @@
 //! is taken for whatever denied option or verb it could be. A reading that came to its end needs no scan: every
 //! option in it is known by its exact name, and its verdict has counted.
 
+use std::collections::BTreeSet;
+
 use super::parse::{Parse, Role};
 use super::profile::{Long, Verdict};
 use super::program::{Node, Opt, Program};
@@ -14,70 +16,97 @@ use crate::finding::Finding;
 
 /// The denied options and verbs among the words that were not understood.
 pub(crate) fn scan(program: &Program, words: &[Box<str>], parse: &Parse<'_>) -> Vec<Finding> {
+    let unread: Vec<&str> = words
+        .iter()
+        .zip(&parse.roles)
+        .filter(|(_, role)| matches!(role, Role::Unknown | Role::Unread))
+        .map(|(word, _)| &**word)
+        .collect();
     let mut findings = Vec::new();
-    let unread = || {
-        words
-            .iter()
-            .zip(&parse.roles)
-            .filter(|(_, role)| matches!(role, Role::Unknown | Role::Unread))
-    };
-    let nodes = reachable(program, parse.node, || unread().map(|(word, _)| &**word));
-    for (word, _) in unread() {
-        for (at, node) in &nodes {
-            // The options of the program itself, which stand before the verb, are short letters of other meaning
-            // behind it.
-            let own = *at != 0 || parse.node == 0;
-            for (name, index) in node.names.iter() {
-                let Some(opt) = program.opt(index).filter(|opt| opt.verdict == Verdict::Deny) else {
-                    continue;
-                };
-                let short = name.len() == 2;
-                if short && own && in_cluster(program, node, word, name) || !short && is_spelling(node, word, name) {
-                    findings.extend(found(opt, word));
+    // Most of what a verb knows it has from the program; looking for that once is enough.
+    let mut looked_for = BTreeSet::new();
+    for (at, node) in possible_nodes(program, parse.node, &unread) {
+        // The options of the program itself, which stand before the verb, are short letters of other meaning
+        // behind it.
+        let own = at != 0 || parse.node == 0;
+        for (name, index) in node.names.iter() {
+            let Some(opt) = program.opt(index).filter(|opt| opt.verdict == Verdict::Deny) else {
+                continue;
+            };
+            let short = name.len() == 2;
+            if short && !own || !looked_for.insert((name, index)) {
+                continue;
+            }
+            let is_in = |word: &str| {
+                if short {
+                    in_cluster(program, node, word, name)
+                } else {
+                    is_spelling(node, word, name)
                 }
+            };
+            findings.extend(
+                unread
+                    .iter()
+                    .filter(|word| is_in(word))
+                    .filter_map(|word| found(opt, word)),
+            );
+        }
+        for word in unread.iter().filter(|_| own) {
+            for (_, at) in named_verbs(node, word) {
+                let denied = program.node(at).filter(|node| node.verdict == Verdict::Deny);
+                findings.extend(denied.and_then(|node| refuse::verb(program, node)));
             }
         }
     }
-    // The verb where the reading stopped speaks for itself.
-    let beyond = nodes.iter().filter(|(at, _)| *at != parse.node && *at != 0);
-    let denied = beyond.filter(|(_, node)| node.verdict == Verdict::Deny);
-    findings.extend(denied.filter_map(|(_, node)| refuse::verb(program, node)));
-    // An option has several spellings, and globals stand at every verb.
-    let mut seen = Vec::new();
-    findings.retain(|finding| {
-        let new = !seen.contains(&(finding.rule().clone(), finding.why().to_owned()));
-        if new {
-            seen.push((finding.rule().clone(), finding.why().to_owned()));
+    // A required option that stands twice is denied where it is read; where it is not, it is counted by its spellings.
+    for (_, node) in possible_nodes(program, parse.node, &unread) {
+        for (required, _) in &node.require {
+            let spelt = |word: &str| node.names.get(word.split('=').next().unwrap_or(word)) == Some(*required);
+            if let (true, Some(opt)) = (
+                words.iter().filter(|word| spelt(word)).count() > 1,
+                program.opt(*required),
+            ) {
+                findings.push(refuse::repeated(program, node, *required, opt));
+            }
         }
-        new
-    });
-    findings
+    }
+    let mut told: Vec<Finding> = Vec::new();
+    for finding in findings {
+        if !told.contains(&finding) {
+            told.push(finding);
+        }
+    }
+    told
 }
 
-/// The nodes whose options the unread words may be: the program itself, the verb where the reading stopped, and every
-/// verb beneath it that one of the words may be, in any case of letters.
-fn reachable<'p, 'w, W: Iterator<Item = &'w str>>(
-    program: &'p Program,
-    stopped_at: usize,
-    unread: impl Fn() -> W,
-) -> Vec<(usize, &'p Node)> {
+/// The program itself, the verb the reading came to, and every verb beneath it that some unread word names: a word
+/// that nobody knows must not hide the verb behind it, nor what is denied there.
+fn possible_nodes<'p>(program: &'p Program, reached: usize, unread: &[&str]) -> Vec<(usize, &'p Node)> {
     let mut places = vec![0];
-    if stopped_at != 0 {
-        places.push(stopped_at);
+    if reached != 0 {
+        places.push(reached);
     }
-    let mut next = places.len() - 1;
-    while let Some(node) = places.get(next).and_then(|at| program.node(*at)) {
-        for (verb, at) in node.verbs.iter() {
-            if !places.contains(&at) && unread().any(|word| word.eq_ignore_ascii_case(verb)) {
-                places.push(at);
-            }
-        }
-        next += 1;
+    // Verbs come in order, so those beneath a verb stand behind it.
+    for word in unread {
+        let known = places.iter().filter(|at| **at != 0 || reached == 0);
+        let beneath: Vec<usize> = known
+            .filter_map(|at| program.node(*at))
+            .flat_map(|node| named_verbs(node, word).map(|(_, at)| at))
+            .filter(|at| !places.contains(at))
+            .collect();
+        places.extend(beneath);
     }
     places
         .into_iter()
         .filter_map(|at| Some((at, program.node(at)?)))
         .collect()
+}
+
+/// The verbs of `node` that `word` may name, in any case.
+fn named_verbs<'p>(node: &'p Node, word: &str) -> impl Iterator<Item = (&'p str, usize)> {
+    node.verbs
+        .iter()
+        .filter(move |(verb, _)| !verb.is_empty() && verb.eq_ignore_ascii_case(word))
 }
 
 fn found(opt: &Opt, word: &str) -> Option<Finding> {

@@ -164,7 +164,7 @@ impl Programs {
             labels: LabelSet::EMPTY,
             possible_labels: self.every_label,
             partial: true,
-            plan: ExecPlan::as_it_came(exec, cwd),
+            plan: ExecPlan::as_it_came(exec, cwd, None),
             roles,
         }
     }
@@ -239,8 +239,10 @@ fn judge_listed(program: &Program, exec: &Exec, words: &[Box<str>], ground: Grou
     let mut labels = said.labels.union(node.labels);
     for (fact, has, more) in &node.labels_if {
         let holds = match fact {
-            FactRef::Set(index) => sets.get(*index).is_some_and(|(_, set)| set.contains(&**has)),
-            // A fact that is several things may be this one too.
+            FactRef::Set(index) => sets
+                .get(*index)
+                .is_some_and(|(_, set)| set.contains(&**has) || ArgvFacts::is_open(set)),
+            // A fact that is several things, or more than the call names, may be this one too.
             FactRef::Target(name) => target
                 .get(name)
                 .is_some_and(|fact| fact.text().is_none_or(|text| *text == **has)),
@@ -280,7 +282,7 @@ fn judge_listed(program: &Program, exec: &Exec, words: &[Box<str>], ground: Grou
         },
         partial,
         plan: if parse.roles.contains(&Role::Unknown) {
-            ExecPlan::as_it_came(exec, ground.cwd)
+            ExecPlan::as_it_came(exec, ground.cwd, Some(program))
         } else {
             ExecPlan::emit(exec, ground.cwd, program, parse.node, parse.verb_at)
         },
@@ -301,7 +303,7 @@ fn broken(program: &Program, exec: &Exec, cwd: &str) -> Judged {
         labels: program.all_labels,
         possible_labels: program.all_labels,
         partial: true,
-        plan: ExecPlan::as_it_came(exec, cwd),
+        plan: ExecPlan::as_it_came(exec, cwd, Some(program)),
         roles: vec![Role::Unread; exec.argv().words().len()],
     }
 }

@@ -206,4 +206,44 @@ mod tests {
             assert!(holes.is_empty(), "{holes:?}");
         }
     }
+
+    #[test]
+    fn an_unknown_word_anywhere_loosens_no_denied_example() {
+        use super::super::{judge_listed, types::Ground, verdict_of};
+        use crate::call::{Argv, Exec, Workspace};
+        let workspace = Workspace::new("/workspace").unwrap();
+        let ground = Ground {
+            workspace: &workspace,
+            cwd: "",
+        };
+        let mut loosened = Vec::new();
+        let mut tried = 0;
+        for (file, text) in PACKS {
+            let source = Source { file, text };
+            let program = load(source, &Vocabulary::built_in()).unwrap();
+            let (_, profile) = read(source).unwrap();
+            for example in &profile.examples.deny {
+                for at in 1..=example.words().len() {
+                    let mut words = example.words();
+                    words.insert(at, "--zzq");
+                    let Ok(argv) = Argv::new(words.iter().copied()) else {
+                        continue;
+                    };
+                    let exec = Exec::new(argv);
+                    let judged = judge_listed(&program, &exec, exec.argv().words(), ground);
+                    tried += 1;
+                    if verdict_of(&judged.findings) != Verdict::Deny {
+                        loosened.push(words.join(" "));
+                    }
+                }
+            }
+        }
+        assert!(tried > 500, "{tried}");
+        assert!(
+            loosened.is_empty(),
+            "{} of {tried}:\n{}",
+            loosened.len(),
+            loosened.join("\n")
+        );
+    }
 }

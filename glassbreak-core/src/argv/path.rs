@@ -238,11 +238,15 @@ pub(crate) fn scan<'a>(program: &Program, words: impl Iterator<Item = &'a str>, 
         return Vec::new();
     }
     let value = |word: &'a str| word.split_once('=').map_or(word, |(_, value)| value);
-    let parts = words
+    let pieces = words
         .flat_map(|word| [word, value(word)])
-        .flat_map(|word| word.split(','));
+        .flat_map(|word| word.split([',', ':']).enumerate());
     let mut findings: Vec<Finding> = Vec::new();
-    for part in parts.filter(|part| part.starts_with('/') || part.split('/').any(|piece| piece == "..")) {
+    // What stands behind the colon of an address is no path.
+    let address = |(n, piece): &(usize, &str)| *n > 0 && piece.starts_with("//");
+    let parts = pieces.filter(|piece| !address(piece)).map(|(_, piece)| piece);
+    let named = |part: &&str| part.starts_with('/') || part.split('/').any(|piece| piece == "..");
+    for part in parts.filter(named) {
         if fit(part, PathUse::Read, ground) == PathFit::Outside {
             let finding = outside(&program.name, part);
             if !findings.contains(&finding) {

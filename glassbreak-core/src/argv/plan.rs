@@ -20,22 +20,19 @@ pub struct ExecPlan {
 }
 
 impl ExecPlan {
-    /// The call as it came.
-    pub(crate) fn as_it_came(exec: &Exec, cwd: &str) -> Self {
-        Self::with(exec, cwd, exec.argv().shared(), BTreeMap::new())
+    /// The words as they came. The variables that the profile sets are set all the same: they only ever restrain, and
+    /// a call that a person lets through must not run with less of them for not having been understood.
+    pub(crate) fn as_it_came(exec: &Exec, cwd: &str, program: Option<&Program>) -> Self {
+        let env = program.map(fixed).unwrap_or_default();
+        Self::with(exec, cwd, exec.argv().shared(), env)
     }
 
     /// The call with the words and variables that the profile puts in.
     pub(crate) fn emit(exec: &Exec, cwd: &str, program: &Program, node: usize, verb_at: usize) -> Self {
         let words = exec.argv().words();
         let after_verb = program.node(node).map_or(&[][..], |node| &node.inject);
-        let fixed = program
-            .env_set
-            .iter()
-            .map(|(name, value)| (name.as_str().into(), value.as_str().into()))
-            .collect();
         if program.inject.is_empty() && after_verb.is_empty() {
-            return Self::with(exec, cwd, exec.argv().shared(), fixed);
+            return Self::with(exec, cwd, exec.argv().shared(), fixed(program));
         }
         let mut argv = Vec::with_capacity(words.len() + program.inject.len() + after_verb.len());
         for (at, word) in words.iter().enumerate() {
@@ -47,7 +44,7 @@ impl ExecPlan {
                 argv.extend(after_verb.iter().cloned());
             }
         }
-        Self::with(exec, cwd, argv.into(), fixed)
+        Self::with(exec, cwd, argv.into(), fixed(program))
     }
 
     fn with(exec: &Exec, cwd: &str, argv: Arc<[Box<str>]>, mut env: BTreeMap<Box<str>, Box<str>>) -> Self {
@@ -85,4 +82,12 @@ impl ExecPlan {
     pub fn stdin(&self) -> Option<&[u8]> {
         self.stdin.as_deref()
     }
+}
+
+/// The variables that a profile sets.
+fn fixed(program: &Program) -> BTreeMap<Box<str>, Box<str>> {
+    let variables = program.env_set.iter();
+    variables
+        .map(|(name, value)| (name.as_str().into(), value.as_str().into()))
+        .collect()
 }
