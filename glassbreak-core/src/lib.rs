@@ -95,6 +95,27 @@ pub mod store;
 mod table;
 mod text;
 
+/// One line on a tool function: its body runs only inside a permit.
+///
+/// The call is made from the arguments (each serialized with serde; `None` is left out), the session is the parameter
+/// of type `&Session` or the one marked `#[guard(session)]`, and parameters marked `#[guard(skip)]` are not arguments.
+/// What the tool means (labels, target, types of the arguments) is for `tools.toml` to say. The body runs inside the
+/// permit, an `Err` counts as failed, and a refusal comes back as the function's own error by `From<Denied>`.
+///
+/// Built so far: async functions that are not methods.
+///
+/// ```
+/// use glassbreak_core::gate::{Denied, Session};
+/// use glassbreak_core::guard;
+///
+/// #[guard(tool = "restart_service")]
+/// async fn restart_service(session: &Session, name: &str, #[guard(skip)] client: &str) -> Result<String, Denied> {
+///     Ok(format!("{client} restarts {name}"))
+/// }
+/// ```
+#[cfg(all(feature = "macros", target_os = "linux"))]
+pub use glassbreak_macros::guard;
+
 /// What `#[guard]` expands to; not part of the public interface.
 #[doc(hidden)]
 #[cfg(target_os = "linux")]

@@ -24,7 +24,7 @@ pub struct GateBuilder {
     permit_time: Duration,
     dirs: Vec<PathBuf>,
     limits: Limits,
-    home: Option<PathBuf>,
+    home: Option<String>,
 }
 
 /// Why a gate was not built.
@@ -108,7 +108,7 @@ impl GateBuilder {
     /// The home folder that programs are given: one that no agent can write, because programs take settings from it.
     /// Unless said otherwise, one that does not exist.
     #[must_use]
-    pub fn home(mut self, folder: impl Into<PathBuf>) -> Self {
+    pub fn home(mut self, folder: impl Into<String>) -> Self {
         self.home = Some(folder.into());
         self
     }
@@ -138,7 +138,7 @@ impl GateBuilder {
         for dir in self.dirs {
             programs = programs.program_dir(dir)?;
         }
-        let runner = Runner::new().home(self.home.unwrap_or_else(|| PathBuf::from("/nonexistent")))?;
+        let runner = Runner::new().home(self.home.as_deref().unwrap_or("/nonexistent"))?;
         let locks = Arc::new(Mirror::new(store.locks().await?));
         tokio::spawn(follow(Arc::clone(&store), Arc::downgrade(&locks)));
         Ok(Gate {

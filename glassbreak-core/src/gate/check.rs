@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::locks::Stopped;
 use super::permit::{self, AnyPermit, Held};
 use super::{Escalation, Gate, Session, SessionCall, Verdict};
-use crate::audit::{Permitted, Refused};
+use crate::audit::{Event, Permitted, Refused};
 use crate::call::{Call, Malformed, Operation};
 use crate::exec::Pin;
 use crate::facts::Case;
@@ -70,7 +70,7 @@ pub(super) fn malformed(session: &Session, malformed: &Malformed) -> Verdict {
     let judgement = refused(gate.bundle(), malformed.finding());
     let denial = denial_of(&judgement);
     let record = Refused::new(Uuid::now_v7(), None, &judgement, &denial, gate.bundle());
-    match gate.inner.audit.append(record.into()) {
+    match gate.inner.audit.append(Event::from(record)) {
         Ok(_) => Verdict::Deny(denial),
         Err(error) => Verdict::Deny(unrecorded(&error)),
     }
@@ -137,7 +137,7 @@ impl Made {
         self.refund(judgement);
         let denial = denial_of(judgement);
         let record = Refused::new(self.id, Some(&self.call), judgement, &denial, gate.bundle());
-        match gate.inner.audit.append(record.into()) {
+        match gate.inner.audit.append(Event::from(record)) {
             Ok(_) => denial,
             Err(error) => unrecorded(&error),
         }
@@ -165,9 +165,9 @@ impl Made {
         let audit = &gate.inner.audit;
         // What changes things is on disk before it can happen; what only looks is in the kernel.
         let written = if judgement.facts.risk > Risk::Low {
-            audit.append_synced(record.into())
+            audit.append_synced(Event::from(record))
         } else {
-            audit.append(record.into())
+            audit.append(Event::from(record))
         };
         if let Err(error) = written {
             self.refund(&judgement);

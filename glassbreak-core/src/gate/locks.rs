@@ -26,7 +26,7 @@ pub(super) struct Mirror {
 #[derive(Debug)]
 struct Seen {
     position: Position,
-    locks: LockSet,
+    locks: Arc<LockSet>,
 }
 
 /// Why a call may not go on.

@@ -8,7 +8,7 @@ use std::time::Instant;
 use super::check::{Made, locked, name_of};
 use super::{Denied, Gate};
 use crate::argv::ExecPlan;
-use crate::audit::{Finished, Performed};
+use crate::audit::{Event, Finished, Performed};
 use crate::call::{Args, CallDigest, Operation, Word};
 use crate::exec::Pin;
 use crate::finding::{Denial, Finding, Findings, Layer, RuleId, Ruling};
@@ -64,13 +64,42 @@ mod sealed {
 
 /// The unforgeable, one-use, expiring right to perform exactly one judged call.
 ///
+/// It cannot be made, copied, or used twice, and running a program takes a program's permit:
+///
+/// ```compile_fail
+/// # use glassbreak_core::gate::{ExecCall, Permit};
+/// fn twice(permit: Permit<ExecCall>) {
+///     drop(permit.clone());
+/// }
+/// ```
+/// ```compile_fail
+/// # use glassbreak_core::gate::{ExecCall, Permit};
+/// async fn twice(permit: Permit<ExecCall>) {
+///     let _ = permit.exec().await;
+///     let _ = permit.exec().await;
+/// }
+/// ```
+/// ```compile_fail
+/// # use glassbreak_core::gate::{Permit, ToolCall};
+/// async fn program(permit: Permit<ToolCall>) {
+///     let _ = permit.exec().await;
+/// }
+/// ```
+/// The same, used as it is meant:
+/// ```
+/// # use glassbreak_core::gate::{ExecCall, Permit};
+/// async fn once(permit: Permit<ExecCall>) {
+///     let _ = permit.exec().await;
+/// }
+/// ```
+///
 /// Only a [`Gate`] makes one, its `call.permitted` record is written before it exists, and it cannot be cloned. It is
 /// used up by [`run`](Self::run), [`exec`](Permit::exec) or [`forgo`](Self::forgo). One that is dropped counts as spent.
 #[must_use = "a permit that is not used counts as spent; use `forgo` to give it back"]
 pub struct Permit<K: Kind> {
-    pub(super) held: Held,
+    pub(super) held: Box<Held>,
     pub(super) plan: K::Plan,
-    pub(super) pin: Option<Pin>,
+    pub(super) pin: Option<Box<Pin>>,
     kind: PhantomData<K>,
 }
 
@@ -130,7 +159,7 @@ impl Held {
     /// What has come between judging and running: time, or a lock.
     pub(super) fn stopped(&self) -> Option<Denial> {
         if Instant::now() >= self.expires {
-            let rule = RuleId::known(Layer::Store, "permit-expired");
+            let rule = RuleId::known(Layer::Lock, "permit-expired");
             let why = "the permit lay unused for too long";
             return self.denied(Finding::deny(rule, why, "make the call again"));
         }
@@ -173,15 +202,15 @@ impl Held {
     /// Records the outcome. One that cannot be recorded does not take the body's result with it: the permit's own
     /// record stands, and a call without outcome counts as spent.
     pub(super) fn record(&self, finished: Finished) {
-        let _ = self.gate.inner.audit.finish(finished.into());
+        let _ = self.gate.inner.audit.finish(Event::from(finished));
     }
 }
 
 pub(super) fn exec(held: Held, plan: ExecPlan, pin: Pin) -> Permit<ExecCall> {
     Permit {
-        held,
+        held: Box::new(held),
         plan,
-        pin: Some(pin),
+        pin: Some(Box::new(pin)),
         kind: PhantomData,
     }
 }
@@ -195,7 +224,7 @@ pub(super) fn tool(held: Held) -> Option<Permit<ToolCall>> {
         arguments: tool.arguments.clone(),
     };
     Some(Permit {
-        held,
+        held: Box::new(held),
         plan,
         pin: None,
         kind: PhantomData,

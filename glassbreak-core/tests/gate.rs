@@ -1,0 +1,617 @@
+//! A call through the gate: real programs, a real audit log, and everything that can go wrong between.
+#![cfg(target_os = "linux")]
+#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "helpers of tests fail like tests")]
+
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use glassbreak_core::audit::{AuditLog, State, VerifyOptions, verify};
+use glassbreak_core::bundle::{Bundle, Files};
+use glassbreak_core::call::{Actor, Args, Text, Word};
+use glassbreak_core::exec::{Effect, Exit};
+use glassbreak_core::facts::Case;
+use glassbreak_core::finding::{DenialKind, Finding, Layer, RuleId};
+use glassbreak_core::gate::{Denied, Failure, Gate, GateBuilder, Session, Verdict};
+use glassbreak_core::guard::Check;
+use glassbreak_core::lock::{Lock, Target};
+use glassbreak_core::store::{
+    Durability, Ledger, LockView, Locks, MemoryStore, Position, Reserve, Reserved, Settle, Settled, Store, StoreError,
+    StoreErrorKind, Unlock, Unlocked,
+};
+
+const POLICY: &str = r#"
+@id("all") permit (principal, action in Action::"call", resource);
+@id("deploy-asks") @ask("oncall") forbid (principal, action == Action::"tool:deploy", resource);
+@id("locks") permit (principal in Group::"oncall", action in Action::"operate", resource);
+"#;
+const SAFE_BINS: &str = r#"
+schema = 1
+use = ["builtin:cat-readonly"]
+[profiles.sleep]
+root = { verdict = "allow", forms = [{ operands = [{ type = "int" }] }] }
+examples.allow = ["sleep 1"]
+[profiles.mycat]
+root = { verdict = "allow", forms = [{ operands = [{ type = "path", max = 4 }] }] }
+examples.allow = ["mycat a"]
+"#;
+const TOOLS: &str = r#"
+[tools.note]
+labels = []
+schema = { type = "object", required = ["text"], properties = { text = { type = "string" } } }
+[tools.drop]
+labels = ["mutating"]
+schema = { type = "object", properties = {} }
+[tools.deploy]
+labels = ["mutating"]
+schema = { type = "object", properties = {} }
+"#;
+const BUDGETS: &str = r#"
+schema = 1
+[[budget]]
+id = "drops"
+match = { labels = ["mutating"] }
+key = ["session"]
+limit = 10
+window = { sliding = "1h" }
+durability = "none"
+ladder = []
+ceiling = 10
+"#;
+
+/// A gate over a fresh log, and a workspace with one file in it.
+struct House {
+    root: PathBuf,
+    gate: Gate,
+    audit: AuditLog,
+}
+
+static HOUSES: AtomicU32 = AtomicU32::new(0);
+
+impl House {
+    async fn new() -> Self {
+        Self::with(|builder| builder.store(MemoryStore::new())).await
+    }
+
+    async fn with(more: impl FnOnce(GateBuilder) -> GateBuilder) -> Self {
+        let root = std::env::temp_dir().join(format!(
+            "glassbreak-gate-{}-{}",
+            std::process::id(),
+            HOUSES.fetch_add(1, Ordering::Relaxed)
+        ));
+        std::fs::create_dir_all(root.join("work")).unwrap();
+        std::fs::create_dir_all(root.join("bin")).unwrap();
+        std::fs::write(root.join("work/a.txt"), "hello\n").unwrap();
+        let files = [
+            ("p.cedar", POLICY),
+            ("safe-bins.toml", SAFE_BINS),
+            ("tools.toml", TOOLS),
+            ("budgets.toml", BUDGETS),
+            (
+                "people.toml",
+                "[groups.oncall]\n[persons.bob]\ngroups = [\"oncall\"]\n[persons.eve]\ngroups = []\n",
+            ),
+            (
+                "entities.json",
+                r#"[{"uid":{"type":"Role","id":"ops"},"attrs":{},"parents":[]}]"#,
+            ),
+        ];
+        let files: Files = files
+            .into_iter()
+            .map(|(name, text)| (name.to_owned(), text.into()))
+            .collect();
+        let bundle = Bundle::from_files(&files).unwrap();
+        let audit = AuditLog::open(root.join("audit")).unwrap();
+        let builder = Gate::builder(bundle).audit(audit.clone()).program_dir(root.join("bin"));
+        let gate = more(builder).build().await.unwrap();
+        Self { root, gate, audit }
+    }
+
+    fn session(&self, name: &str) -> Session {
+        let mut actor = Actor::new(word("ops"), word(name));
+        actor.on_behalf_of = Some(word("alice"));
+        self.gate.session(actor).workspace(self.root.join("work")).unwrap()
+    }
+
+    /// The kinds of all records of calls and locks, in order, after checking that the chain holds.
+    fn records(&self) -> Vec<String> {
+        self.audit.sync().unwrap();
+        let report = verify(&self.root.join("audit"), &VerifyOptions::default()).unwrap();
+        assert_ne!(report.state(), State::Tampered, "{report:?}");
+        let text = std::fs::read_to_string(self.audit.path()).unwrap();
+        let kind = |line: &str| {
+            let record: serde_json::Value = serde_json::from_str(line).unwrap();
+            let outcome = record
+                .get("outcome")
+                .and_then(|o| o.as_str())
+                .map_or(String::new(), |o| format!(" {o}"));
+            format!("{}{outcome}", record["kind"].as_str().unwrap())
+        };
+        text.lines()
+            .map(kind)
+            .filter(|kind| !kind.starts_with("log."))
+            .collect()
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.root);
+    }
+}
+
+fn word(text: &str) -> Word {
+    Word::new(text).unwrap()
+}
+
+fn text(text: &str) -> Text {
+    Text::new(text).unwrap()
+}
+
+fn rules(denial: &glassbreak_core::finding::Denial) -> Vec<&str> {
+    denial.rules().iter().map(RuleId::as_str).collect()
+}
+
+#[tokio::test]
+async fn an_allowed_program_runs_and_both_records_are_written() {
+    let house = House::new().await;
+    let (ran, output) = house
+        .session("s")
+        .because("I want to see")
+        .exec(["cat", "a.txt"])
+        .run()
+        .await
+        .unwrap();
+    assert_eq!((ran.exit, output.stdout.as_slice()), (Exit::Code(0), &b"hello\n"[..]));
+    assert_eq!(house.records(), ["call.permitted", "call.finished done"]);
+}
+
+#[tokio::test]
+async fn a_refused_call_does_not_run_and_is_recorded() {
+    let house = House::new().await;
+    let denied = house.session("s").exec(["cat", "/etc/passwd"]).run().await.unwrap_err();
+    let Failure::Denied(Denied(denial)) = denied else {
+        panic!("{denied:?}")
+    };
+    assert_eq!(rules(&denial), ["argv.cat.path-outside"]);
+    let Verdict::Deny(denial) = house.session("s").exec(["cat", "a\0b"]).check().await else {
+        panic!("allowed")
+    };
+    assert_eq!(rules(&denial), ["hygiene.argv.nul"]);
+    assert_eq!(house.records(), ["call.refused", "call.refused"]);
+}
+
+#[tokio::test]
+async fn an_ask_carries_its_requirement_and_is_a_denial_as_long_as_nobody_is_asked() {
+    let house = House::new().await;
+    let Verdict::Ask(ask) = house.session("s").tool(word("deploy"), Args::new()).check().await else {
+        panic!("no ask")
+    };
+    assert_eq!(ask.requirements()[0].1.group, Some(word("oncall")));
+    let denial = house
+        .session("s")
+        .tool(word("deploy"), Args::new())
+        .authorize()
+        .await
+        .unwrap_err();
+    assert!(denial.asks());
+    assert_eq!(house.records(), ["call.refused", "call.refused"]);
+}
+
+#[tokio::test]
+async fn check_is_ready_on_the_first_poll_where_nothing_waits() {
+    let house = House::new().await;
+    let session = house.session("s");
+    let mut check = std::pin::pin!(session.tool(word("drop"), Args::new()).check());
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(matches!(
+        check.as_mut().poll(&mut context),
+        Poll::Ready(Verdict::Allow(_))
+    ));
+}
+
+#[tokio::test]
+async fn parallel_calls_are_admitted_up_to_the_ceiling_and_no_further() {
+    let house = House::new().await;
+    for round in 0..20 {
+        let session = house.session(&format!("s{round}"));
+        let calls = (0..32).map(|_| {
+            let session = session.clone();
+            tokio::spawn(async move { session.tool(word("drop"), Args::new()).authorize().await.is_ok() })
+        });
+        let mut admitted = 0;
+        for call in calls.collect::<Vec<_>>() {
+            admitted += u32::from(call.await.unwrap());
+        }
+        assert_eq!(admitted, 10);
+    }
+}
+
+#[tokio::test]
+async fn a_dropped_permit_is_spent_and_a_forgone_one_is_not() {
+    let house = House::new().await;
+    let session = house.session("s");
+    for _ in 0..9 {
+        drop(session.tool(word("drop"), Args::new()).authorize().await.unwrap());
+    }
+    for _ in 0..5 {
+        session
+            .tool(word("drop"), Args::new())
+            .authorize()
+            .await
+            .unwrap()
+            .forgo()
+            .await;
+    }
+    drop(session.tool(word("drop"), Args::new()).authorize().await.unwrap());
+    let denial = session.tool(word("drop"), Args::new()).authorize().await.unwrap_err();
+    assert_eq!(rules(&denial), ["budget.drops.ceiling"]);
+}
+
+#[tokio::test]
+async fn a_body_that_panics_leaves_the_call_spent_and_the_session_usable() {
+    let house = House::new().await;
+    let session = house.session("s");
+    let permit = session.tool(word("drop"), Args::new()).authorize().await.unwrap();
+    let body = async {
+        permit
+            .run(async |_| -> Result<(), Denied> { panic!("a fault of the tool") })
+            .await
+    };
+    assert!(futures_catch(body).await.is_err());
+    for _ in 0..9 {
+        drop(session.tool(word("drop"), Args::new()).authorize().await.unwrap());
+    }
+    assert!(session.tool(word("drop"), Args::new()).authorize().await.is_err());
+}
+
+async fn futures_catch<T>(future: impl Future<Output = T>) -> Result<T, ()> {
+    let mut future = std::pin::pin!(future);
+    std::future::poll_fn(
+        |context| match std::panic::catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
+            Ok(poll) => poll.map(Ok),
+            Err(_) => Poll::Ready(Err(())),
+        },
+    )
+    .await
+}
+
+#[tokio::test]
+async fn an_expired_permit_refuses_and_counts_nothing() {
+    let house = House::with(|builder| builder.store(MemoryStore::new()).permit_time(Duration::ZERO)).await;
+    let session = house.session("s");
+    for _ in 0..12 {
+        let permit = session.tool(word("drop"), Args::new()).authorize().await.unwrap();
+        let refused = permit
+            .run(async |_| -> Result<(), Denied> { panic!("must not run") })
+            .await
+            .unwrap_err();
+        assert_eq!(rules(refused.denial()), ["lock.permit-expired"]);
+    }
+    assert_eq!(house.records()[1], "call.finished not_run");
+}
+
+#[tokio::test]
+async fn a_lock_refuses_new_calls_and_ends_what_runs() {
+    let house = House::new().await;
+    let session = house.session("s");
+    let permit = session.tool(word("drop"), Args::new()).authorize().await.unwrap();
+    let body = tokio::spawn(permit.run(async |_| -> Result<(), Denied> { std::future::pending().await }));
+    let slow = session.exec(["sleep", "600"]).authorize().await.unwrap();
+    let program = tokio::spawn(slow.exec());
+    tokio::time::sleep(Duration::from_millis(100)).await;
+
+    let began = Instant::now();
+    house
+        .gate
+        .lock(Target::Session(word("s")), text("runaway"), word("bob"))
+        .await
+        .unwrap();
+    assert_eq!(rules(body.await.unwrap().unwrap_err().denial()), ["lock.session"]);
+    let ended = program.await.unwrap().unwrap_err();
+    assert!(
+        matches!(&ended, Failure::Denied(denied) if rules(denied.denial()) == ["lock.came"]),
+        "{ended:?}"
+    );
+    assert!(began.elapsed() < Duration::from_secs(2));
+
+    let denial = session.tool(word("drop"), Args::new()).authorize().await.unwrap_err();
+    assert_eq!(
+        (rules(&denial), denial.kind()),
+        (vec!["lock.session"], DenialKind::Refused)
+    );
+    house.session("other").exec(["cat", "a.txt"]).run().await.unwrap();
+
+    assert!(
+        house
+            .gate
+            .unlock(Target::Session(word("s")), text("fine"), word("eve"))
+            .await
+            .is_err()
+    );
+    let fine = house
+        .gate
+        .unlock(Target::Session(word("s")), text("fine"), word("bob"))
+        .await
+        .unwrap();
+    assert!(matches!(fine, Unlocked::Lifted { .. }), "{fine:?}");
+    session.exec(["cat", "a.txt"]).run().await.unwrap();
+    let locks: Vec<_> = house
+        .records()
+        .into_iter()
+        .filter(|kind| kind.starts_with("lock."))
+        .collect();
+    assert_eq!(locks, ["lock.set", "lock.lifted"]);
+}
+
+#[tokio::test]
+async fn only_a_person_whom_a_policy_permits_it_works_the_kill_switch() {
+    let house = House::new().await;
+    for by in ["eve", "nobody"] {
+        assert!(house.gate.lock(Target::All, text("x"), word(by)).await.is_err());
+    }
+    assert!(house.records().is_empty());
+    house.session("s").exec(["cat", "a.txt"]).run().await.unwrap();
+}
+
+#[derive(Debug)]
+enum Odd {
+    Panics,
+    PanicsLate,
+    Hangs,
+    Denies,
+    Clears,
+}
+
+#[async_trait]
+impl Check for Odd {
+    fn name(&self) -> &str {
+        "odd"
+    }
+
+    async fn inspect(&self, case: Case<'_>) -> Finding {
+        assert!(!case.facts.partial);
+        match self {
+            Self::Panics => panic!("a fault of the check"),
+            Self::PanicsLate => {
+                tokio::task::yield_now().await;
+                panic!("a fault of the check, later")
+            }
+            Self::Hangs => std::future::pending().await,
+            Self::Denies => Finding::deny(RuleId::new(Layer::Host, "odd.no").unwrap(), "not today", ""),
+            Self::Clears => Finding::clear(RuleId::new(Layer::Host, "odd").unwrap(), ""),
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_check_that_objects_panics_or_hangs_refuses_and_counts_nothing() {
+    for (odd, rule, kind) in [
+        (Odd::Panics, "host.odd.panic", DenialKind::Unavailable),
+        (Odd::PanicsLate, "host.odd.panic", DenialKind::Unavailable),
+        (Odd::Hangs, "host.odd.timeout", DenialKind::Unavailable),
+        (Odd::Denies, "host.odd.no", DenialKind::Refused),
+    ] {
+        let time = Duration::from_millis(20);
+        let house = House::with(|builder| builder.store(MemoryStore::new()).check(odd).check_time(time)).await;
+        let session = house.session("s");
+        for _ in 0..12 {
+            let denial = session.tool(word("drop"), Args::new()).authorize().await.unwrap_err();
+            assert_eq!((rules(&denial), denial.kind()), (vec![rule], kind));
+        }
+    }
+    let house = House::with(|builder| builder.store(MemoryStore::new()).check(Odd::Clears)).await;
+    house
+        .session("s")
+        .tool(word("drop"), Args::new())
+        .authorize()
+        .await
+        .unwrap()
+        .forgo()
+        .await;
+}
+
+#[tokio::test]
+async fn a_call_that_cannot_be_recorded_is_refused() {
+    let house = House::new().await;
+    house.audit.close().unwrap();
+    let session = house.session("s");
+    let denial = session.tool(word("drop"), Args::new()).authorize().await.unwrap_err();
+    assert_eq!(
+        (rules(&denial), denial.kind()),
+        (vec!["store.audit"], DenialKind::Unavailable)
+    );
+    assert!(house.gate.lock(Target::All, text("x"), word("bob")).await.is_err());
+}
+
+#[tokio::test]
+async fn a_program_that_changed_between_permit_and_run_is_refused() {
+    let house = House::new().await;
+    let mine = house.root.join("bin/mycat");
+    std::fs::copy("/bin/cat", &mine).unwrap();
+    let session = house.session("s");
+    session.exec(["mycat", "a.txt"]).run().await.unwrap();
+    let permit = session.exec(["mycat", "a.txt"]).authorize().await.unwrap();
+    std::fs::copy("/bin/ls", house.root.join("bin/new")).unwrap();
+    std::fs::rename(house.root.join("bin/new"), &mine).unwrap();
+    let failure = permit.exec().await.unwrap_err();
+    assert!(
+        matches!(&failure, Failure::Exec(error) if error.effect() == Effect::NotRun),
+        "{failure:?}"
+    );
+    assert_eq!(house.records().last().unwrap(), "call.finished not_run");
+
+    let permit = session.exec(["mycat", "a.txt"]).authorize().await.unwrap();
+    std::fs::remove_file(&mine).unwrap();
+    let refused = permit
+        .run(async |_| -> Result<(), Denied> { panic!("must not run") })
+        .await
+        .unwrap_err();
+    assert_eq!(rules(refused.denial()), ["argv.program-file"]);
+
+    let denial = session.exec(["mycat", "a.txt"]).authorize().await.unwrap_err();
+    assert_eq!(rules(&denial), ["argv.mycat.program-file"]);
+}
+
+/// A store whose news of locks stops.
+#[derive(Debug, Clone)]
+struct Silent {
+    inner: MemoryStore,
+    silent: Arc<AtomicU32>,
+}
+
+impl Silent {
+    fn gone(&self) -> Result<(), StoreError> {
+        match self.silent.load(Ordering::Relaxed) {
+            0 => Ok(()),
+            _ => Err(StoreError::new(
+                StoreErrorKind::Unavailable,
+                "locks",
+                "the store is gone",
+            )),
+        }
+    }
+}
+
+#[async_trait]
+impl Ledger for Silent {
+    async fn reserve(&self, reserve: Reserve) -> Result<Reserved, StoreError> {
+        self.inner.reserve(reserve).await
+    }
+
+    async fn settle(&self, settle: Settle) -> Result<Settled, StoreError> {
+        self.inner.settle(settle).await
+    }
+}
+
+#[async_trait]
+impl Locks for Silent {
+    async fn lock(&self, lock: Lock) -> Result<Position, StoreError> {
+        self.inner.lock(lock).await
+    }
+
+    async fn unlock(&self, unlock: Unlock) -> Result<Unlocked, StoreError> {
+        self.inner.unlock(unlock).await
+    }
+
+    async fn locks(&self) -> Result<LockView, StoreError> {
+        self.gone()?;
+        self.inner.locks().await
+    }
+
+    async fn changed(&self, since: Position) -> Result<LockView, StoreError> {
+        self.gone()?;
+        self.inner.changed(since).await
+    }
+}
+
+impl Store for Silent {
+    fn durability(&self) -> Durability {
+        self.inner.durability()
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_falls_silent_refuses_everything_within_its_bound_and_ends_what_runs() {
+    let silent = Arc::new(AtomicU32::new(0));
+    let store = Silent {
+        inner: MemoryStore::new(),
+        silent: Arc::clone(&silent),
+    };
+    let house = House::with(|builder| builder.store(store)).await;
+    let session = house.session("s");
+    let permit = session.tool(word("drop"), Args::new()).authorize().await.unwrap();
+    let body = tokio::spawn(permit.run(async |_| -> Result<(), Denied> { std::future::pending().await }));
+    silent.store(1, Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_millis(1_800)).await;
+    let denial = session.exec(["cat", "a.txt"]).authorize().await.unwrap_err();
+    assert_eq!(
+        (rules(&denial), denial.kind()),
+        (vec!["lock.unknown"], DenialKind::Unavailable)
+    );
+    assert_eq!(rules(body.await.unwrap().unwrap_err().denial()), ["lock.unknown"]);
+    silent.store(0, Ordering::Relaxed);
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    session.exec(["cat", "a.txt"]).run().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_session_opens_only_in_a_real_folder() {
+    let house = House::new().await;
+    let open = |path: PathBuf| house.gate.session(Actor::new(word("ops"), word("s"))).workspace(path);
+    assert!(open(house.root.join("nowhere")).is_err());
+    assert!(open(house.root.join("work/a.txt")).is_err());
+    std::os::unix::fs::symlink(house.root.join("work"), house.root.join("link")).unwrap();
+    assert!(open(house.root.join("link")).is_err());
+}
+
+#[cfg(feature = "macros")]
+mod guarded {
+    use glassbreak_core::guard;
+
+    use super::*;
+
+    #[derive(Debug)]
+    enum ToolError {
+        Denied(Denied),
+        Own,
+    }
+
+    impl From<Denied> for ToolError {
+        fn from(denied: Denied) -> Self {
+            Self::Denied(denied)
+        }
+    }
+
+    struct Client(AtomicU32);
+
+    #[guard(tool = "note")]
+    async fn note(session: &Session, text: &str, #[guard(skip)] client: &Client) -> Result<usize, ToolError> {
+        client.0.fetch_add(1, Ordering::Relaxed);
+        if text == "bad" {
+            return Err(ToolError::Own);
+        }
+        Ok(text.len())
+    }
+
+    #[guard(tool = "deploy")]
+    async fn deploy(session: &Session) -> Result<(), ToolError> {
+        panic!("must not run")
+    }
+
+    #[guard(tool = "note")]
+    async fn mistyped(session: &Session, text: f64) -> Result<(), ToolError> {
+        panic!("must not run with {text}")
+    }
+
+    #[tokio::test]
+    async fn a_guarded_function_runs_inside_its_permit() {
+        let house = House::new().await;
+        let session = house.session("s");
+        let client = Client(AtomicU32::new(0));
+        assert_eq!(note(&session, "hello", &client).await.unwrap(), 5);
+        assert!(matches!(note(&session, "bad", &client).await, Err(ToolError::Own)));
+        assert_eq!(client.0.load(Ordering::Relaxed), 2);
+        let refused = |result: Result<(), ToolError>| match result {
+            Err(ToolError::Denied(denied)) => rules(denied.denial()).join(" "),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(refused(deploy(&session).await), "policy.deploy-asks");
+        assert_eq!(refused(mistyped(&session, 1.5).await), "hygiene.args.number");
+        let records = house.records();
+        let expected = [
+            "call.permitted",
+            "call.finished done",
+            "call.permitted",
+            "call.finished failed",
+            "call.refused",
+            "call.refused",
+        ];
+        assert_eq!(records, expected);
+    }
+}
