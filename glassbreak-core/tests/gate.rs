@@ -121,7 +121,7 @@ impl House {
     /// The kinds of all records of calls and locks, in order, after checking that the chain holds.
     fn records(&self) -> Vec<String> {
         self.audit.sync().unwrap();
-        let report = verify(&self.root.join("audit"), &VerifyOptions::default()).unwrap();
+        let report = verify(self.root.join("audit"), &VerifyOptions::default()).unwrap();
         assert_ne!(report.state(), State::Tampered, "{report:?}");
         let text = std::fs::read_to_string(self.audit.path()).unwrap();
         let kind = |line: &str| {

@@ -100,7 +100,7 @@ async fn a_flood_of_output_is_stopped_at_the_limit() {
         ..Limits::default()
     };
     let (ran, _) = scratch
-        .run_with(ExecPlan::as_it_came(&call, ""), limits, pending())
+        .run_with(ExecPlan::as_it_came(&call, "", None), limits, pending())
         .await;
     assert_eq!((ran.ended_by, ran.stdout.truncated), (EndedBy::Finished, false));
 }

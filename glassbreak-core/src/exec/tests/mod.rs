@@ -110,7 +110,7 @@ impl Drop for Scratch {
 }
 
 fn plan(words: &[&str]) -> ExecPlan {
-    ExecPlan::as_it_came(&exec(words), "")
+    ExecPlan::as_it_came(&exec(words), "", None)
 }
 
 fn exec(words: &[&str]) -> Exec {

@@ -99,7 +99,7 @@ async fn in_the_last_moment(
 ) -> (Result<Ran, ExecError>, Collected) {
     fs::create_dir(scratch.work("a")).unwrap();
     let pin = Pin::take(&scratch.dirs(), words[0], false).unwrap();
-    let plan = ExecPlan::as_it_came(&exec(words), "a");
+    let plan = ExecPlan::as_it_came(&exec(words), "a", None);
     let (mut swap, mut sink) = (Some(swap), Collected::default());
     let cancel = std::future::poll_fn(|_| {
         if let Some(swap) = swap.take() {

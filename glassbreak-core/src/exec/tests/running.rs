@@ -13,7 +13,7 @@ async fn the_environment_is_just_what_was_built() {
         .with_env("LANG", "C")
         .unwrap();
     let (_, out) = scratch
-        .run_with(ExecPlan::as_it_came(&call, ""), Limits::default(), pending())
+        .run_with(ExecPlan::as_it_came(&call, "", None), Limits::default(), pending())
         .await;
     let mut lines: Vec<&str> = text(&out.stdout).lines().collect();
     lines.sort_unstable();
@@ -64,7 +64,7 @@ async fn no_plan_sets_what_loads_code() {
     ] {
         let call = exec(&["env"]).with_env(name, "secret-value").unwrap();
         let error = scratch
-            .refusal(ExecPlan::as_it_came(&call, ""), &pin, &scratch.ground())
+            .refusal(ExecPlan::as_it_came(&call, "", None), &pin, &scratch.ground())
             .await;
         assert_eq!(error.code(), "env.loader", "{name}");
         assert!(!format!("{error:?} {error}").contains("secret-value"));
@@ -77,7 +77,7 @@ async fn input_is_delivered_whole_and_then_ends() {
     let input: Vec<u8> = (0..1_000_000u32).map(|n| (n % 251) as u8).collect();
     let call = exec(&["cat"]).with_stdin(&input).unwrap();
     let (ran, out) = scratch
-        .run_with(ExecPlan::as_it_came(&call, ""), Limits::default(), pending())
+        .run_with(ExecPlan::as_it_came(&call, "", None), Limits::default(), pending())
         .await;
     assert!(out.stdout == input);
     assert_eq!((ran.exit, ran.ended_by), (Exit::Code(0), EndedBy::Finished));
@@ -85,14 +85,14 @@ async fn input_is_delivered_whole_and_then_ends() {
     // Empty input, no input, and input that nobody reads.
     let call = exec(&["cat"]).with_stdin(b"").unwrap();
     let (ran, _) = scratch
-        .run_with(ExecPlan::as_it_came(&call, ""), Limits::default(), pending())
+        .run_with(ExecPlan::as_it_came(&call, "", None), Limits::default(), pending())
         .await;
     assert_eq!((ran.exit, ran.stdout.bytes), (Exit::Code(0), 0));
     let (_, out) = scratch.run(&["readlink", "/proc/self/fd/0"]).await;
     assert_eq!(text(&out.stdout), "/dev/null\n");
     let call = exec(&["true"]).with_stdin(&input).unwrap();
     let (ran, _) = scratch
-        .run_with(ExecPlan::as_it_came(&call, ""), Limits::default(), pending())
+        .run_with(ExecPlan::as_it_came(&call, "", None), Limits::default(), pending())
         .await;
     assert_eq!((ran.exit, ran.ended_by), (Exit::Code(0), EndedBy::Finished));
 }
