@@ -27,7 +27,7 @@ async fn a_working_folder_replaced_by_a_link_is_refused() {
     let scratch = Scratch::new();
     let ground = scratch.ground();
     let pin = Pin::take(&scratch.dirs(), "true", false).unwrap();
-    let there = |cwd: &str| ExecPlan::as_it_came(&exec(&["true"]), cwd);
+    let there = |cwd: &str| ExecPlan::as_it_came(&exec(&["true"]), cwd, None);
     fs::create_dir_all(scratch.work("a/b")).unwrap();
     let run = async |cwd: &str| {
         Runner::new()
@@ -72,7 +72,7 @@ async fn the_program_starts_in_the_folder_that_was_opened() {
     let scratch = Scratch::new();
     fs::create_dir_all(scratch.work("a/b")).unwrap();
     for (cwd, expected) in [("", scratch.root.join("work")), ("a/b", scratch.work("a/b"))] {
-        let plan = ExecPlan::as_it_came(&exec(&["readlink", "/proc/self/cwd"]), cwd);
+        let plan = ExecPlan::as_it_came(&exec(&["readlink", "/proc/self/cwd"]), cwd, None);
         let (_, out) = scratch.run_with(plan, Limits::default(), pending()).await;
         assert_eq!(text(&out.stdout).trim_end(), expected.to_str().unwrap());
     }
