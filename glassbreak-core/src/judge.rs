@@ -92,6 +92,9 @@ pub struct Judgement {
     pub plan: Option<ExecPlan>,
     /// For a program: what each word was taken for.
     pub roles: Vec<Role>,
+    /// For a program: the words that name paths. They were compared as text; where they lead on disk is looked at when
+    /// the call is permitted and again when it runs.
+    pub paths: Vec<Box<str>>,
     /// What the asks require that name nothing of their own.
     default_ask: Requirement,
 }
@@ -131,6 +134,7 @@ struct Read<'a> {
     host: Option<(String, String)>,
     plan: Option<ExecPlan>,
     roles: Vec<Role>,
+    paths: Vec<Box<str>>,
 }
 
 /// Steps 1 and 2: hygiene, then the argv engine or the tool's manifest.
@@ -180,6 +184,7 @@ fn read_exec<'a>(bundle: &Bundle, state: &SessionState, exec: &'a Exec) -> Resul
         findings: judged.findings,
         plan: Some(judged.plan),
         roles: judged.roles,
+        paths: judged.paths,
         facts: Facts {
             argv: Some(judged.facts),
             args: None,
@@ -214,6 +219,7 @@ fn read_tool<'a>(bundle: &Bundle, tool: &'a Tool) -> Result<Read<'a>, Box<Findin
         findings: Vec::new(),
         plan: None,
         roles: Vec::new(),
+        paths: Vec::new(),
         facts: Facts {
             argv: None,
             args: Some(facts.args),
@@ -274,6 +280,7 @@ impl Read<'_> {
             seq,
             plan: self.plan,
             roles: self.roles,
+            paths: self.paths,
             default_ask: bundle.settings().ask.clone(),
         }
     }
@@ -295,6 +302,7 @@ pub fn refused(bundle: &Bundle, finding: Finding) -> Judgement {
         seq: SeqFacts::default(),
         plan: None,
         roles: Vec::new(),
+        paths: Vec::new(),
         default_ask: bundle.settings().ask.clone(),
     }
 }

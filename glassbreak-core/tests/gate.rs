@@ -1,6 +1,11 @@
 //! A call through the gate: real programs, a real audit log, and everything that can go wrong between.
 #![cfg(target_os = "linux")]
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "helpers of tests fail like tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "helpers of tests fail like tests"
+)]
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
@@ -456,6 +461,40 @@ async fn a_program_that_changed_between_permit_and_run_is_refused() {
 
     let denial = session.exec(["mycat", "a.txt"]).authorize().await.unwrap_err();
     assert_eq!(rules(&denial), ["argv.mycat.program-file"]);
+}
+
+#[tokio::test]
+async fn a_path_that_leads_elsewhere_on_disk_is_refused_before_the_permit_and_before_the_run() {
+    let house = House::new().await;
+    let session = house.session("s");
+    let work = house.root.join("work");
+    let link = |to: &str, name: &str| {
+        let _ = std::fs::remove_file(work.join(name));
+        std::os::unix::fs::symlink(to, work.join(name)).unwrap();
+    };
+    let refused = |failure: Failure| match failure {
+        Failure::Denied(denied) => rules(denied.denial()).join(" "),
+        Failure::Exec(error) => error.to_string(),
+        other => panic!("{other:?}"),
+    };
+    link("/etc/passwd", "out");
+    assert_eq!(
+        refused(session.exec(["cat", "out"]).run().await.unwrap_err()),
+        "argv.cat.path-outside"
+    );
+    std::fs::write(work.join(".env"), "SECRET=1").unwrap();
+    link(".env", "notes");
+    assert_eq!(
+        refused(session.exec(["cat", "notes"]).run().await.unwrap_err()),
+        "argv.cat.sensitive-path"
+    );
+    link("a.txt", "fine");
+    session.exec(["cat", "fine"]).run().await.unwrap();
+
+    let permit = session.exec(["cat", "fine"]).authorize().await.unwrap();
+    link("/etc/passwd", "fine");
+    assert_eq!(refused(permit.exec().await.unwrap_err()), "argv.cat.path-outside");
+    assert_eq!(house.records().last().unwrap(), "call.finished not_run");
 }
 
 /// A store whose news of locks stops.

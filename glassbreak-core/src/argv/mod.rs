@@ -80,6 +80,8 @@ pub struct Judged {
     pub partial: bool,
     /// What would run.
     pub plan: ExecPlan,
+    /// The words that name paths: whoever runs the plan looks where they lead on disk.
+    pub paths: Vec<Box<str>>,
     /// What each word was taken for: the certificate of coverage.
     pub roles: Vec<Role>,
 }
@@ -165,6 +167,7 @@ impl Programs {
             possible_labels: self.every_label,
             partial: true,
             plan: ExecPlan::as_it_came(exec, cwd, None),
+            paths: Vec::new(),
             roles,
         }
     }
@@ -287,6 +290,7 @@ fn judge_listed(program: &Program, exec: &Exec, words: &[Box<str>], ground: Grou
             ExecPlan::emit(exec, ground.cwd, program, parse.node, parse.verb_at)
         },
         findings: said.findings,
+        paths: said.paths,
         roles: parse.roles,
     }
 }
@@ -304,8 +308,17 @@ fn broken(program: &Program, exec: &Exec, cwd: &str) -> Judged {
         possible_labels: program.all_labels,
         partial: true,
         plan: ExecPlan::as_it_came(exec, cwd, Some(program)),
+        paths: Vec::new(),
         roles: vec![Role::Unread; exec.argv().words().len()],
     }
+}
+
+/// Whether a path relative to the workspace is where secrets are kept: for a place that only the disk tells of, such
+/// as what a link leads to.
+#[cfg(target_os = "linux")]
+pub(crate) fn is_sensitive(path: &str, workspace: &Workspace) -> bool {
+    let ground = Ground { workspace, cwd: "" };
+    !path.is_empty() && path::fit(path, profile::PathUse::Read, ground) != path::PathFit::Fits
 }
 
 /// The verdict that findings of this engine amount to, for checking a profile's examples.

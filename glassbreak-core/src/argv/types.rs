@@ -81,21 +81,24 @@ pub(crate) struct Said {
     pub(crate) facts: Vec<(FactRef, Arc<str>)>,
     pub(crate) labels: LabelSet,
     pub(crate) findings: Vec<Finding>,
+    /// The words that were taken for paths.
+    pub(crate) paths: Vec<Box<str>>,
 }
 
 /// How far a `Said` had come, to go back to when an alternative does not fit.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Mark(usize, LabelSet, usize);
+pub(crate) struct Mark(usize, LabelSet, usize, usize);
 
 impl Said {
     pub(crate) fn mark(&self) -> Mark {
-        Mark(self.facts.len(), self.labels, self.findings.len())
+        Mark(self.facts.len(), self.labels, self.findings.len(), self.paths.len())
     }
 
     pub(crate) fn go_back(&mut self, mark: Mark) {
         self.facts.truncate(mark.0);
         self.labels = mark.1;
         self.findings.truncate(mark.2);
+        self.paths.truncate(mark.3);
     }
 
     fn object(&mut self, verdict: Verdict, rule: &RuleId, why: impl FnOnce() -> String) {
@@ -154,9 +157,13 @@ fn fits_within(program: &Program, ty: usize, text: &str, ground: Ground<'_>, sai
         Kind::Text { max, .. } => text.len() <= *max,
         Kind::Duration => is_duration(text),
         Kind::Path(usage) => match path::fit(text, *usage, ground) {
-            PathFit::Fits => true,
+            PathFit::Fits => {
+                said.paths.push(text.into());
+                true
+            }
             PathFit::Unfit => false,
             PathFit::Sensitive => {
+                said.paths.push(text.into());
                 path::take_secret(program, text, said);
                 true
             }

@@ -11,8 +11,10 @@ use uuid::Uuid;
 use super::locks::Stopped;
 use super::permit::{self, AnyPermit, Held};
 use super::{Escalation, Gate, Session, SessionCall, Verdict};
+use crate::argv::is_sensitive;
 use crate::audit::{Event, Permitted, Refused};
 use crate::call::{Call, Malformed, Operation};
+use crate::error::shown;
 use crate::exec::Pin;
 use crate::facts::Case;
 use crate::finding::{Denial, Finding, Layer, Outcome, RuleId};
@@ -124,6 +126,32 @@ impl Made {
         Ok(judgement)
     }
 
+    /// Whether a path among the words leads, on disk, elsewhere than it says: out of the workspace, or by a link to
+    /// where secrets are kept. Looked at before the permit and again before running.
+    pub(super) fn misled(&self, judgement: &Judgement) -> Option<Finding> {
+        let Operation::Exec(exec) = &self.call.operation else {
+            return None;
+        };
+        let (program, dir) = (exec.argv().program(), &self.session.inner.dir);
+        let workspace = dir.workspace();
+        let cwd = workspace.locate("", exec.cwd())?;
+        let object = |code: &str, why: String| {
+            let rule = RuleId::known(Layer::Argv, &[program, ".", code].concat());
+            Some(Finding::deny(rule, why, "name a path that lies where it says"))
+        };
+        for word in &judgement.paths {
+            match dir.check_path(&cwd, word) {
+                Ok(place) if place.linked && is_sensitive(&place.path, workspace) => {
+                    let why = format!("`{}` is a link to where secrets are kept", shown(word));
+                    return object("sensitive-path", why);
+                }
+                Ok(_) => {}
+                Err(error) => return object("path-outside", error.to_string()),
+            }
+        }
+        None
+    }
+
     /// Takes back what the counters hold of a call that is proven not to run. Where they broke, it stays counted.
     pub(super) fn refund(&mut self, judgement: &Judgement) {
         if std::mem::take(&mut self.admitted)
@@ -157,6 +185,10 @@ impl Made {
             },
             Operation::Tool(_) | Operation::Connect(_) => None,
         };
+        if let Some(finding) = self.misled(&judgement) {
+            judgement.ruling = judgement.ruling.and([finding]);
+            return Verdict::Deny(self.refuse(gate, &judgement));
+        }
         let pin_value = pin.as_ref().and_then(|pin| serde_json::to_value(pin).ok());
         let mut record = Permitted::new(self.id, &self.call, &judgement, gate.bundle());
         if let Some(pin) = &pin_value {
@@ -204,7 +236,7 @@ pub(super) fn locked(stopped: &Stopped) -> Finding {
                 "{} is locked by {}: {}",
                 lock.target,
                 lock.by,
-                crate::error::shown(lock.reason.as_str())
+                shown(lock.reason.as_str())
             ),
             "wait until a person lifts the lock",
         ),

@@ -163,6 +163,9 @@ impl Held {
             let why = "the permit lay unused for too long";
             return self.denied(Finding::deny(rule, why, "make the call again"));
         }
+        if let Some(finding) = self.made.misled(&self.judgement) {
+            return self.denied(finding);
+        }
         self.gate
             .inner
             .locks
