@@ -587,6 +587,42 @@ async fn a_session_opens_only_in_a_real_folder() {
     assert!(open(house.root.join("work/a.txt")).is_err());
     std::os::unix::fs::symlink(house.root.join("work"), house.root.join("link")).unwrap();
     assert!(open(house.root.join("link")).is_err());
+    // The folder above holds the audit log.
+    assert!(
+        open(house.root.clone())
+            .unwrap_err()
+            .to_string()
+            .contains("lies in the workspace")
+    );
+}
+
+#[tokio::test]
+async fn a_policy_folder_that_others_may_write_is_no_judge() {
+    use std::os::unix::fs::PermissionsExt;
+    let house = House::new().await;
+    let policy = house.root.join("policy");
+    std::fs::create_dir_all(&policy).unwrap();
+    for (name, text) in [
+        ("p.cedar", POLICY),
+        ("safe-bins.toml", SAFE_BINS),
+        ("tools.toml", TOOLS),
+    ] {
+        std::fs::write(policy.join(name), text).unwrap();
+        std::fs::set_permissions(policy.join(name), PermissionsExt::from_mode(0o644)).unwrap();
+    }
+    std::fs::write(policy.join("people.toml"), "[groups.oncall]\n").unwrap();
+    let build = || {
+        Gate::builder(Bundle::open(&policy).unwrap())
+            .store(MemoryStore::new())
+            .audit(house.audit.clone())
+            .build()
+    };
+    build().await.unwrap();
+    std::fs::set_permissions(policy.join("p.cedar"), PermissionsExt::from_mode(0o666)).unwrap();
+    assert!(build().await.unwrap_err().to_string().contains("p.cedar"));
+    std::fs::set_permissions(policy.join("p.cedar"), PermissionsExt::from_mode(0o644)).unwrap();
+    std::fs::set_permissions(&policy, PermissionsExt::from_mode(0o777)).unwrap();
+    assert!(build().await.unwrap_err().to_string().contains("policy"));
 }
 
 #[cfg(feature = "macros")]

@@ -1,6 +1,6 @@
 //! A bundle: the policy folder, checked as a whole.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::cases::Case;
 use super::folder::{self, BundleDigest, Files};
@@ -29,6 +29,7 @@ pub struct Bundle {
     policies: Policies,
     cases: Vec<Case>,
     lints: Vec<Problem>,
+    folder: Option<PathBuf>,
 }
 
 /// The files a policy folder may hold, beside `*.cedar`, `tests/*.toml` and `*.md`.
@@ -49,9 +50,14 @@ impl Bundle {
     /// # Errors
     /// Everything that is wrong with it, each with file, line and what to do. Nothing is loaded in part.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, Problems> {
-        folder::read(path.as_ref())
+        let path = path.as_ref();
+        let read = folder::read(path)
             .and_then(|files| Self::check(&files))
-            .map_err(Problems::new)
+            .map_err(Problems::new)?;
+        Ok(Self {
+            folder: Some(path.to_owned()),
+            ..read
+        })
     }
 
     /// Checks the files of a policy folder: bytes by path, `/` between folders.
@@ -174,7 +180,13 @@ impl Bundle {
             policies,
             cases,
             lints,
+            folder: None,
         })
+    }
+
+    /// The folder it was read from, if it was.
+    pub fn folder(&self) -> Option<&Path> {
+        self.folder.as_deref()
     }
 
     /// The digest over all its files and the shipped packs.

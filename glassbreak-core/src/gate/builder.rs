@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::locks::{Mirror, follow};
-use super::{Gate, Inner};
+use super::{Gate, Inner, reach};
 use crate::audit::AuditLog;
 use crate::bundle::Bundle;
 use crate::exec::{ExecError, Limits, ProgramDirs, Runner};
@@ -37,6 +37,9 @@ pub enum BuildError {
     /// There is no audit log.
     #[error("a gate needs an audit log: GateBuilder::audit")]
     NoAudit,
+    /// The policy folder could be changed by others.
+    #[error("`{}` can be written by others: an agent that runs as one of them could change its own judge", .0.display())]
+    Exposed(PathBuf),
     /// The store did not say which locks stand.
     #[error("the store does not say which locks stand: {0}")]
     Store(#[from] StoreError),
@@ -128,6 +131,9 @@ impl GateBuilder {
     pub async fn build(self) -> Result<Gate, BuildError> {
         let store = self.store.ok_or(BuildError::NoStore)?;
         let audit = self.audit.ok_or(BuildError::NoAudit)?;
+        if let Some(exposed) = self.bundle.folder().and_then(reach::exposed) {
+            return Err(BuildError::Exposed(exposed));
+        }
         for check in &self.checks {
             let name = check.name();
             if name.contains('.') || RuleId::new(Layer::Host, name).is_err() {

@@ -21,6 +21,7 @@ mod locks;
 pub mod macros;
 mod operate;
 mod permit;
+mod reach;
 mod run;
 mod session;
 mod verdict;

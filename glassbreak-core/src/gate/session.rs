@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use super::permit::{AnyPermit, ExecCall, Permit, ToolCall};
 use super::run::Failure;
-use super::{Denied, Gate, Verdict};
+use super::{Denied, Gate, Verdict, reach};
 use crate::call::{Actor, Args, Argv, Call, Exec, Malformed, Operation, Text, Tool, Word, Workspace};
 use crate::exec::{Collected, ExecError, Ran, WorkspaceDir};
 use crate::finding::Denial;
@@ -56,6 +56,9 @@ pub enum SessionError {
     /// The workspace's path is not one that calls can be measured against.
     #[error("the workspace `{path}`: {why}", path = .0.display(), why = .1)]
     Path(PathBuf, Malformed),
+    /// The judge would lie within the agent's reach.
+    #[error("`{}` lies in the workspace, where the agent could change it", .0.display())]
+    Within(PathBuf),
     /// The workspace cannot be opened.
     #[error(transparent)]
     Folder(#[from] ExecError),
@@ -83,6 +86,17 @@ impl SessionBuilder {
             ))
         })?;
         let workspace = Workspace::new(text).map_err(bad)?;
+        let audit = self.gate.inner.audit.path().to_owned();
+        let judge = self
+            .gate
+            .bundle()
+            .folder()
+            .map(Path::to_owned)
+            .into_iter()
+            .chain([audit]);
+        if let Some(thing) = judge.into_iter().find(|thing| reach::lies_in(thing, &path)) {
+            return Err(SessionError::Within(thing));
+        }
         let dir = WorkspaceDir::open(&workspace)?;
         let lock_path = LockPath::new(&self.actor, "");
         let state = Mutex::new(SessionState::new(workspace));
