@@ -34,7 +34,8 @@
 //! # }
 //! ```
 //!
-//! A host also counts: [`SessionState::advance`] after each call. The README has that whole story.
+//! A host that only judges also counts: [`SessionState::advance`] after each call. A [`gate`] does that, and makes the
+//! ruling binding: it records, hands out permits, runs programs and can be locked. The README has both stories.
 //!
 //! # Modules, in reading order
 //!
@@ -48,16 +49,23 @@
 //! | [`policy`] | Cedar with three outcomes |
 //! | [`budget`] | what the calls of a session add up to |
 //! | [`bundle`] | the policy folder: files, checks, digest, its own tests |
+//! | [`gate`], [`guard`](mod@guard) | performing: sessions, permits, the kill switch (Linux) |
+//! | [`store`], [`lock`] | what counts and locks must guarantee; the store in memory |
+//! | [`audit`] | what was decided and done, so that tampering shows |
+//! | [`exec`] | running a plan: pinned, limited, killable (Linux) |
 //! | [`shape`], [`people`], [`clock`], [`error`] | what calls can look like; persons and groups; time; what is wrong with a folder |
 //!
 //! # Features
 //!
-//! - `json-schema`: the module `schema`, with JSON Schemas of calls, verdicts, profiles and budgets. No feature changes a
-//!   verdict.
+//! - `macros` (on unless turned off): `#[guard]`.
+//! - `json-schema`: the module `schema`, with JSON Schemas of calls, verdicts, profiles and budgets.
+//!
+//! No feature changes a verdict.
 //!
 //! # What is not built
 //!
-//! Permits, asking people, running programs, stores, locks and the audit log. A ruling is data: the host must obey it.
+//! Asking people: requests, votes, grants. An ask is a refusal that says who would have to agree. Budgets that outlive
+//! a session. Running programs outside Linux.
 //!
 //! [`Bundle`]: bundle::Bundle
 //! [`judge`]: judge::judge
