@@ -2,10 +2,7 @@
 
 use std::path::PathBuf;
 
-/// Judges one command and, where nothing objects, runs it: its output comes as it is written, its input is empty, its
-/// environment is built from nothing, its folder is the workspace.
-///
-/// It is recorded in the audit log before it starts and after it ends. A refusal goes to standard error.
+/// Judges one command and, where nothing objects, runs it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT)]
 pub(crate) struct Options {
@@ -39,6 +36,9 @@ pub(crate) struct Options {
 }
 
 const EXIT: &str = "\
+The command runs in the workspace, with an empty input and an environment built from nothing. Its output comes as it is
+written; why it was refused goes to standard error.
+
 Exit status: the command's own, or 128+n when signal n ended it; otherwise
     2  wrong usage, or a policy folder that does not load
   120  refused, also where a person would have to agree: asking people is not built yet
