@@ -5,6 +5,10 @@ use std::path::PathBuf;
 /// Judges one command and, where nothing objects, runs it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT)]
+#[cfg_attr(
+    not(target_os = "linux"),
+    expect(dead_code, reason = "running programs is built for Linux only")
+)]
 pub(crate) struct Options {
     /// The policy folder to judge by.
     #[arg(long, value_name = "DIR")]
@@ -37,7 +41,7 @@ pub(crate) struct Options {
 
 const EXIT: &str = "\
 The command runs in the workspace, with an empty input and an environment built from nothing. Its output comes as it is
-written; why it was refused goes to standard error.
+written; why it was refused goes to standard error. After 5 minutes, or 8 MiB on one stream, it is ended.
 
 Exit status: the command's own, or 128+n when signal n ended it; otherwise
     2  wrong usage, or a policy folder that does not load
@@ -222,7 +226,16 @@ mod linux {
     }
 
     fn tell_denial(denial: &Denial) -> u8 {
-        let (what, code) = if denial.rules().iter().any(|rule| rule.as_str() == "lock.permit-expired") {
+        let (what, code) = meaning(denial);
+        eprintln!("glassbreak: {what}, by {}", rules(denial));
+        eprintln!("  why:  {}", escaped(denial.why()));
+        hint(denial);
+        code
+    }
+
+    /// What a refusal comes to, in words and as an exit code.
+    fn meaning(denial: &Denial) -> (&'static str, u8) {
+        if denial.rules().iter().any(|rule| rule.as_str() == "lock.permit-expired") {
             ("not run: the permit expired", EXPIRED)
         } else if denial.kind() == DenialKind::Unavailable {
             ("not run: the guard could not judge", UNAVAILABLE)
@@ -232,11 +245,7 @@ mod linux {
             ("ended: a lock came", REFUSED)
         } else {
             ("not run: refused", REFUSED)
-        };
-        eprintln!("glassbreak: {what}, by {}", rules(denial));
-        eprintln!("  why:  {}", escaped(denial.why()));
-        hint(denial);
-        code
+        }
     }
 
     /// Nothing was said against the words: only the file is missing, or not one that may be run.
@@ -326,6 +335,49 @@ mod linux {
             {
                 eprintln!("glassbreak: output of the command was lost: {error}");
             }
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use glassbreak_core::finding::{Finding, Findings, Layer, Ruling};
+
+        use super::*;
+
+        fn denied(finding: Finding) -> u8 {
+            let lock = vec![finding];
+            let ruling = Ruling::combine(Findings {
+                lock,
+                ..Findings::default()
+            });
+            meaning(&Denial::from_ruling(&ruling, None).unwrap()).1
+        }
+
+        #[test]
+        fn each_kind_of_refusal_has_its_code() {
+            let rule = |layer, id| RuleId::new(layer, id).unwrap();
+            assert_eq!(denied(Finding::deny(rule(Layer::Lock, "session"), "", "")), REFUSED);
+            assert_eq!(denied(Finding::deny(rule(Layer::Lock, "came"), "", "")), REFUSED);
+            assert_eq!(
+                denied(Finding::deny(rule(Layer::Lock, "permit-expired"), "", "")),
+                EXPIRED
+            );
+            assert_eq!(
+                denied(Finding::unavailable(rule(Layer::Lock, "unknown"), "")),
+                UNAVAILABLE
+            );
+            assert_eq!(
+                denied(Finding::unavailable(rule(Layer::Store, "audit"), "")),
+                UNAVAILABLE
+            );
+            let file = rule(Layer::Argv, "kubectl.program-file");
+            assert_eq!(denied(Finding::deny(file, "", "")), UNAVAILABLE);
+        }
+
+        #[test]
+        fn what_is_shown_is_escaped_once() {
+            assert_eq!(escaped("a\u{1b}[2J b"), "a\\u{1b}[2J b");
+            assert_eq!(escaped("a\\u{1b}[2J b"), "a\\u{1b}[2J b");
         }
     }
 }

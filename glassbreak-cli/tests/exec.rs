@@ -234,13 +234,15 @@ fn wrong_usage_ends_with_2() {
 fn the_command_sees_its_workspace_and_no_environment_of_ours() {
     let house = House::new();
     house.script("pwd; cat; env");
+    let input = fs::File::open(house.0.join("work/a.txt")).unwrap();
     let mut command = house.guarded();
-    command.env("SECRET_TOKEN", "hunter2").stdin(Stdio::piped());
+    command.env("SECRET_TOKEN", "hunter2").stdin(Stdio::from(input));
     let (code, out, err) = read(&command.args(["--role", "ops", "--", "act", "script"]).output().unwrap());
     assert_eq!((code, err.as_str()), (0, ""), "{out}");
     let work = house.0.join("work");
     assert_eq!(out.lines().next().map(Path::new), Some(work.as_path()));
     assert!(out.contains("NO_COLOR=1") && !out.contains("SECRET_TOKEN"), "{out}");
+    assert!(!out.contains("hello"), "our input is not the command's: {out}");
 }
 
 #[test]
