@@ -8,7 +8,7 @@ usage() {
   cat <<'HELP'
 ./test.sh [--fast] [--help]
 
-Runs all checks: format, clippy, docs, tests, doctests, the quickstart, the policy folders, licences, benches, the
+Runs all checks: format, clippy, docs, tests, doctests, the examples, the policy folders, licences, benches, the
 instruction gate and ten seconds of each fuzz target. The first run installs what is missing (cargo tools beneath
 target/tools; valgrind and g++ through apt-get where that is allowed); on two cores it takes well under 40 minutes,
 later ones a few.
@@ -115,7 +115,9 @@ else
 fi
 step "doctests" cargo test --quiet --locked --doc --workspace
 step "quickstart" cargo run --quiet --locked -p glassbreak-examples --bin quickstart
+step "guarded tools" cargo run --quiet --locked -p glassbreak-examples --bin guarded_tools
 step "the ops policy" glassbreak test --policy examples/policies/ops
+step "the tools policy" glassbreak test --policy examples/policies/tools
 step "a fresh policy folder" fresh_folder
 step "benches compile" cargo build --quiet --locked -p glassbreak-benches --benches --bins
 

@@ -1,7 +1,7 @@
 //! `glassbreak`: the guard for people, scripts and other languages.
 //!
-//! It judges calls and explains verdicts. It never asks a person, runs a program or stores anything, and needs no
-//! program to be installed.
+//! It judges calls, explains verdicts, runs one command under the guard (`glassbreak exec`) and reads the audit log.
+//! Only `exec` runs a program or writes a log; nothing asks a person yet, and no program needs to be installed.
 
 /// `println!`, but ends quietly when nobody reads any more, as in `glassbreak schema cedar | head`.
 macro_rules! say {
@@ -10,6 +10,7 @@ macro_rules! say {
 
 mod audit;
 mod check;
+mod exec;
 mod explain;
 mod new;
 mod schema;
@@ -24,7 +25,7 @@ use clap::{Parser, Subcommand};
 use glassbreak_core::bundle::Bundle;
 use glassbreak_core::call::Workspace;
 
-/// Judge, explain and test the calls of AI agents against a policy folder.
+/// Judge, explain, test and run the calls of AI agents against a policy folder.
 #[derive(Debug, Parser)]
 #[command(name = "glassbreak", version, about, max_term_width = 100)]
 struct Cli {
@@ -38,6 +39,8 @@ enum Command {
     Check(check::Options),
     /// Show how one call is read, what each rule says of it, and what would be allowed.
     Explain(explain::Options),
+    /// Run one command under the guard: judged, recorded, and only then started.
+    Exec(exec::Options),
     /// Check a policy folder and run its tests.
     Test(test::Options),
     /// Make a policy folder to start from.
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Check(options) => check::run(&options),
         Command::Explain(options) => explain::run(&options),
+        Command::Exec(options) => exec::run(&options),
         Command::Test(options) => test::run(&options),
         Command::New(options) => new::run(&options),
         Command::Schema(options) => schema::run(&options),
@@ -63,7 +67,8 @@ fn main() -> ExitCode {
     })
 }
 
-/// Why a command could not do its work: 1 for input and output, 2 for wrong usage or a folder that does not load.
+/// Why a command could not do its work: 1 for input and output, 2 for wrong usage or a folder that does not load, and
+/// what `exec` says.
 #[derive(Debug)]
 struct Failure {
     message: String,
