@@ -238,22 +238,12 @@ mod linux {
         if denial.rules().iter().any(|rule| rule.as_str() == "lock.permit-expired") {
             ("not run: the permit expired", EXPIRED)
         } else if denial.kind() == DenialKind::Unavailable {
-            ("not run: the guard could not judge", UNAVAILABLE)
-        } else if is_of_the_file(denial) {
-            ("not run: the program cannot be had", UNAVAILABLE)
+            ("not run: something it needs is missing or broke", UNAVAILABLE)
         } else if denial.rules().iter().any(|rule| rule.as_str() == "lock.came") {
             ("ended: a lock came", REFUSED)
         } else {
             ("not run: refused", REFUSED)
         }
-    }
-
-    /// Nothing was said against the words: only the file is missing, or not one that may be run.
-    fn is_of_the_file(denial: &Denial) -> bool {
-        denial
-            .rules()
-            .iter()
-            .all(|rule| rule.as_str().ends_with(".program-file"))
     }
 
     fn tell_broken(broken: &Broken) -> u8 {
@@ -371,7 +361,7 @@ mod linux {
                 UNAVAILABLE
             );
             let file = rule(Layer::Argv, "kubectl.program-file");
-            assert_eq!(denied(Finding::deny(file, "", "")), UNAVAILABLE);
+            assert_eq!(denied(Finding::unavailable(file, "")), UNAVAILABLE);
         }
 
         #[test]

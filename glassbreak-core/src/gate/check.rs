@@ -178,7 +178,8 @@ impl Made {
                 Ok(pin) => Some(pin),
                 Err(error) => {
                     let rule = format!("{}.program-file", exec.argv().program());
-                    let finding = Finding::deny(RuleId::known(Layer::Argv, &rule), error.to_string(), "");
+                    // Nothing is wrong with the words: the program is missing, or not one that may be run here.
+                    let finding = Finding::unavailable(RuleId::known(Layer::Argv, &rule), error.to_string());
                     judgement.ruling = judgement.ruling.and([finding]);
                     return Verdict::Deny(self.refuse(gate, &judgement));
                 }
