@@ -1,6 +1,8 @@
 //! What calls can look like under a bundle: the source that the Cedar schema and the context of every call are made
 //! from, so that the two cannot differ.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use regex::Regex;
 
 use crate::call::Word;
@@ -19,13 +21,16 @@ pub struct Shape {
 }
 
 /// A program's facts.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ProgramShape {
     /// Its name.
     pub program: String,
     /// The profile's own facts, each a set of texts, in the order of
     /// [`ArgvFacts::sets`](crate::facts::ArgvFacts::sets).
     pub sets: Vec<String>,
+    /// For `command` and for the sets that hold only words of the profile: those words. A policy that compares such a
+    /// fact with another word would never hold.
+    pub words: BTreeMap<String, BTreeSet<String>>,
 }
 
 /// A tool's facts.

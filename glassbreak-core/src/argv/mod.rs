@@ -121,6 +121,7 @@ impl Programs {
         let shape = |program: &Program| ProgramShape {
             program: program.name.to_string(),
             sets: program.sets.iter().map(ToString::to_string).collect(),
+            words: program.words(),
         };
         self.by_name.values().map(shape).collect()
     }

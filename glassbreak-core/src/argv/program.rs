@@ -1,5 +1,6 @@
 //! A profile made ready for judging: names sorted, types and facts resolved to places in tables.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::profile::{Dialect, Verdict};
@@ -146,5 +147,37 @@ impl Program {
 
     pub(crate) fn ty(&self, index: usize) -> Option<&Type> {
         self.types.get(index)
+    }
+
+    /// The words of `command`, and of the sets that nothing but words of the profile can join.
+    pub(crate) fn words(&self) -> BTreeMap<String, BTreeSet<String>> {
+        let commands = self.nodes.iter().map(|node| node.path.to_string()).collect();
+        let mut closed = BTreeMap::from([("command".to_owned(), commands)]);
+        for (index, set) in self.sets.iter().enumerate() {
+            let fact = FactRef::Set(index);
+            let slots = self.nodes.iter().flat_map(|node| &node.forms);
+            let slots = slots.flat_map(|form| form.operands.iter().chain(&form.after));
+            let free = slots
+                .map(|slot| &slot.facts)
+                .chain(self.opts.iter().map(|opt| &opt.facts));
+            let types: Vec<&Type> = self.types.iter().filter(|ty| ty.facts.contains(&fact)).collect();
+            let words = types.iter().map(|ty| ty.kind.words()).collect::<Option<Vec<_>>>();
+            if let (Some(words), false) = (words, free.into_iter().any(|facts| facts.contains(&fact))) {
+                let set_by = self
+                    .opts
+                    .iter()
+                    .flat_map(|opt| &opt.sets)
+                    .filter(|(known, _)| *known == fact);
+                let constants = set_by.map(|(_, text)| text.to_string());
+                let words = words
+                    .into_iter()
+                    .flatten()
+                    .map(ToString::to_string)
+                    .chain(constants)
+                    .collect();
+                closed.insert(set.to_string(), words);
+            }
+        }
+        closed
     }
 }

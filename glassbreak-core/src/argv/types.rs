@@ -70,6 +70,16 @@ pub(crate) enum Kind {
     },
 }
 
+impl Kind {
+    /// What facts say of texts of this kind, where these are words of the profile.
+    pub(crate) fn words(&self) -> Option<&[Arc<str>]> {
+        match self {
+            Self::Words { canonical, .. } => Some(canonical),
+            _ => None,
+        }
+    }
+}
+
 /// The most elements of a `list`.
 const MAX_LIST: usize = 64;
 /// The longest text of the built-in `text` and `lines`, in bytes.

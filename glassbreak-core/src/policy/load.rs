@@ -212,14 +212,14 @@ fn objections(condition: &Expr, input: &PolicyInput<'_>) -> impl Iterator<Item =
     let unknown = reads::fixed_words(condition)
         .into_iter()
         .filter_map(|(kind, word, at)| {
-            let (what, help) = unknown_word(kind, &word, input)?;
+            let (what, help) = unknown_word(&kind, &word, input)?;
             Some((at, what, help))
         });
     large.into_iter().chain(unknown)
 }
 
 /// A label or risk that no call can have: a condition that compares with it would silently never hold.
-fn unknown_word(kind: Fixed, word: &str, input: &PolicyInput<'_>) -> Option<(String, String)> {
+fn unknown_word(kind: &Fixed, word: &str, input: &PolicyInput<'_>) -> Option<(String, String)> {
     match kind {
         Fixed::Label if input.vocabulary.get(word).is_none() => Some((
             format!("the label `{}` is not declared", shown(word)),
@@ -233,7 +233,31 @@ fn unknown_word(kind: Fixed, word: &str, input: &PolicyInput<'_>) -> Option<(Str
             format!("`{}` is not a risk", shown(word)),
             "write `low`, `medium` or `high`".to_owned(),
         )),
-        Fixed::Label | Fixed::Risk => None,
+        // Where some program may say anything there, so may the policy. A profile may say `*` for what is left open.
+        Fixed::Argv(fact) if word != "*" => {
+            let programs = input
+                .shape
+                .programs
+                .iter()
+                .filter(|p| fact == "command" || p.sets.contains(fact));
+            let known = programs
+                .map(|program| program.words.get(fact))
+                .collect::<Option<Vec<_>>>()?;
+            if known.is_empty() || known.iter().any(|words| words.contains(word)) {
+                return None;
+            }
+            let words = known.into_iter().flatten().map(String::as_str);
+            let help = suggest(
+                word,
+                words,
+                "compare it with a word of the profile; `glassbreak explain` shows the facts",
+            );
+            Some((
+                format!("no profile has `{}` for `context.argv.{fact}`", shown(word)),
+                help,
+            ))
+        }
+        Fixed::Label | Fixed::Risk | Fixed::Argv(_) => None,
     }
 }
 

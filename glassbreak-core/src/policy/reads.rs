@@ -160,8 +160,10 @@ impl Reads {
 }
 
 /// Words of a condition that only make sense if the bundle knows them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Fixed {
+    /// Compared with this fact of `context.argv`.
+    Argv(String),
     /// Compared with labels.
     Label,
     /// Compared with a risk.
@@ -179,7 +181,11 @@ pub(super) fn fixed_words(condition: &Expr) -> Vec<(Fixed, String, Option<usize>
             let Some(kind) = fixed(fact) else { continue };
             for expr in other.subexpressions() {
                 if let ExprKind::Lit(Literal::String(word)) = expr.expr_kind() {
-                    out.push((kind, word.to_string(), expr.source_loc().map(|place| place.start())));
+                    out.push((
+                        kind.clone(),
+                        word.to_string(),
+                        expr.source_loc().map(|place| place.start()),
+                    ));
                 }
             }
         }
@@ -200,6 +206,11 @@ fn fixed(expr: &Expr) -> Option<Fixed> {
         _ => false,
     };
     match attr.as_str() {
+        fact if matches!(expr.expr_kind(), ExprKind::GetAttr { expr, attr }
+            if attr == "argv" && matches!(expr.expr_kind(), ExprKind::Var(Var::Context))) =>
+        {
+            Some(Fixed::Argv(fact.to_owned()))
+        }
         "labels" if of_context => Some(Fixed::Label),
         "risk" if of_context => Some(Fixed::Risk),
         _ => None,

@@ -81,10 +81,12 @@ fn shape() -> Shape {
             ProgramShape {
                 program: "kubectl".to_owned(),
                 sets: vec!["kinds".to_owned(), "if".to_owned()],
+                ..ProgramShape::default()
             },
             ProgramShape {
                 program: "git".to_owned(),
                 sets: Vec::new(),
+                ..ProgramShape::default()
             },
         ],
         tools: vec![
