@@ -1,6 +1,11 @@
 //! A call through the gate: real programs, a real audit log, and everything that can go wrong between.
 #![cfg(target_os = "linux")]
-#![expect(clippy::unwrap_used, clippy::indexing_slicing, clippy::panic, reason = "helpers of tests fail like tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "helpers of tests fail like tests"
+)]
 
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
