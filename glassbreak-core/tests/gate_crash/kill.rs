@@ -106,7 +106,7 @@ fn victim() {
             for task in tasks.collect::<Vec<_>>() {
                 task.await.unwrap();
             }
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
         // Two whole calls, so that there is something to lose.
         exec(&session, &format!("k-{round}-0-0")).await;
