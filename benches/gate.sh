@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Counts the instructions of judging and fails when they are over the limit (see src/bin/gate.rs). Needs valgrind and
-# gungraun-runner of the version that Cargo.lock names for gungraun, on PATH or beneath target/tools/bin.
+# Counts the instructions of judging and fails when they are over the limit (see src/bin/gate.rs); reports what a whole
+# call through the gate costs. Needs valgrind and gungraun-runner of the version that
+# Cargo.lock names for gungraun, on PATH or beneath target/tools/bin.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export PATH=$PWD/target/tools/bin:$PATH

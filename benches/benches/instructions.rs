@@ -4,14 +4,16 @@
 use std::hint::black_box;
 
 use cedar_policy::Response;
-use glassbreak_benches::{Judging, SmallTask};
+use glassbreak_benches::{Calling, Judging, SmallTask, Tried};
 use glassbreak_core::argv::Judged;
 use glassbreak_core::call::CallDigest;
+use glassbreak_core::gate::{Permit, ToolCall};
 use glassbreak_core::judge::Judgement;
+use gungraun::Dhat;
 use gungraun::prelude::*;
 
 /// Kept for good: taking it apart is not what is measured.
-fn kept<T>(value: T) -> &'static T {
+fn kept<T>(value: T) -> &'static mut T {
     Box::leak(Box::new(value))
 }
 
@@ -40,8 +42,56 @@ fn digest_alone(judging: &Judging) -> CallDigest {
     black_box(judging.digest())
 }
 
+#[library_benchmark]
+#[bench::tool(kept(Calling::new()))]
+fn gate_whole(calling: &Calling) {
+    black_box(calling).whole();
+}
+
+#[library_benchmark]
+#[bench::tool(kept(Calling::new()))]
+fn gate_check(calling: &Calling) -> Permit<ToolCall> {
+    black_box(calling.permit())
+}
+
+#[library_benchmark]
+#[bench::tool(kept(Calling::new().tried()))]
+fn gate_judge(tried: &Tried) -> Judgement {
+    black_box(tried.judge())
+}
+
+#[library_benchmark]
+#[bench::tool(kept(Calling::new().tried()))]
+fn gate_permitted(tried: &Tried) {
+    black_box(tried).record_permitted();
+}
+
+#[library_benchmark]
+#[bench::tool(kept(Calling::new().tried()))]
+fn gate_run(tried: &mut Tried) {
+    black_box(tried).run();
+}
+
+#[library_benchmark]
+#[bench::tool(kept(Calling::new().tried()))]
+fn gate_finished(tried: &Tried) {
+    black_box(tried).record_finished();
+}
+
+library_benchmark_group!(
+    name = calling,
+    config = LibraryBenchmarkConfig::default().tool(Dhat::default()),
+    benchmarks = [
+        gate_whole,
+        gate_check,
+        gate_judge,
+        gate_permitted,
+        gate_run,
+        gate_finished
+    ]
+);
 library_benchmark_group!(
     name = judging,
     benchmarks = [yardstick, whole_call, argv_alone, digest_alone]
 );
-main!(library_benchmark_groups = judging);
+main!(library_benchmark_groups = [judging, calling]);

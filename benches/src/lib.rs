@@ -4,6 +4,8 @@
 //! relevant to it: the small task of the policy layer's measurements.
 #![expect(clippy::expect_used, reason = "a bench that cannot set up has nothing to measure")]
 
+mod calling;
+
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
@@ -16,6 +18,8 @@ use glassbreak_core::call::{Call, CallDigest, Operation, Workspace, wire};
 use glassbreak_core::clock::Timestamp;
 use glassbreak_core::finding::Outcome;
 use glassbreak_core::judge::{Judgement, SessionState, judge};
+
+pub use self::calling::{Calling, Tried};
 
 /// The yardstick: everything is made, only the decision is left.
 #[derive(Debug)]

@@ -14,9 +14,13 @@ const LIMIT: f64 = 2.5;
 
 fn main() -> ExitCode {
     let mut counts = BTreeMap::new();
+    let mut allocations = BTreeMap::new();
     for summary in serde_json::Deserializer::from_reader(io::stdin().lock()).into_iter::<Value>() {
         match summary {
-            Ok(summary) => counts.extend(count(&summary)),
+            Ok(summary) => {
+                counts.extend(count(&summary));
+                allocations.extend(allocated(&summary));
+            }
             Err(error) => return fail(&format!("what callgrind counted cannot be read: {error}")),
         }
     }
@@ -42,12 +46,63 @@ fn main() -> ExitCode {
     ] {
         println!("{name:>44} {count:>12} {:>7.2}", ratio(count, yardstick));
     }
+    let calls = Layers::of(&counts).zip(Layers::of(&allocations));
+    let Some((instructions, blocks)) = calls else {
+        return fail(&format!(
+            "a figure of the gate is missing; there are {counts:?} and {allocations:?}"
+        ));
+    };
+    report(&instructions, &blocks, yardstick);
     let ratio = ratio(whole.max(ops), yardstick);
     if ratio > LIMIT {
         return fail(&format!("judging costs {ratio:.2} B, and may cost {LIMIT} B"));
     }
     println!("within the limit: {ratio:.2} of {LIMIT} B");
     ExitCode::SUCCESS
+}
+
+/// A whole call of a tool through the gate, and its layers, each counted alone; what is between them is the rest.
+struct Layers {
+    whole: u64,
+    judge: u64,
+    permitted: u64,
+    check: u64,
+    run: u64,
+    finished: u64,
+}
+
+impl Layers {
+    fn of(counts: &BTreeMap<String, u64>) -> Option<Self> {
+        let of = |name: &str| counts.get(&format!("{name} tool")).copied();
+        Some(Self {
+            whole: of("gate_whole")?,
+            judge: of("gate_judge")?,
+            permitted: of("gate_permitted")?,
+            check: of("gate_check")?,
+            run: of("gate_run")?,
+            finished: of("gate_finished")?,
+        })
+    }
+
+    fn rows(&self) -> [(&'static str, u64); 6] {
+        let permit = self.check.saturating_sub(self.judge + self.permitted);
+        [
+            ("the whole call of a tool through the gate", self.whole),
+            ("judge", self.judge),
+            ("record call.permitted", self.permitted),
+            ("locks, counts, permit", permit),
+            ("run, settle", self.run.saturating_sub(self.finished)),
+            ("record call.finished", self.finished),
+        ]
+    }
+}
+
+/// Prints them; they are held to no limit.
+fn report(instructions: &Layers, blocks: &Layers, yardstick: u64) {
+    println!("{:>44} {:>12} {:>7} {:>12}", "", "instructions", "of B", "allocations");
+    for ((name, count), (_, blocks)) in instructions.rows().into_iter().zip(blocks.rows()) {
+        println!("{name:>44} {count:>12} {:>7.2} {blocks:>12}", ratio(count, yardstick));
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of some thousands")]
@@ -62,11 +117,21 @@ fn fail(why: &str) -> ExitCode {
 
 /// The name of a bench, and its instructions.
 fn count(summary: &Value) -> Option<(String, u64)> {
+    figure(summary, "Ir")
+}
+
+/// The name of a bench, and how often it allocates, where DHAT counted that too.
+fn allocated(summary: &Value) -> Option<(String, u64)> {
+    figure(summary, "TotalBlocks")
+}
+
+fn figure(summary: &Value, metric: &str) -> Option<(String, u64)> {
     let text = |key: &str| summary.get(key).and_then(Value::as_str);
     let name = format!("{} {}", text("function_name")?, text("id")?);
-    let total = find(summary.get("profiles")?, "total")?;
-    let count = find(find(total, "Ir")?, "new")?.as_u64()?;
-    Some((name, count))
+    let totals = summary.get("profiles")?.as_array()?.iter();
+    let mut totals = totals.filter_map(|profile| find(profile, "total"));
+    let count = totals.find_map(|total| find(total, metric))?;
+    Some((name, find(count, "new")?.as_u64()?))
 }
 
 /// What stands under `key`, at whatever depth.

@@ -17,7 +17,7 @@ use crate::call::{Call, Malformed, Operation};
 use crate::error::shown;
 use crate::exec::Pin;
 use crate::facts::Case;
-use crate::finding::{Denial, Finding, Layer, Outcome, RuleId};
+use crate::finding::{Denial, Finding, Layer, Level, Outcome, RuleId};
 use crate::guard::Check;
 use crate::judge::{Judgement, judge, refused};
 use crate::label::Risk;
@@ -36,16 +36,14 @@ pub(super) async fn check(gate: &Gate, call: SessionCall) -> Verdict {
         Ok(judgement) => judgement,
         Err(finding) => refused(gate.bundle(), *finding),
     };
-    for check in &gate.inner.checks {
-        if judgement.ruling.outcome() == Outcome::Deny {
-            break;
-        }
-        let case = Case {
-            call: &made.call,
-            facts: &judgement.facts,
+    if judgement.ruling.outcome() != Outcome::Deny && !gate.inner.checks.is_empty() {
+        let undecided = Undecided {
+            made: &mut made,
+            judgement: &judgement,
+            answered: false,
         };
-        let finding = ask_host(check.as_ref(), case, gate.inner.check_time).await;
-        judgement.ruling = judgement.ruling.and([finding]);
+        let found = undecided.ask_hosts(gate).await;
+        judgement.ruling = judgement.ruling.and(found);
     }
     match judgement.ruling.outcome() {
         Outcome::Allow => made.permit(gate, judgement),
@@ -215,6 +213,43 @@ impl Made {
                 None => Verdict::Deny(wrong_permit()),
             },
             _ => Verdict::Deny(wrong_permit()),
+        }
+    }
+}
+
+/// A call that host checks are asked about. Its counts are held meanwhile, so that a call made at the same time cannot
+/// take the same place; they are given back when nobody waits for the verdict any more, or a check brings this down.
+struct Undecided<'a> {
+    made: &'a mut Made,
+    judgement: &'a Judgement,
+    answered: bool,
+}
+
+impl Undecided<'_> {
+    /// What the checks say, up to the first that denies.
+    async fn ask_hosts(mut self, gate: &Gate) -> Vec<Finding> {
+        let mut found = Vec::with_capacity(gate.inner.checks.len());
+        for check in &gate.inner.checks {
+            let case = Case {
+                call: &self.made.call,
+                facts: &self.judgement.facts,
+            };
+            let finding = ask_host(check.as_ref(), case, gate.inner.check_time).await;
+            let denies = finding.level() >= Level::Deny;
+            found.push(finding);
+            if denies {
+                break;
+            }
+        }
+        self.answered = true;
+        found
+    }
+}
+
+impl Drop for Undecided<'_> {
+    fn drop(&mut self) {
+        if !self.answered {
+            self.made.refund(self.judgement);
         }
     }
 }

@@ -55,7 +55,9 @@ impl Mirror {
     pub(super) fn take(&self, view: LockView) {
         self.fresh.store(self.elapsed(), Ordering::Release);
         self.view.send_if_modified(|seen| {
-            let newer = seen.position != view.position;
+            // Two tasks ask the store, and the one that asked first may come last: a lock must not go away again.
+            let newer =
+                seen.position.generation != view.position.generation || seen.position.epoch < view.position.epoch;
             if newer {
                 *seen = Arc::new(Seen {
                     position: view.position,
@@ -115,5 +117,37 @@ pub(super) async fn follow(store: Arc<dyn Store>, mirror: std::sync::Weak<Mirror
             Ok(view) => mirror.take(view),
             Err(_) => tokio::time::sleep(POLL / 5).await,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::{Actor, Text, Word};
+    use crate::clock::Timestamp;
+    use crate::lock::Target;
+    use crate::store::{Locks, MemoryStore};
+
+    #[tokio::test]
+    async fn news_that_comes_late_takes_no_lock_away() {
+        let store = MemoryStore::new();
+        let before = store.locks().await.unwrap();
+        let word = |text| Word::new(text).unwrap();
+        let lock = Lock {
+            target: Target::All,
+            reason: Text::new("runaway").unwrap(),
+            by: word("bob"),
+            at: Timestamp::now(),
+        };
+        store.lock(lock).await.unwrap();
+        let mirror = Mirror::new(before.clone());
+        let path = LockPath::new(&Actor::new(word("ops"), word("s")), "");
+        assert_eq!(mirror.stopped(&path), None);
+        mirror.take(store.locks().await.unwrap());
+        mirror.take(before);
+        assert!(matches!(mirror.stopped(&path), Some(Stopped::By(_))));
+        // Another store, whatever its epoch, is believed.
+        mirror.take(MemoryStore::new().locks().await.unwrap());
+        assert_eq!(mirror.stopped(&path), None);
     }
 }
