@@ -13,7 +13,7 @@ use super::permit::{self, AnyPermit, Held};
 use super::{Escalation, Gate, Session, SessionCall, Verdict};
 use crate::argv::is_sensitive;
 use crate::audit::{Event, Permitted, Refused};
-use crate::call::{Call, Malformed, Operation};
+use crate::call::{Call, Malformed, Operation, Text, Word};
 use crate::error::shown;
 use crate::exec::Pin;
 use crate::facts::Case;
@@ -21,6 +21,7 @@ use crate::finding::{Denial, Finding, Layer, Level, Outcome, RuleId};
 use crate::guard::Check;
 use crate::judge::{Judgement, judge, refused};
 use crate::label::Risk;
+use crate::lock::Target;
 
 /// Judges one call, and records what came of it.
 pub(super) async fn check(gate: &Gate, call: SessionCall) -> Verdict {
@@ -44,6 +45,9 @@ pub(super) async fn check(gate: &Gate, call: SessionCall) -> Verdict {
         };
         let found = undecided.ask_hosts(gate).await;
         judgement.ruling = judgement.ruling.and(found);
+    }
+    if judgement.ruling.locks() {
+        made.lock_session(gate, &judgement).await;
     }
     match judgement.ruling.outcome() {
         Outcome::Allow => made.permit(gate, judgement),
@@ -122,6 +126,22 @@ impl Made {
         self.admitted = judgement.ruling.outcome() == Outcome::Allow;
         state.advance(gate.bundle(), &self.call, &judgement, self.at, self.admitted);
         Ok(judgement)
+    }
+
+    /// A rule wants the session locked. The call is refused in any case; a lock that cannot be set is no reason to allow
+    /// anything, and a store that fails stops everything within its bound.
+    async fn lock_session(&self, gate: &Gate, judgement: &Judgement) {
+        let by = judgement
+            .ruling
+            .deciding()
+            .next()
+            .and_then(|finding| Word::new(finding.rule().as_str()).ok());
+        let why = judgement.ruling.why();
+        let why = why.get(..Text::MAX.min(why.len())).and_then(|why| Text::new(why).ok());
+        if let (Some(by), Some(why)) = (by, why.or_else(|| Text::new("a rule locked the session").ok())) {
+            let session = Target::Session(self.call.actor.session.clone());
+            let _ = gate.lock_now(session, why, by).await;
+        }
     }
 
     /// Whether a path among the words leads, on disk, elsewhere than it says: out of the workspace, or by a link to

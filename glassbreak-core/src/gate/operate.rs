@@ -15,7 +15,7 @@ pub enum OperateError {
     /// No policy permits it.
     #[error("{}", .0.why())]
     Refused(Box<Finding>),
-    /// It could not be recorded, so it was not done.
+    /// It could not be recorded. A lock stands all the same; nothing was lifted.
     #[error(transparent)]
     Audit(#[from] AuditError),
     /// The store did not do it, or did not say so.
@@ -28,16 +28,21 @@ impl Gate {
     /// a policy on `Action::"lock"` permits it.
     ///
     /// # Errors
-    /// When no policy permits it, or it cannot be recorded or stored; nothing is locked then, or, after a store error,
-    /// perhaps.
+    /// When no policy permits it: nothing is locked. When the store fails: perhaps it is. When it cannot be recorded: it
+    /// is locked all the same, because stopping must not wait for a full disk.
     pub async fn lock(&self, target: Target, reason: Text, by: Word) -> Result<(), OperateError> {
         self.may(Operate::Lock, &target, &by)?;
+        self.lock_now(target, reason, by).await
+    }
+
+    /// Locks without asking a policy: for people whom one permits it, and for rules.
+    pub(super) async fn lock_now(&self, target: Target, reason: Text, by: Word) -> Result<(), OperateError> {
         let change = LockChange {
             target: recorded(&target),
             by: &by,
             reason: Some(&reason),
         };
-        self.inner.audit.append_synced(crate::audit::Event::LockSet(change))?;
+        let written = self.inner.audit.append_synced(crate::audit::Event::LockSet(change));
         self.inner
             .store
             .lock(Lock {
@@ -49,6 +54,7 @@ impl Gate {
             .await?;
         // At once, not with the next news from the store: what runs ends now.
         self.inner.locks.take(self.inner.store.locks().await?);
+        written?;
         Ok(())
     }
 
