@@ -41,6 +41,13 @@ use = ["builtin:cat-readonly"]
 [profiles.sleep]
 root = { verdict = "allow", forms = [{ operands = [{ type = "int" }] }] }
 examples.allow = ["sleep 1"]
+[profiles.myscript]
+interpreter = "perl"
+root = { verdict = "allow", forms = [{ operands = [{ type = "text" }] }] }
+examples.allow = ["myscript a"]
+[profiles.unpinned]
+root = { verdict = "allow", forms = [{ operands = [{ type = "text" }] }] }
+examples.allow = ["unpinned a"]
 [profiles.mycat]
 root = { verdict = "allow", forms = [{ operands = [{ type = "path", max = 4 }] }] }
 examples.allow = ["mycat a"]
@@ -515,6 +522,30 @@ async fn a_path_that_leads_elsewhere_on_disk_is_refused_before_the_permit_and_be
     link("/etc/passwd", "fine");
     assert_eq!(refused(permit.exec().await.unwrap_err()), "argv.cat.path-outside");
     assert_eq!(house.records().last().unwrap(), "call.finished not_run");
+}
+
+#[tokio::test]
+async fn a_script_runs_only_by_the_interpreter_that_its_profile_names() {
+    use std::os::unix::fs::PermissionsExt;
+    if !std::path::Path::new("/usr/bin/perl").exists() {
+        eprintln!("NOT RUN: a script with a pinned interpreter: there is no /usr/bin/perl");
+        return;
+    }
+    let house = House::new().await;
+    for name in ["myscript", "unpinned"] {
+        let file = house.root.join("bin").join(name);
+        std::fs::write(&file, "#!/usr/bin/perl\nprint \"hello $ARGV[0]\";\n").unwrap();
+        std::fs::set_permissions(&file, PermissionsExt::from_mode(0o755)).unwrap();
+    }
+    let session = house.session("s");
+    let (ran, output) = session.exec(["myscript", "you"]).run().await.unwrap();
+    assert_eq!((ran.exit, output.stdout.as_slice()), (Exit::Code(0), &b"hello you"[..]));
+    let denial = session.exec(["unpinned", "you"]).authorize().await.unwrap_err();
+    assert_eq!(rules(&denial), ["argv.unpinned.program-file"]);
+
+    let permit = session.exec(["myscript", "you"]).authorize().await.unwrap();
+    std::fs::write(house.root.join("bin/myscript"), "#!/usr/bin/perl\nprint 'other';\n").unwrap();
+    assert!(matches!(permit.exec().await, Err(Failure::Exec(error)) if error.effect() == Effect::NotRun));
 }
 
 /// A store whose news of locks stops.

@@ -106,9 +106,15 @@ impl<'a> Compiler<'a> {
                 );
             }
         }
+        if let Some(interpreter) = profile.interpreter.as_deref().filter(|name| !is_program_name(name)) {
+            let place = [at, &[Step::Key("interpreter")]].concat();
+            let what = format!("`{interpreter}` is not the bare name of a program");
+            self.problem(&place, what, "write it without path or blanks");
+        }
         let takes_paths = self.takes_paths(&types);
         Program {
             takes_paths,
+            interpreter: profile.interpreter.clone(),
             name: self.name.into(),
             version: profile.version.clone(),
             about: profile.about.clone(),

@@ -138,6 +138,11 @@ impl Programs {
             .map(|p| (&*p.name, p.version.as_deref(), p.about.as_deref(), &*p.pins))
     }
 
+    /// The interpreter that the profile names for `program`, if that is a script.
+    pub fn interpreter(&self, program: &str) -> Option<&str> {
+        self.by_name.get(program)?.interpreter.as_deref()
+    }
+
     /// Judges a call. `cwd` is its working folder, relative to `workspace`.
     pub fn judge(&self, exec: &Exec, cwd: &str, workspace: &Workspace) -> Judged {
         let words = exec.argv().words();

@@ -129,6 +129,9 @@ pub(crate) fn extend(
             problems.push(source.problem_at(&place, format!("the pack sets `{name}`"), "leave it out"));
         }
     }
+    if more.interpreter.is_some() {
+        base.interpreter.clone_from(&more.interpreter);
+    }
     if more.cwd.is_some() {
         base.cwd = more.cwd;
     }

@@ -53,6 +53,9 @@ pub struct Profile {
     /// Words put right behind the program's name.
     #[serde(default)]
     pub inject: Vec<String>,
+    /// For a program that is a script (`#!`): the bare name of the interpreter it is run by, which is found and pinned
+    /// like the program itself. Without it a script is not run.
+    pub interpreter: Option<String>,
     /// Where it may run: `workspace` for the workspace itself only, where the program takes settings from the folder
     /// it is in; anywhere beneath the workspace unless said otherwise.
     pub cwd: Option<CwdRule>,

@@ -21,6 +21,8 @@ pub(crate) struct Program {
     /// The names of the profile's own facts.
     pub(crate) sets: Vec<Arc<str>>,
     pub(crate) pins: Vec<String>,
+    /// The interpreter of a program that is a script.
+    pub(crate) interpreter: Option<String>,
     /// Whether some slot or option takes a path.
     pub(crate) takes_paths: bool,
     /// Whether it may run in the workspace itself only.

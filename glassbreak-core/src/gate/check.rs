@@ -15,7 +15,7 @@ use crate::argv::is_sensitive;
 use crate::audit::{Event, Permitted, Refused};
 use crate::call::{Call, Malformed, Operation, Text, Word};
 use crate::error::shown;
-use crate::exec::Pin;
+use crate::exec::{ExecError, Pin};
 use crate::facts::Case;
 use crate::finding::{Denial, Finding, Layer, Level, Outcome, RuleId};
 use crate::guard::Check;
@@ -192,7 +192,7 @@ impl Made {
     /// Identifies the file, records, and only then makes the permit.
     fn permit(mut self, gate: &Gate, mut judgement: Judgement) -> Verdict {
         let pin = match &self.call.operation {
-            Operation::Exec(exec) => match Pin::take(&gate.inner.programs, exec.argv().program(), false) {
+            Operation::Exec(exec) => match take_pin(gate, exec.argv().program()) {
                 Ok(pin) => Some(pin),
                 Err(error) => {
                     let rule = format!("{}.program-file", exec.argv().program());
@@ -271,6 +271,15 @@ impl Drop for Undecided<'_> {
         if !self.answered {
             self.made.refund(self.judgement);
         }
+    }
+}
+
+/// The file of a program, or of a script and the interpreter that its profile names.
+fn take_pin(gate: &Gate, program: &str) -> Result<Pin, ExecError> {
+    let dirs = &gate.inner.programs;
+    match gate.bundle().programs().interpreter(program) {
+        Some(interpreter) => Pin::take_script(dirs, program, interpreter, false),
+        None => Pin::take(dirs, program, false),
     }
 }
 
