@@ -25,7 +25,7 @@ fn sample() -> (Scratch, Uuid, PathBuf) {
     let dir = std::env::temp_dir().join(format!("glassbreak-cli-audit-{}", Uuid::now_v7()));
     let log = AuditLog::open(&dir).unwrap();
     let bundle = Bundle::read_only().unwrap();
-    let state = SessionState::new(Workspace::new("/srv/work").unwrap());
+    let state = SessionState::new(Workspace::new("/srv/ops").unwrap());
     let read = |line: &str| {
         let call = wire::read(line.as_bytes()).unwrap().call;
         let judgement = judge(&bundle, &state, &call, Timestamp::from_millis(0));

@@ -397,7 +397,7 @@ impl Check for Odd {
             }
             Self::Hangs => std::future::pending().await,
             Self::Denies => Finding::deny(RuleId::new(Layer::Host, "odd.no").unwrap(), "not today", ""),
-            Self::Locks => Finding::deny_and_lock(RuleId::new(Layer::Host, "odd.lock").unwrap(), "enough", ""),
+            Self::Locks => Finding::deny_and_lock(RuleId::new(Layer::Host, "odd.lock:*").unwrap(), "enough", ""),
             Self::Clears => Finding::clear(RuleId::new(Layer::Host, "odd").unwrap(), ""),
         }
     }
@@ -435,7 +435,7 @@ async fn a_rule_that_locks_locks_the_session_and_no_other() {
     let house = House::with(|builder| builder.store(MemoryStore::new()).check(Odd::Locks)).await;
     let session = house.session("s");
     let first = session.exec(["cat", "a.txt"]).authorize().await.unwrap_err();
-    assert_eq!(rules(&first), ["host.odd.lock"]);
+    assert_eq!(rules(&first), ["host.odd.lock:*"]);
     let second = session.exec(["cat", "a.txt"]).authorize().await.unwrap_err();
     assert_eq!(rules(&second), ["lock.session"]);
     let other = house
@@ -444,7 +444,7 @@ async fn a_rule_that_locks_locks_the_session_and_no_other() {
         .authorize()
         .await
         .unwrap_err();
-    assert_eq!(rules(&other), ["host.odd.lock"]);
+    assert_eq!(rules(&other), ["host.odd.lock:*"]);
     assert_eq!(house.records()[0], "lock.set");
 }
 

@@ -130,12 +130,16 @@ impl Made {
 
     /// A rule wants the session locked. The call is refused in any case; a lock that cannot be set is no reason to allow
     /// anything, and a store that fails stops everything within its bound.
-    async fn lock_session(&self, gate: &Gate, judgement: &Judgement) {
+    async fn lock_session(&mut self, gate: &Gate, judgement: &Judgement) {
+        // Before anything is awaited: nobody may come back for the counts.
+        self.refund(judgement);
         let by = judgement
             .ruling
             .deciding()
             .next()
-            .and_then(|finding| Word::new(finding.rule().as_str()).ok());
+            .and_then(|finding| Word::new(finding.rule().as_str()).ok())
+            // A rule's id may be longer than a name, or hold a `*`; the lock is set all the same.
+            .or_else(|| Word::new("rule").ok());
         let why = judgement.ruling.why();
         let why = why.get(..Text::MAX.min(why.len())).and_then(|why| Text::new(why).ok());
         if let (Some(by), Some(why)) = (by, why.or_else(|| Text::new("a rule locked the session").ok())) {
@@ -152,10 +156,13 @@ impl Made {
         };
         let (program, dir) = (exec.argv().program(), &self.session.inner.dir);
         let workspace = dir.workspace();
-        let cwd = workspace.locate("", exec.cwd())?;
         let object = |code: &str, why: String| {
             let rule = RuleId::known(Layer::Argv, &[program, ".", code].concat());
             Some(Finding::deny(rule, why, "name a path that lies where it says"))
+        };
+        // Hygiene has placed the folder before; were it not placed now, nothing beneath it could be.
+        let Some(cwd) = workspace.locate("", exec.cwd()) else {
+            return object("path-outside", "the folder lies outside the workspace".to_owned());
         };
         for word in &judgement.paths {
             match dir.check_path(&cwd, word) {

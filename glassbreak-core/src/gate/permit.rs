@@ -161,28 +161,29 @@ impl Held {
         if Instant::now() >= self.expires {
             let rule = RuleId::known(Layer::Lock, "permit-expired");
             let why = "the permit lay unused for too long";
-            return self.denied(Finding::deny(rule, why, "make the call again"));
+            return Some(self.denied(Finding::deny(rule, why, "make the call again")));
         }
         if let Some(finding) = self.made.misled(&self.judgement) {
-            return self.denied(finding);
+            return Some(self.denied(finding));
         }
         self.gate
             .inner
             .locks
             .stopped(&self.path)
-            .and_then(|stopped| self.denied(locked(&stopped)))
+            .map(|stopped| self.denied(locked(&stopped)))
     }
 
-    pub(super) fn denied(&self, finding: Finding) -> Option<Denial> {
+    /// The refusal that `finding` amounts to; also one that would not refuse is refused here, as a fault of the guard.
+    pub(super) fn denied(&self, finding: Finding) -> Denial {
         let ruling = Ruling::combine(Findings {
             lock: vec![finding],
             ..Findings::default()
         });
-        Denial::from_ruling(&ruling, self.judgement.digest)
+        Denial::from_ruling(&ruling, self.judgement.digest).unwrap_or_else(super::check::wrong_permit)
     }
 
     /// Ready when a lock stops the call.
-    pub(super) async fn locked(&self) -> Option<Denial> {
+    pub(super) async fn locked(&self) -> Denial {
         let stopped = self.gate.inner.locks.wait(&self.path).await;
         self.denied(locked(&stopped))
     }
@@ -253,7 +254,7 @@ impl<K: Kind> Permit<K> {
         let changed = || {
             let error = pin.as_ref()?.check_again().err()?;
             let rule = RuleId::known(Layer::Argv, "program-file");
-            held.denied(Finding::deny(rule, error.to_string(), "make the call again"))
+            Some(held.denied(Finding::deny(rule, error.to_string(), "make the call again")))
         };
         if let Some(denial) = held.stopped().or_else(changed) {
             held.not_run();
@@ -284,7 +285,7 @@ impl<K: Kind> Permit<K> {
             Err(denial) => {
                 // It was cut: nobody knows how far it came.
                 held.record(held.finished(Performed::Failed));
-                Err(E::from(Denied(denial.unwrap_or_else(super::check::wrong_permit))))
+                Err(E::from(Denied(denial)))
             }
         }
     }

@@ -46,13 +46,7 @@ impl Permit<ExecCall> {
         };
         let gate = &held.gate.inner;
         let dir = &held.made.session.inner.dir;
-        let locked = async {
-            let why = held
-                .locked()
-                .await
-                .map_or_else(|| "locked".to_owned(), |denial| denial.why().to_owned());
-            Cancelled::by_lock(why)
-        };
+        let locked = async { Cancelled::by_lock(held.locked().await.why()) };
         let result = gate.runner.run(&plan, &pin, dir, gate.limits, locked, sink).await;
         match result {
             Ok(ran) => {
@@ -61,7 +55,7 @@ impl Permit<ExecCall> {
                     EndedBy::Cancelled(cancelled) => {
                         let rule = RuleId::known(Layer::Lock, "came");
                         let finding = Finding::deny(rule, cancelled.reason(), "wait until a person lifts the lock");
-                        let denial = held.denied(finding).unwrap_or_else(super::check::wrong_permit);
+                        let denial = held.denied(finding);
                         Err(Denied(denial).into())
                     }
                     _ => Ok(ran),

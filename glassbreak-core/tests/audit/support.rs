@@ -73,7 +73,7 @@ pub(crate) static CASE: LazyLock<(Call, Judgement)> = LazyLock::new(|| {
 
 pub(crate) fn case(line: &str) -> (Call, Judgement) {
     let call = wire::read(line.as_bytes()).unwrap().call;
-    let state = SessionState::new(Workspace::new("/srv/work").unwrap());
+    let state = SessionState::new(Workspace::new("/srv/ops").unwrap());
     let judgement = judge(&BUNDLE, &state, &call, Timestamp::from_millis(0));
     (call, judgement)
 }
