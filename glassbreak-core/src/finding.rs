@@ -117,6 +117,34 @@ impl fmt::Display for RuleId {
     }
 }
 
+/// What a rule said when it was asked about: a hash of its text. A grant lifts a rule only as long as this is the same.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RuleHash([u8; 32]);
+
+impl RuleHash {
+    /// The hash with these bytes, as it was stored or computed.
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its bytes.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Display for RuleHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        crate::call::write_hex(f, &self.0)
+    }
+}
+
+impl fmt::Debug for RuleHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 /// What a finding asks for, in rising order of strictness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {

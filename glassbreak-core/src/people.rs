@@ -1,8 +1,63 @@
 //! The people of a bundle: persons and the groups they belong to.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use crate::call::Word;
+use crate::error::BadWord;
+
+/// An account that somebody answers by, such as `uid:1000` or `sso:alice@example.com`: an issuer, a colon, and what the
+/// issuer calls them.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Account(Word);
+
+impl Account {
+    /// The account of a user of this machine, by the id that the kernel gives.
+    ///
+    /// # Errors
+    /// Never: every number makes a name.
+    pub fn uid(uid: u32) -> Result<Self, BadWord> {
+        Word::new(&format!("uid:{uid}")).map(Self)
+    }
+
+    /// An account that the host vouches for, as `issuer:subject`.
+    ///
+    /// # Errors
+    /// When it is not a name with a colon in it, or the issuer is `uid`, which only the kernel vouches for.
+    pub fn of_host(text: &str) -> Result<Self, BadWord> {
+        let word = Word::new(text)?;
+        match text.split_once(':') {
+            Some((issuer, subject)) if issuer != "uid" && !subject.is_empty() => Ok(Self(word)),
+            _ => Err(BadWord::new(
+                "account",
+                text,
+                "write `issuer:subject`, such as `sso:alice@example.com`; `uid` is the machine's own issuer",
+            )),
+        }
+    }
+
+    /// Reads an account of any issuer, as it was stored.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn from_stored(text: &str) -> Result<Self, BadWord> {
+        match text.strip_prefix("uid:").map(str::parse) {
+            Some(Ok(uid)) => Self::uid(uid),
+            _ => Self::of_host(text),
+        }
+    }
+
+    /// The whole name, issuer and subject.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl fmt::Display for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
 
 /// Persons and groups, from `people.toml`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

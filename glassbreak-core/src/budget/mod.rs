@@ -38,6 +38,7 @@
 //! 256 keys of a rule in one window, new keys share one count.
 
 mod counters;
+mod demand;
 mod inspect;
 mod rules;
 #[cfg(test)]
@@ -45,6 +46,7 @@ mod tests;
 pub(crate) mod window;
 
 pub use self::counters::Counters;
+pub use self::demand::Demand;
 pub use self::rules::Rules;
 
 use crate::call::CallDigest;

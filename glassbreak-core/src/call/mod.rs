@@ -30,6 +30,7 @@ use std::collections::BTreeMap;
 
 pub use self::args::{ArgValue, Args};
 pub use self::digest::CallDigest;
+pub(crate) use self::digest::write_hex;
 
 pub use self::exec::{Argv, Exec, Workspace};
 pub use self::word::{Text, Word};
