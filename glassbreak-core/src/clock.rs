@@ -10,7 +10,8 @@ use crate::error::BadWord;
 /// A moment: whole milliseconds since 1970-01-01 00:00 UTC.
 ///
 /// Judging never reads a clock; the caller says what time it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
 pub struct Timestamp(i64);
 
 impl Timestamp {
@@ -22,6 +23,17 @@ impl Timestamp {
     /// Milliseconds since 1970-01-01 00:00 UTC.
     pub const fn as_millis(self) -> i64 {
         self.0
+    }
+
+    /// The moment `span` later; the end of time where that is past it.
+    #[must_use]
+    pub fn after(self, span: Span) -> Self {
+        Self(self.0.saturating_add(i64::try_from(span.0).unwrap_or(i64::MAX)))
+    }
+
+    /// How long this is after `earlier`; nothing where it is before.
+    pub fn since(self, earlier: Self) -> Span {
+        Span(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
     /// The moment on this machine's clock.
@@ -56,7 +68,8 @@ impl fmt::Display for Timestamp {
 }
 
 /// A span in whole milliseconds, written `500ms`, `90s`, `5m`, `2h` or `1d` in policy files.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
 pub struct Span(u64);
 
 impl Span {

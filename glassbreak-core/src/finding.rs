@@ -111,6 +111,22 @@ impl RuleId {
     }
 }
 
+impl RuleId {
+    /// Reads a rule id as it was stored.
+    fn from_stored(text: &str) -> Result<Self, BadWord> {
+        let bad = || BadWord::new("rule id", text, "write `<layer>.<id>`");
+        let (layer, id) = text.split_once('.').ok_or_else(bad)?;
+        let layer = Layer::ALL.into_iter().find(|known| known.as_str() == layer);
+        // Some are made of names that a file may not write, such as a program's.
+        if id.is_empty() || id.len() > 512 {
+            return Err(bad());
+        }
+        Ok(Self::known(layer.ok_or_else(bad)?, id))
+    }
+}
+
+crate::stored::stored_as_text!(RuleId, RuleId::from_stored);
+
 impl fmt::Display for RuleId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -145,6 +161,8 @@ impl fmt::Debug for RuleHash {
     }
 }
 
+crate::stored::stored_as_text!(RuleHash, |text: &str| crate::stored::hash_of(text).map(RuleHash));
+
 /// What a finding asks for, in rising order of strictness.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Level {
@@ -174,7 +192,8 @@ impl Level {
 }
 
 /// Who must agree to lift one ask, and what they may open.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Requirement {
     /// The group whose members may agree; `None` means that nobody was named, so nobody can.
     pub group: Option<Word>,

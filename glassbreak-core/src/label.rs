@@ -10,7 +10,8 @@ use crate::error::BadWord;
 /// How much is at stake: the highest risk among a call's labels.
 ///
 /// Calls whose facts are partial are [`Risk::High`] whatever their labels say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Risk {
     /// Reading what anyone on the team may read.
     #[default]

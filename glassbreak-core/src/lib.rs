@@ -73,6 +73,7 @@
 //! [`Judgement`]: judge::Judgement
 //! [`SessionState::advance`]: judge::SessionState::advance
 
+pub mod approval;
 pub mod argv;
 pub mod audit;
 pub mod budget;
@@ -87,12 +88,14 @@ pub mod facts;
 pub mod finding;
 #[cfg(target_os = "linux")]
 pub mod gate;
+pub mod grant;
 #[cfg(target_os = "linux")]
 pub mod guard;
 mod json;
 pub mod judge;
 pub mod label;
 pub mod lock;
+pub mod notify;
 pub mod people;
 pub mod policy;
 #[cfg(feature = "json-schema")]
@@ -100,6 +103,7 @@ pub mod schema;
 pub mod shape;
 mod source;
 pub mod store;
+mod stored;
 mod table;
 mod text;
 

@@ -7,11 +7,14 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use crate::call::{Actor, Text, Word};
 use crate::clock::Timestamp;
 
 /// What a lock stops.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Target {
     /// Every call.
     All,
@@ -58,7 +61,8 @@ impl fmt::Display for Target {
 }
 
 /// A lock: what it stops, why, who set it and when.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Lock {
     /// What it stops.
     pub target: Target,
@@ -79,7 +83,8 @@ pub struct LockPath {
     name: Arc<str>,
 }
 
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Caller {
     session: Word,
     agents: Vec<Word>,
@@ -119,6 +124,31 @@ impl LockPath {
         }
     }
 
+    /// The session of the caller.
+    pub fn session(&self) -> &Word {
+        &self.caller.session
+    }
+
+    /// The agent that calls: its instance, or its role where it has none.
+    pub fn agent(&self) -> Option<&Word> {
+        self.caller.agents.first()
+    }
+
+    /// The person or schedule that it calls for.
+    pub fn person(&self) -> Option<&Word> {
+        self.caller.person.as_ref()
+    }
+
+    /// The tool or program that is called.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether both calls come from the same caller: session, agents and person alike.
+    pub fn same_caller(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.caller, &other.caller) || self.caller == other.caller
+    }
+
     /// Whether a lock on `target` stops the call.
     pub fn is_under(&self, target: &Target) -> bool {
         match target {
@@ -128,6 +158,34 @@ impl LockPath {
             Target::Tool(tool) => *self.name == *tool.as_str(),
             Target::Person(person) => self.caller.person.as_ref() == Some(person),
         }
+    }
+}
+
+/// As it is kept: a flat record.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Kept<C, N> {
+    caller: C,
+    name: N,
+}
+
+impl Serialize for LockPath {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        Kept {
+            caller: &*self.caller,
+            name: &*self.name,
+        }
+        .serialize(to)
+    }
+}
+
+impl<'de> Deserialize<'de> for LockPath {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let kept: Kept<Caller, String> = Kept::deserialize(from)?;
+        Ok(Self {
+            caller: Arc::new(kept.caller),
+            name: kept.name.into(),
+        })
     }
 }
 

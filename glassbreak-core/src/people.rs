@@ -53,6 +53,8 @@ impl Account {
     }
 }
 
+crate::stored::stored_as_text!(Account, Account::from_stored);
+
 impl fmt::Display for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

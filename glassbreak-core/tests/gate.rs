@@ -16,6 +16,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use glassbreak_core::approval::{Request, RequestId};
 use glassbreak_core::audit::{AuditLog, State, VerifyOptions, verify};
 use glassbreak_core::bundle::{Bundle, Files};
 use glassbreak_core::call::{Actor, Args, Text, Word};
@@ -23,11 +24,12 @@ use glassbreak_core::exec::{Effect, Exit};
 use glassbreak_core::facts::Case;
 use glassbreak_core::finding::{DenialKind, Finding, Layer, RuleId};
 use glassbreak_core::gate::{Denied, Failure, Gate, GateBuilder, Session, Verdict};
+use glassbreak_core::grant::Grant;
 use glassbreak_core::guard::Check;
 use glassbreak_core::lock::{Lock, Target};
 use glassbreak_core::store::{
-    Durability, Ledger, LockView, Locks, MemoryStore, Position, Reserve, Reserved, Settle, Settled, Store, StoreError,
-    StoreErrorKind, Unlock, Unlocked,
+    Claim, Claimed, Decide, Decided, Durability, Ended, Ledger, LockView, Locks, MemoryStore, Open, Opened, Position,
+    Requests, Reserve, Reserved, Revoke, Settle, Settled, Store, StoreError, StoreErrorKind, Unlock, Unlocked,
 };
 
 const POLICY: &str = r#"
@@ -576,6 +578,41 @@ impl Ledger for Silent {
 
     async fn settle(&self, settle: Settle) -> Result<Settled, StoreError> {
         self.inner.settle(settle).await
+    }
+
+    async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError> {
+        self.inner.claim(claim).await
+    }
+}
+
+#[async_trait]
+impl Requests for Silent {
+    async fn open(&self, open: Open) -> Result<Opened, StoreError> {
+        self.inner.open(open).await
+    }
+
+    async fn request(&self, id: RequestId) -> Result<Option<Request>, StoreError> {
+        self.inner.request(id).await
+    }
+
+    async fn pending(&self) -> Result<Vec<Request>, StoreError> {
+        self.inner.pending().await
+    }
+
+    async fn decide(&self, decide: Decide) -> Result<Decided, StoreError> {
+        self.inner.decide(decide).await
+    }
+
+    async fn moved(&self, id: RequestId, version: u32) -> Result<Option<Request>, StoreError> {
+        self.inner.moved(id, version).await
+    }
+
+    async fn grants(&self) -> Result<Vec<Grant>, StoreError> {
+        self.inner.grants().await
+    }
+
+    async fn revoke(&self, revoke: Revoke) -> Result<Ended, StoreError> {
+        self.inner.revoke(revoke).await
     }
 }
 

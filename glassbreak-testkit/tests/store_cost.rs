@@ -52,13 +52,14 @@ impl Caller {
         };
         let demand = |n: u8| Demand {
             rule: format!("rule-{n}").into(),
-            key: CallDigest::of_tool(&Tool {
+            scope: CallDigest::of_tool(&Tool {
                 name: Word::new(&format!("s-{session}-{}", n % 5)).unwrap(),
                 arguments: Args::new(),
             })
             .as_bytes()[..16]
                 .try_into()
                 .unwrap(),
+            key: Some([n; 16]),
             window: Span::from_millis(600_000),
             ceiling: 1_024,
         };

@@ -5,6 +5,7 @@ use std::fmt;
 use sha2::{Digest, Sha256};
 
 use super::{ArgValue, Args, Connect, Exec, Tool};
+use crate::stored::stored_as_text;
 
 /// SHA-256 over the fields of a call.
 ///
@@ -83,6 +84,8 @@ impl fmt::Debug for CallDigest {
         write_hex(f, &self.0)
     }
 }
+
+stored_as_text!(CallDigest, |text: &str| crate::stored::hash_of(text).map(CallDigest));
 
 pub(crate) fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
     bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))

@@ -5,6 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::error::BadWord;
+use crate::stored::stored_as_text;
 
 /// A name: a role, session, agent, person, group, tool, host or model.
 ///
@@ -66,6 +67,8 @@ impl std::str::FromStr for Word {
     }
 }
 
+stored_as_text!(Word, Word::new);
+
 /// Free text of people or agents, at most 4 KiB. It is never judged and always shown escaped, so any character
 /// may stand in it; print it through [`shown`](crate::error::shown).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,6 +93,19 @@ impl Text {
     /// The text as it came; escape it before anyone sees it.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl serde::Serialize for Text {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&self.0)
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for Text {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(from)?;
+        Self::new(&text).map_err(serde::de::Error::custom)
     }
 }
 

@@ -3,6 +3,7 @@
 //! A [`Store`] is one realm: the processes that share it share budgets and locks. Its parts are split by who may call
 //! them, and `Arc<dyn Store>` upcasts to each:
 //! - [`Ledger`]: reservations. Called by the gate and by permits, and by nobody else.
+//! - [`Requests`]: questions to people, and the grants that answer them. Called by the gate, and by whoever takes votes.
 //! - [`Locks`]: the kill switch. Called by the gate, and by tools of operators.
 //!
 //! [`MemoryStore`] keeps everything in the process. The conformance suite of `glassbreak-testkit` holds one test for
@@ -28,8 +29,10 @@
 //!
 //! **Clones share.** A clone, and every other handle on the same realm, sees the same counts and locks.
 //!
-//! What asks people (requests, and grants with the step that claims their use) comes with approvals.
+//! **No rule lives here.** What a vote is worth is decided in [`approval`](crate::approval), what a grant covers in
+//! [`Grant::covers`](crate::grant::Grant::covers); a store puts the one in place if nothing came first, and asks the other.
 
+mod asking;
 mod clock;
 mod error;
 mod memory;
@@ -39,14 +42,18 @@ use std::fmt;
 
 use async_trait::async_trait;
 
+pub use self::asking::{Caps, Claim, Claimed, Decide, Decided, Ended, Open, Opened, Revoke, Unasked, Which};
 pub use self::clock::{Clock, FakeClock, SteadyClock};
 pub use self::error::{StoreError, StoreErrorKind};
 pub use self::memory::{MemoryBuilder, MemoryStore};
 pub use self::types::{
-    Attempt, Demand, Durability, Fate, Held, LockView, OpId, Outcome, Over, Position, Reserve, Reserved, Settle,
-    Settled, Unlock, Unlocked,
+    Attempt, Durability, Fate, Held, LockView, OpId, Outcome, Over, Position, Reserve, Reserved, Settle, Settled,
+    Unlock, Unlocked,
 };
 
+use crate::approval::{Request, RequestId};
+pub use crate::budget::Demand;
+use crate::grant::Grant;
 use crate::lock::Lock;
 
 /// Reservations: what calls in flight and calls past count against budgets.
@@ -61,14 +68,19 @@ pub trait Ledger: fmt::Debug + Send + Sync + 'static {
     /// 3. The op was reserved before, with another digest: [`Mismatch`](Reserved::Mismatch).
     /// 4. The same attempt reserved it, has not settled it, and its lease has not ended: the first answer again, word
     ///    for word, and nothing is counted twice.
-    /// 5. The op was reserved before in any other way, or might have been and is forgotten: [`Taken`](Reserved::Taken).
-    ///    Of any number of attempts at one op, in any number of processes, at most one ever gets `Held`.
-    /// 6. A demand past its ceiling: [`Over`](Reserved::Over), for the first one. No demand is counted.
-    /// 7. [`Held`](Reserved::Held): every demand is counted, at once.
+    /// 5. The op was settled as [`Asked`](Outcome::Asked) in time: it goes on as if it were new, unless this attempt is
+    ///    the one that asked.
+    /// 6. The op was reserved before in any other way, or might have been and is forgotten: [`Taken`](Reserved::Taken).
+    ///    Of any number of attempts at one op, in any number of processes, at most one holds it at a time, and after one
+    ///    that did not end as `Asked` none ever does.
+    /// 7. A demand past its ceiling: [`Over`](Reserved::Over), for the first one. No demand is counted.
+    /// 8. [`Held`](Reserved::Held): every demand is counted, at once.
     ///
-    /// A count is how many reservations of that rule and key were made in the window that ends now, settled or not,
-    /// this one included and those that were settled as not run left out. Two demands of one call on one rule and key
-    /// count twice. Of callers that race for the last place under a ceiling, one gets it.
+    /// A count is how many reservations of that rule, scope and key were made in the window that ends now, settled or
+    /// not, this one included and those that were given back left out. One whose key was not known counts under every
+    /// key of its rule and scope, also under those that come later; a demand whose key is not known is held against the
+    /// fullest key of its rule and scope, and all that were not known. Two demands of one call on one rule, scope and
+    /// key count twice. Of callers that race for the last place under a ceiling, one gets it.
     ///
     /// An answer other than `Held` leaves no trace: the op may be tried again.
     ///
@@ -79,7 +91,7 @@ pub trait Ledger: fmt::Debug + Send + Sync + 'static {
 
     /// Records how a call ended, once: a repeat gets the first answer, whatever it says.
     ///
-    /// [`NotRun`](Outcome::NotRun) within the lease takes the call out of all its counts, at once. Nothing else lowers
+    /// [`NotRun`](Outcome::NotRun) and [`Asked`](Outcome::Asked) within the lease take the call out of all its counts, at once. Nothing else lowers
     /// a count: a call that failed counts, and so does one whose lease ended unsettled. A word that comes after the
     /// lease is recorded and marked late. Locks do not stand in the way, and a time that is not believed only makes
     /// the word late.
@@ -90,13 +102,87 @@ pub trait Ledger: fmt::Debug + Send + Sync + 'static {
     ///   attempt says nothing about another's;
     /// - and when the store cannot answer. The caller need not try again: an unsettled call counts as spent.
     async fn settle(&self, settle: Settle) -> Result<Settled, StoreError>;
+
+    /// Spends one use of a grant on a call that this attempt holds.
+    ///
+    /// In this order: a lock on the path of the call, [`Locked`](Claimed::Locked); a time that is not believed,
+    /// [`Clock`](Claimed::Clock); no reservation of the op by this attempt that is unsettled and within its lease,
+    /// [`NotHeld`](Claimed::NotHeld); the same grant was claimed for this op before, the same answer again, and nothing is
+    /// spent twice; what [`Grant::covers`](crate::grant::Grant::covers) says by the store's time, [`Refused`](Claimed::Refused);
+    /// [`Used`](Claimed::Used). An op spends at most one grant: another one is refused.
+    ///
+    /// Of callers that race for the last use, one gets it. A use is never given back: whoever crashes after this has
+    /// spent it.
+    ///
+    /// # Errors
+    /// When the store cannot answer.
+    async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError>;
+}
+
+/// Questions to people, and the grants that answer them.
+#[async_trait]
+pub trait Requests: fmt::Debug + Send + Sync + 'static {
+    /// Opens a request, or joins the one that asks the same ([`Request::key`]) and is open before its deadline.
+    ///
+    /// In this order: a lock on its path, a time not believed, joining, a rest after a person's no to the same question,
+    /// the caps of its agent ([`Request::agent`]). A request whose deadline has come is not open, whatever its state
+    /// says. The store's time counts: it becomes `opened_at`, and `deadline` lies `lasts` after it.
+    ///
+    /// # Errors
+    /// When the store cannot answer; the request may be open all the same.
+    async fn open(&self, open: Open) -> Result<Opened, StoreError>;
+
+    /// A request as it stands; `None` where there is none of this id, or it is forgotten. One that was settled is kept
+    /// for at least a day.
+    ///
+    /// # Errors
+    /// When the store cannot answer.
+    async fn request(&self, id: RequestId) -> Result<Option<Request>, StoreError>;
+
+    /// Every request that is pending, the oldest first, also those whose deadline has come.
+    ///
+    /// # Errors
+    /// When the store cannot answer.
+    async fn pending(&self) -> Result<Vec<Request>, StoreError>;
+
+    /// Puts a request in its next state, with its grant, if it still is what was looked at.
+    ///
+    /// It is refused where the request is final, or at another version ([`Conflict`](Decided::Conflict)); where an
+    /// approval or a vote comes at its deadline or later, or an expiry before it ([`Untimely`](Decided::Untimely)); and
+    /// where a lock stands on the path of an approval ([`Locked`](Decided::Locked)). Of any number of callers that race,
+    /// one gets [`Done`](Decided::Done). There is never a second grant of one request.
+    ///
+    /// # Errors
+    /// When what is asked makes no sense: a version that does not follow, a request with another call, a grant without an
+    /// approval or the other way round. And when the store cannot answer.
+    async fn decide(&self, decide: Decide) -> Result<Decided, StoreError>;
+
+    /// Waits until a request is at another version than `version`, and returns it; `None` where there is no such
+    /// request. It may return early, and never fails to return. Drop it to stop waiting.
+    ///
+    /// # Errors
+    /// When the store can no longer tell.
+    async fn moved(&self, id: RequestId, version: u32) -> Result<Option<Request>, StoreError>;
+
+    /// The grants that stand, the oldest first.
+    ///
+    /// # Errors
+    /// When the store cannot answer.
+    async fn grants(&self) -> Result<Vec<Grant>, StoreError>;
+
+    /// Ends grants that stand and cancels requests that are open. A second time nothing is left to end.
+    ///
+    /// # Errors
+    /// When they may still stand.
+    async fn revoke(&self, revoke: Revoke) -> Result<Ended, StoreError>;
 }
 
 /// The kill switch.
 #[async_trait]
 pub trait Locks: fmt::Debug + Send + Sync + 'static {
-    /// Puts a lock in force. It refuses from the moment that this returns: no later `reserve` on a path under it is
-    /// held, through any handle, and none is ever held at an epoch above the lock's.
+    /// Puts a lock in force. It refuses from the moment that this returns: no later `reserve` or `claim` on a path under
+    /// it is held, through any handle, and none is ever held at an epoch above the lock's. In the same step the grants
+    /// under it are revoked and the open requests cancelled: lifting the lock brings none of them back.
     ///
     /// A lock that already stands on the target stays as it is, with its reason and its date, and nothing changes.
     /// It stands until it is lifted.
@@ -131,10 +217,10 @@ pub trait Locks: fmt::Debug + Send + Sync + 'static {
     async fn changed(&self, since: Position) -> Result<LockView, StoreError>;
 }
 
-/// One realm: a ledger and locks over the same state, so that a lock and a reservation have an order.
+/// One realm: a ledger, requests and locks over the same state, so that a lock and a reservation have an order.
 ///
 /// Implementations are shared: clones and other handles see the same state.
-pub trait Store: Ledger + Locks {
+pub trait Store: Ledger + Requests + Locks {
     /// What of all that was acknowledged may be lost, and when.
     fn durability(&self) -> Durability;
 }

@@ -1,52 +1,17 @@
 //! What goes into a store, and what comes out of it.
 
-use std::fmt;
 use std::sync::Arc;
 
+use super::Demand;
 use crate::call::{CallDigest, Text, Word};
 use crate::clock::{Span, Timestamp};
+use crate::grant::Grant;
 use crate::lock::{Lock, LockPath, LockSet, Target};
+use crate::stored::id_type;
 
-/// The id of a call, minted by the gate: a UUID of version 7, so it tells when it was minted.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct OpId([u8; 16]);
-
-impl OpId {
-    /// A new id, minted at `at`.
-    pub fn mint(at: Timestamp) -> Self {
-        let millis = u64::try_from(at.as_millis()).unwrap_or(0);
-        let nanos = u32::try_from(millis % 1_000 * 1_000_000).unwrap_or(0);
-        let time = uuid::Timestamp::from_unix(uuid::NoContext, millis / 1_000, nanos);
-        Self(uuid::Uuid::new_v7(time).into_bytes())
-    }
-
-    /// The id with these bytes, as it was stored.
-    pub const fn from_bytes(bytes: [u8; 16]) -> Self {
-        Self(bytes)
-    }
-
-    /// Its bytes.
-    pub const fn as_bytes(&self) -> &[u8; 16] {
-        &self.0
-    }
-
-    /// When it was minted, by the clock of whoever minted it.
-    pub fn minted_at(&self) -> Timestamp {
-        let millis = u128::from_be_bytes(self.0) >> 80;
-        Timestamp::from_millis(i64::try_from(millis).unwrap_or(i64::MAX))
-    }
-}
-
-impl fmt::Display for OpId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&uuid::Uuid::from_bytes(self.0), f)
-    }
-}
-
-impl fmt::Debug for OpId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
+id_type! {
+    /// The id of a call, minted by the gate: a UUID of version 7, so it tells when it was minted.
+    OpId
 }
 
 /// One try at a call: tells whoever repeats a message whose answer was lost from a second runner of the same call.
@@ -106,19 +71,6 @@ impl Reserve {
     pub const MAX_DEMANDS: usize = 64;
 }
 
-/// One more under one key of one rule, if that stays within a ceiling.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Demand {
-    /// The rule. Counts of different rules are apart, whatever their keys.
-    pub rule: Arc<str>,
-    /// A hash of what the rule counts apart.
-    pub key: [u8; 16],
-    /// How long a call counts: one exactly this old still does.
-    pub window: Span,
-    /// The most that may count, this call included.
-    pub ceiling: u32,
-}
-
 /// What [`Ledger::reserve`](super::Ledger::reserve) answers. All but [`Held`](Self::Held) refuse, and change nothing.
 #[must_use = "an unread answer guards nothing"]
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -174,6 +126,8 @@ impl Reserved {
 pub struct Held {
     /// For each demand, how many count, this call included.
     pub counts: Box<[u32]>,
+    /// The grants of this caller that stand: candidates for a [`Claim`](super::Claim), nothing more.
+    pub grants: Vec<Grant>,
     /// The change that this was.
     pub position: Position,
     /// The store's time: never before the time of an earlier answer.
@@ -205,17 +159,25 @@ pub enum Outcome {
     Done,
     /// It ran, or may have, and did not succeed. It counts like any other: its effect may be partial.
     Failed,
-    /// It never began, and that is certain. The only refund.
+    /// It never began, and that is certain. Its counts are given back.
     NotRun,
+    /// It was not permitted: people are asked first. Its counts are given back, and another attempt may reserve the op.
+    Asked,
 }
 
 impl Outcome {
+    /// Whether it gives back what was counted, when it is told in time.
+    pub const fn refunds(self) -> bool {
+        matches!(self, Self::NotRun | Self::Asked)
+    }
+
     /// The word used in records and output.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Done => "done",
             Self::Failed => "failed",
             Self::NotRun => "not-run",
+            Self::Asked => "asked",
         }
     }
 }

@@ -182,7 +182,8 @@ impl Draft {
     pub fn under(mut self, rule: &str, key: u64, ceiling: u32) -> Self {
         self.0.demands.push(Demand {
             rule: rule.into(),
-            key: spread(key),
+            scope: [9; 16],
+            key: Some(spread(key)),
             window: Span::from_millis(WINDOW.unsigned_abs()),
             ceiling,
         });

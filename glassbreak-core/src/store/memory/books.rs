@@ -1,11 +1,12 @@
 //! The reservations, counts and locks of a memory store, and the order in which they are locked.
 //!
-//! Ops are sharded by id, counters by key. Whoever needs several mutexes takes them in this order:
+//! Ops are sharded by id, counters by scope. Whoever needs several mutexes takes them in this order:
 //! 1. ops shards, by number;
 //! 2. counter shards, by number;
-//! 3. the time.
+//! 3. requests and grants;
+//! 4. the time.
 //!
-//! A call holds the shard of its op and those of its keys while it is decided, so two calls that share nothing do not
+//! A call holds the shard of its op and those of its scopes while it is decided, so two calls that share nothing do not
 //! wait for each other, and one that needs many counters gets them all at once. The locks in force are in every ops
 //! shard: a call reads them for nothing, and setting one takes all shards, so that a lock and a call have an order.
 //!
@@ -14,15 +15,18 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError};
 
-use super::counter::Counters;
+use super::asks::{Admitted, Asks, lock_on};
+use super::counter::{Charge, Counters};
 use super::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering, SHARDS};
 use super::time::{Reading, Time};
+use crate::approval::{Request, RequestId};
 use crate::call::CallDigest;
 use crate::clock::{Span, Timestamp};
-use crate::lock::{Lock, LockSet, Target};
+use crate::grant::{Grant, Mismatch};
+use crate::lock::{Lock, LockPath, LockSet, Target};
 use crate::store::{
-    Attempt, Clock, Demand, Fate, Held, LockView, OpId, Outcome, Over, Position, Reserve, Reserved, Settle, Settled,
-    StoreError, StoreErrorKind, Unlock, Unlocked,
+    Attempt, Claim, Claimed, Clock, Decide, Decided, Demand, Ended, Fate, Held, LockView, OpId, Open, Opened, Outcome,
+    Over, Position, Reserve, Reserved, Revoke, Settle, Settled, StoreError, StoreErrorKind, Unasked, Unlock, Unlocked,
 };
 
 /// An op is kept at least this long.
@@ -36,6 +40,7 @@ pub(super) struct Books {
     generation: [u8; 16],
     ops: Box<[Padded<Mutex<Ops>>]>,
     counters: Box<[Padded<Mutex<Counters>>]>,
+    asks: Padded<Mutex<Asks>>,
     shared: Padded<Global>,
     time: Padded<Time>,
     most_ops: usize,
@@ -46,6 +51,8 @@ pub(super) struct Books {
 struct Global {
     epoch: AtomicU64,
     kept_ops: AtomicUsize,
+    /// Whether a grant was ever given: until then no call looks for one.
+    granted: AtomicUsize,
 }
 
 /// On cache lines of its own, so that neighbours do not slow each other.
@@ -76,6 +83,10 @@ struct InForce {
 struct Row {
     attempt: Attempt,
     digest: CallDigest,
+    /// When it may be forgotten.
+    due: Timestamp,
+    /// The grant it has spent a use of, as the answer said.
+    spent: Option<(Box<Grant>, u64)>,
     /// When it was counted.
     at: Timestamp,
     deadline: Timestamp,
@@ -88,7 +99,7 @@ enum State {
     /// Not settled: what it was answered and what it may get back.
     Open {
         counts: Box<[u32]>,
-        charges: Box<[(Arc<str>, [u8; 16])]>,
+        charges: Box<[Charge]>,
     },
     Settled(Settled),
 }
@@ -96,6 +107,13 @@ enum State {
 impl Row {
     fn is_late(&self, now: Timestamp) -> bool {
         now > self.deadline
+    }
+
+    /// Whether it ended with people being asked, so that another attempt may go on with it.
+    fn goes_on(&self, attempt: Attempt) -> bool {
+        let asked =
+            matches!(&self.state, State::Settled(settled) if settled.outcome == Outcome::Asked && !settled.late);
+        asked && self.attempt != attempt
     }
 
     fn fate(&self, now: Timestamp) -> Fate {
@@ -132,9 +150,11 @@ impl Books {
             generation,
             ops: (0..SHARDS).map(|_| Padded(Mutex::default())).collect(),
             counters: (0..SHARDS).map(|_| Padded(Mutex::default())).collect(),
+            asks: Padded(Mutex::default()),
             shared: Padded(Global {
                 epoch: AtomicU64::new(0),
                 kept_ops: AtomicUsize::new(0),
+                granted: AtomicUsize::new(0),
             }),
             time: Padded(Time::new(clock)),
             most_ops,
@@ -158,7 +178,7 @@ impl Books {
             return Ok(Reserved::Locked { lock, position });
         }
         // Before the time is read: none of these counters may know a later one.
-        let mut counters = self.counters_of(reserve.demands.iter().map(|demand| &demand.key), HERE)?;
+        let mut counters = self.counters_of(reserve.demands.iter().map(|demand| &demand.scope), HERE)?;
         let now = match self.time.0.read(reserve.at).ok_or_else(|| poisoned(HERE))? {
             Reading::Now(now) => now,
             Reading::Ahead { latest } => {
@@ -167,14 +187,18 @@ impl Books {
             }
         };
         self.shared.0.kept_ops.fetch_sub(ops.forget(now), Ordering::SeqCst);
-        if let Some(answer) = self.known(&ops, &reserve, now) {
+        if let Some(answer) = self.known(&ops, &reserve, now)? {
             return Ok(answer);
         }
         let counts = match counters.count(&reserve.demands, now) {
             Ok(counts) => counts,
             Err(over) => return Ok(over.answer(now, self.position())),
         };
-        if self.shared.0.kept_ops.fetch_add(1, Ordering::SeqCst) >= self.most_ops {
+        let grants = self.grants_of(&reserve.path, now)?;
+        if let Some(before) = ops.rows.get(&reserve.op).map(|row| row.due) {
+            // It goes on: its place is taken over.
+            ops.due.remove(&(before, reserve.op));
+        } else if self.shared.0.kept_ops.fetch_add(1, Ordering::SeqCst) >= self.most_ops {
             self.shared.0.kept_ops.fetch_sub(1, Ordering::SeqCst);
             let what = format!("{} ops are kept, and none may be forgotten yet", self.most_ops);
             return Err(StoreError::new(StoreErrorKind::Full, HERE, what).retryable());
@@ -186,21 +210,25 @@ impl Books {
         let deadline = after(now, reserve.lease);
         let windows = reserve.demands.iter().map(|demand| demand.window);
         let longest = windows.fold(KEPT.max(reserve.lease), Span::max);
-        ops.due.insert((after(now, longest), reserve.op));
+        let due = after(now, longest);
+        ops.due.insert((due, reserve.op));
         let row = Row {
             attempt: reserve.attempt,
             digest: reserve.digest,
+            due,
+            spent: None,
             at: now,
             deadline,
             epoch: position.epoch,
             state: State::Open {
                 counts: counts.clone(),
-                charges: reserve.demands.into_iter().map(|d| (d.rule, d.key)).collect(),
+                charges: reserve.demands.into_iter().map(|d| (d.rule, d.scope, d.key)).collect(),
             },
         };
         ops.rows.insert(reserve.op, row);
         Ok(Reserved::Held(Held {
             counts,
+            grants,
             position,
             now,
             deadline,
@@ -208,19 +236,23 @@ impl Books {
     }
 
     /// The answer for an op that was reserved before, or might have been.
-    fn known(&self, ops: &Ops, reserve: &Reserve, now: Timestamp) -> Option<Reserved> {
+    fn known(&self, ops: &Ops, reserve: &Reserve, now: Timestamp) -> Result<Option<Reserved>, StoreError> {
         let position = self.position();
         let Some(row) = ops.rows.get(&reserve.op) else {
             let fate = Fate::Forgotten;
             let answer = Reserved::Taken { fate, position };
-            return ops.may_have_forgotten(&reserve.op).then_some(answer);
+            return Ok(ops.may_have_forgotten(&reserve.op).then_some(answer));
         };
         if row.digest != reserve.digest {
-            return Some(Reserved::Mismatch { position });
+            return Ok(Some(Reserved::Mismatch { position }));
         }
-        Some(match &row.state {
+        if row.goes_on(reserve.attempt) {
+            return Ok(None);
+        }
+        Ok(Some(match &row.state {
             State::Open { counts, .. } if row.attempt == reserve.attempt && !row.is_late(now) => Reserved::Held(Held {
                 counts: counts.clone(),
+                grants: self.grants_of(&reserve.path, now)?,
                 position: self.at(row.epoch),
                 now: row.at,
                 deadline: row.deadline,
@@ -229,6 +261,146 @@ impl Books {
                 fate: row.fate(now),
                 position,
             },
+        }))
+    }
+
+    /// The grants of a caller that stand.
+    fn grants_of(&self, path: &LockPath, now: Timestamp) -> Result<Vec<Grant>, StoreError> {
+        if self.shared.0.granted.load(Ordering::SeqCst) == 0 {
+            return Ok(Vec::new());
+        }
+        Ok(self.asks("reserve")?.standing(Some(path), now))
+    }
+
+    pub(super) fn claim(&self, claim: &Claim) -> Result<Claimed, StoreError> {
+        const HERE: &str = "claim";
+        let mut ops = self.ops_of(&claim.op, HERE)?;
+        if let Some(lock) = lock_on(&ops.locks.set, &claim.call.path) {
+            return Ok(Claimed::Locked(lock));
+        }
+        let now = match self.time.0.read(claim.at).ok_or_else(|| poisoned(HERE))? {
+            Reading::Now(now) => now,
+            Reading::Ahead { latest } => return Ok(Claimed::Clock { latest }),
+        };
+        let Some(row) = ops.rows.get_mut(&claim.op) else {
+            return Ok(Claimed::NotHeld(Fate::Forgotten));
+        };
+        let fate = row.fate(now);
+        if fate != Fate::Held || row.attempt != claim.attempt {
+            return Ok(Claimed::NotHeld(fate));
+        }
+        if row.digest != claim.call.digest {
+            return Ok(Claimed::Refused(Mismatch::OtherCall));
+        }
+        match &row.spent {
+            Some((grant, epoch)) if grant.id == claim.grant => {
+                return Ok(Claimed::Used {
+                    grant: grant.clone(),
+                    position: self.at(*epoch),
+                });
+            }
+            Some(_) => return Ok(Claimed::Refused(Mismatch::UsedUp)),
+            None => {}
+        }
+        let mut asks = self.asks(HERE)?;
+        match asks.spend(&claim.grant, &claim.call, now) {
+            Ok(grant) => {
+                let position = self.moved();
+                let grant = Box::new(grant);
+                row.spent = Some((grant.clone(), position.epoch));
+                Ok(Claimed::Used { grant, position })
+            }
+            Err(why) => Ok(Claimed::Refused(why)),
+        }
+    }
+
+    pub(super) fn open(&self, open: Open) -> Result<Opened, StoreError> {
+        const HERE: &str = "open";
+        let ops = self.ops_of_locks(HERE)?;
+        let refused = |why| {
+            let position = self.position();
+            Ok(Opened::Refused { why, position })
+        };
+        if let Some(lock) = lock_on(&ops.locks.set, &open.request.path) {
+            return refused(Unasked::Locked(lock));
+        }
+        let mut asks = self.asks(HERE)?;
+        let now = match self.time.0.read(open.at).ok_or_else(|| poisoned(HERE))? {
+            Reading::Now(now) => now,
+            Reading::Ahead { latest } => return refused(Unasked::Clock { latest }),
+        };
+        Ok(match asks.open(open, now) {
+            Admitted::Opened(request) => {
+                self.moved();
+                Opened::Opened(Box::new(request))
+            }
+            Admitted::Joined(request) => Opened::Joined(Box::new(request)),
+            Admitted::Refused(why) => return refused(why),
+        })
+    }
+
+    pub(super) fn request(&self, id: &RequestId) -> Result<Option<Request>, StoreError> {
+        Ok(self.asks("request")?.request(id).cloned())
+    }
+
+    pub(super) fn pending(&self) -> Result<Vec<Request>, StoreError> {
+        Ok(self.asks("pending")?.pending())
+    }
+
+    pub(super) fn grants(&self) -> Result<Vec<Grant>, StoreError> {
+        let asks = self.asks("grants")?;
+        Ok(asks.standing(None, self.time.0.newest()))
+    }
+
+    pub(super) fn decide(&self, decide: Decide) -> Result<Decided, StoreError> {
+        const HERE: &str = "decide";
+        let ops = self.ops_of_locks(HERE)?;
+        let mut asks = self.asks(HERE)?;
+        let Some(current) = asks.request(&decide.next.id) else {
+            return Ok(Decided::Unknown);
+        };
+        if current.state.is_final() || current.version != decide.expected {
+            return Ok(Decided::Conflict(Box::new(current.clone())));
+        }
+        decide.check(current)?;
+        let now = match self.time.0.read(decide.at).ok_or_else(|| poisoned(HERE))? {
+            Reading::Now(now) => now,
+            Reading::Ahead { latest } => return Ok(Decided::Clock { latest }),
+        };
+        if !decide.is_timely(now) {
+            return Ok(Decided::Untimely { now });
+        }
+        let lock = lock_on(&ops.locks.set, &decide.next.path);
+        if let Some(lock) = lock.filter(|_| decide.grant.is_some()) {
+            return Ok(Decided::Locked(lock));
+        }
+        if decide.grant.is_some() {
+            self.shared.0.granted.store(1, Ordering::SeqCst);
+        }
+        asks.put(decide, now);
+        let position = self.moved();
+        Ok(Decided::Done { position })
+    }
+
+    pub(super) fn revoke(&self, revoke: &Revoke) -> Result<Ended, StoreError> {
+        const HERE: &str = "revoke";
+        let mut asks = self.asks(HERE)?;
+        // A clock that is not believed must not keep a grant alive.
+        let now = match self.time.0.read(revoke.at).ok_or_else(|| poisoned(HERE))? {
+            Reading::Now(now) => now,
+            Reading::Ahead { .. } => self.time.0.newest(),
+        };
+        let why = format!(
+            "revoked by {}: {}",
+            revoke.by,
+            crate::error::shown(revoke.reason.as_str())
+        );
+        let (grants, requests) = asks.end(&revoke.which, &revoke.by, &why, now);
+        let changed = !grants.is_empty() || !requests.is_empty();
+        Ok(Ended {
+            grants,
+            requests,
+            position: if changed { self.moved() } else { self.position() },
         })
     }
 
@@ -251,11 +423,11 @@ impl Books {
             Reading::Now(now) => (now, row.is_late(now)),
             Reading::Ahead { .. } => (row.at, true),
         };
-        let refunded = settle.outcome == Outcome::NotRun && !late;
+        let refunded = settle.outcome.refunds() && !late;
         let charged = if refunded { &**charges } else { &[] };
-        let mut counters = self.counters_of(charged.iter().map(|(_, key)| key), HERE)?;
-        for (rule, key) in charged {
-            counters.take(rule, key, row.at, now);
+        let mut counters = self.counters_of(charged.iter().map(|(_, scope, _)| scope), HERE)?;
+        for charge in charged {
+            counters.take(charge, row.at, now);
         }
         let settled = Settled {
             outcome: settle.outcome,
@@ -270,11 +442,13 @@ impl Books {
     /// Locks must work when nothing else does, so a poisoned shard is no obstacle: it refuses every call by itself.
     pub(super) fn lock(&self, lock: Lock) -> Position {
         let mut shards = self.all_ops();
-        let target = lock.target.clone();
+        let (target, by) = (lock.target.clone(), lock.by.clone());
         let mut locks = in_force(&shards);
         if !Arc::make_mut(&mut locks.set).insert(lock) {
             return self.position();
         }
+        let mut asks = self.asks.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = asks.locked(&target, &by, self.time.0.newest());
         let position = self.moved();
         locks.since.insert(target, position.epoch);
         put_in_force(&mut shards, locks);
@@ -342,17 +516,27 @@ impl Books {
         shard.0.lock().map_err(|_| poisoned(operation))
     }
 
+    /// A shard, held for the locks in force: whoever sets one waits.
+    fn ops_of_locks(&self, operation: &'static str) -> Result<MutexGuard<'_, Ops>, StoreError> {
+        let shard = self.ops.first().ok_or_else(|| poisoned(operation))?;
+        shard.0.lock().map_err(|_| poisoned(operation))
+    }
+
+    fn asks(&self, operation: &'static str) -> Result<MutexGuard<'_, Asks>, StoreError> {
+        self.asks.0.lock().map_err(|_| poisoned(operation))
+    }
+
     fn all_ops(&self) -> Vec<MutexGuard<'_, Ops>> {
         self.ops.iter().map(|shard| force(&shard.0)).collect()
     }
 
-    /// Locks the shards of `keys`, in their order.
+    /// Locks the shards of `scopes`, in their order.
     fn counters_of<'k>(
         &self,
-        keys: impl Iterator<Item = &'k [u8; 16]>,
+        scopes: impl Iterator<Item = &'k [u8; 16]>,
         operation: &'static str,
     ) -> Result<Gathered<'_>, StoreError> {
-        let set = keys.fold(0_u64, |set, key| set | 1 << shard_of(key));
+        let set = scopes.fold(0_u64, |set, scope| set | 1 << shard_of(scope));
         let mut shards = Vec::with_capacity(set.count_ones() as usize);
         let mut left = set;
         while left != 0 {
@@ -376,41 +560,40 @@ impl Gathered<'_> {
     fn count(&self, demands: &[Demand], now: Timestamp) -> Result<Box<[u32]>, Excess> {
         let mut counts = Vec::with_capacity(demands.len());
         for (place, demand) in demands.iter().enumerate() {
-            let counter = self.place(&demand.key).and_then(|place| self.shards.get(place));
-            let counter = counter.and_then(|shard| shard.get(&demand.rule, &demand.key));
-            let same = |earlier: &&Demand| earlier.key == demand.key && earlier.rule == demand.rule;
-            let of_this_call = demands.iter().take(place + 1).filter(same).count();
-            let count = counter.map_or(0, |counter| counter.count(now, demand.window)) + of_this_call;
+            let earlier = demands.get(..place).unwrap_or_default();
+            let none = Counters::default();
+            let shard = self.place(&demand.scope).and_then(|place| self.shards.get(place));
+            let tally = shard.map_or(&none, |shard| &**shard).count(demand, now, earlier);
             let ceiling = usize::try_from(demand.ceiling).unwrap_or(usize::MAX);
-            if count > ceiling {
+            if tally.count > ceiling {
                 return Err(Excess {
                     demand: place,
-                    count: whole(count),
-                    free_at: counter.and_then(|counter| counter.free_at(now, demand.window, count - ceiling)),
+                    count: whole(tally.count),
+                    free_at: tally.free_at(now, demand.window, tally.count - ceiling),
                 });
             }
-            counts.push(whole(count));
+            counts.push(whole(tally.count));
         }
         Ok(counts.into())
     }
 
     fn push(&mut self, demand: &Demand, now: Timestamp) {
-        let place = self.place(&demand.key);
+        let place = self.place(&demand.scope);
         if let Some(shard) = place.and_then(|place| self.shards.get_mut(place)) {
             shard.push(demand, now);
         }
     }
 
-    fn take(&mut self, rule: &str, key: &[u8; 16], then: Timestamp, now: Timestamp) {
-        let place = self.place(key);
+    fn take(&mut self, charge: &Charge, then: Timestamp, now: Timestamp) {
+        let place = self.place(&charge.1);
         if let Some(shard) = place.and_then(|place| self.shards.get_mut(place)) {
-            shard.take(rule, key, then, now);
+            shard.take(charge, then, now);
         }
     }
 
-    /// Where the shard of `key` is among those that are locked.
-    fn place(&self, key: &[u8; 16]) -> Option<usize> {
-        let bit = 1_u64 << shard_of(key);
+    /// Where the shard of `scope` is among those that are locked.
+    fn place(&self, scope: &[u8; 16]) -> Option<usize> {
+        let bit = 1_u64 << shard_of(scope);
         (self.set & bit != 0).then(|| (self.set & (bit - 1)).count_ones() as usize)
     }
 }
@@ -435,7 +618,7 @@ impl Excess {
     }
 }
 
-/// Keys are hashes and op ids end in random bytes: any of those is as good as another.
+/// Scopes are hashes and op ids end in random bytes: any of those is as good as another.
 fn shard_of(bytes: &[u8; 16]) -> usize {
     (u128::from_be_bytes(*bytes) % SHARDS as u128) as usize
 }

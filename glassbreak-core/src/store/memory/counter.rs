@@ -7,40 +7,113 @@ use crate::budget::window::Ring;
 use crate::clock::{Span, Timestamp};
 use crate::store::Demand;
 
-/// The counters of some keys.
+/// What one demand was counted under.
+pub(super) type Charge = (Arc<str>, [u8; 16], Option<[u8; 16]>);
+
+/// The counters of some scopes.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
-    rules: HashMap<Arc<str>, HashMap<[u8; 16], Counter>>,
+    rules: HashMap<Arc<str>, HashMap<[u8; 16], Group>>,
     /// Every counter once, in the order in which they are next looked at for being empty.
-    round: VecDeque<(Arc<str>, [u8; 16])>,
+    round: VecDeque<Charge>,
+}
+
+/// The counters of one rule in one scope.
+#[derive(Debug, Default)]
+struct Group {
+    keys: HashMap<[u8; 16], Counter>,
+    /// Calls whose key is not known: they count under every key.
+    unknown: Option<Counter>,
+}
+
+impl Group {
+    fn get(&self, key: Option<[u8; 16]>) -> Option<&Counter> {
+        match key {
+            Some(key) => self.keys.get(&key),
+            None => self.unknown.as_ref(),
+        }
+    }
+
+    fn get_mut(&mut self, key: Option<[u8; 16]>) -> Option<&mut Counter> {
+        match key {
+            Some(key) => self.keys.get_mut(&key),
+            None => self.unknown.as_mut(),
+        }
+    }
+
+    /// The counter that a known key goes by, or the fullest where it is not known, with what this call adds to each.
+    fn held_against(&self, demand: &Demand, now: Timestamp, earlier: &[Demand]) -> (Option<&Counter>, usize) {
+        let added = |key: Option<[u8; 16]>| earlier.iter().filter(|demand| demand.key == key).count();
+        let of = |key: [u8; 16]| {
+            let counter = self.keys.get(&key);
+            let count = counter.map_or(0, |counter| counter.count(now, demand.window));
+            (counter, count + added(Some(key)))
+        };
+        let (counter, count) = match demand.key {
+            Some(key) => of(key),
+            None => {
+                let all = self
+                    .keys
+                    .keys()
+                    .copied()
+                    .chain(earlier.iter().filter_map(|demand| demand.key));
+                all.map(of).max_by_key(|(_, count)| *count).unwrap_or((None, 0))
+            }
+        };
+        (counter, count + added(None))
+    }
 }
 
 impl Counters {
-    /// The counter of a demand, if anything was counted there.
-    pub(super) fn get(&self, rule: &str, key: &[u8; 16]) -> Option<&Counter> {
-        self.rules.get(rule)?.get(key)
+    /// How many count under a demand, this one included; `earlier` are those of the same call before it.
+    pub(super) fn count(&self, demand: &Demand, now: Timestamp, earlier: &[Demand]) -> Tally<'_> {
+        let none = Group::default();
+        let group = self.group(demand);
+        let same = |other: &&Demand| other.rule == demand.rule && other.scope == demand.scope;
+        let earlier: Vec<Demand> = earlier.iter().filter(same).cloned().collect();
+        let (own, count) = match group {
+            Some(group) => group.held_against(demand, now, &earlier),
+            None => (None, none.held_against(demand, now, &earlier).1),
+        };
+        let unknown = group.and_then(|group| group.unknown.as_ref());
+        let unknowns = unknown.map_or(0, |counter| counter.count(now, demand.window));
+        Tally {
+            count: count + unknowns + 1,
+            rings: [own, unknown],
+        }
+    }
+
+    fn group(&self, demand: &Demand) -> Option<&Group> {
+        self.rules.get(&*demand.rule)?.get(&demand.scope)
     }
 
     /// Counts one at `now`, which is not before any time counted here.
     pub(super) fn push(&mut self, demand: &Demand, now: Timestamp) {
-        let Demand {
-            rule,
-            key,
-            window,
-            ceiling,
-        } = demand;
-        if let Some(counter) = self.rules.get_mut(&**rule).and_then(|keys| keys.get_mut(key)) {
-            return counter.push(now, *window, *ceiling);
+        let (rule, scope, key) = (&demand.rule, demand.scope, demand.key);
+        let (window, ceiling) = (demand.window, demand.ceiling);
+        let group = self.rules.get_mut(&**rule).and_then(|scopes| scopes.get_mut(&scope));
+        if let Some(counter) = group.and_then(|group| group.get_mut(key)) {
+            return counter.push(now, window, ceiling);
         }
         self.tidy(now);
-        let keys = self.rules.entry(Arc::clone(rule)).or_default();
-        keys.entry(*key).or_default().push(now, *window, *ceiling);
-        self.round.push_back((Arc::clone(rule), *key));
+        let group = self
+            .rules
+            .entry(Arc::clone(rule))
+            .or_default()
+            .entry(scope)
+            .or_default();
+        let counter = match key {
+            Some(key) => group.keys.entry(key).or_default(),
+            None => group.unknown.get_or_insert_default(),
+        };
+        counter.push(now, window, ceiling);
+        self.round.push_back((Arc::clone(rule), scope, key));
     }
 
     /// Takes one back that was counted at `then`.
-    pub(super) fn take(&mut self, rule: &str, key: &[u8; 16], then: Timestamp, now: Timestamp) {
-        if let Some(counter) = self.rules.get_mut(rule).and_then(|keys| keys.get_mut(key)) {
+    pub(super) fn take(&mut self, (rule, scope, key): &Charge, then: Timestamp, now: Timestamp) {
+        let group = self.rules.get_mut(&**rule).and_then(|scopes| scopes.get_mut(scope));
+        if let Some(counter) = group.and_then(|group| group.get_mut(*key)) {
             counter.take(then, now);
         }
     }
@@ -48,18 +121,25 @@ impl Counters {
     /// Looks at two counters for each new one and drops what is empty: they cannot pile up, and nobody waits long.
     fn tidy(&mut self, now: Timestamp) {
         for _ in 0..2 {
-            let Some((rule, key)) = self.round.pop_front() else {
+            let Some((rule, scope, key)) = self.round.pop_front() else {
                 return;
             };
-            let Some(keys) = self.rules.get_mut(&*rule) else {
+            let Some(scopes) = self.rules.get_mut(&*rule) else {
                 continue;
             };
-            if keys.get(&key).is_some_and(|counter| !counter.is_empty(now)) {
-                self.round.push_back((rule, key));
+            let Some(group) = scopes.get_mut(&scope) else { continue };
+            if group.get(key).is_some_and(|counter| !counter.is_empty(now)) {
+                self.round.push_back((rule, scope, key));
                 continue;
             }
-            keys.remove(&key);
-            if keys.is_empty() {
+            match key {
+                Some(key) => drop(group.keys.remove(&key)),
+                None => group.unknown = None,
+            }
+            if group.keys.is_empty() && group.unknown.is_none() {
+                scopes.remove(&scope);
+            }
+            if scopes.is_empty() {
                 self.rules.remove(&*rule);
             }
         }
@@ -68,6 +148,26 @@ impl Counters {
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
         self.round.len()
+    }
+}
+
+/// How many count, and where their times are.
+#[derive(Debug)]
+pub(super) struct Tally<'a> {
+    pub(super) count: usize,
+    rings: [Option<&'a Counter>; 2],
+}
+
+impl Tally<'_> {
+    /// When the oldest `leaving` have left the window.
+    pub(super) fn free_at(&self, now: Timestamp, window: Span, leaving: usize) -> Option<Timestamp> {
+        let rings = self.rings.iter().flatten();
+        let mut times: Vec<Timestamp> = rings.flat_map(|counter| counter.ring.within(now, window)).collect();
+        times.sort_unstable();
+        let last = times.get(leaving.checked_sub(1)?)?;
+        let window = i64::try_from(window.as_millis()).ok()?;
+        let free = last.as_millis().checked_add(window)?.checked_add(1)?;
+        Some(Timestamp::from_millis(free))
     }
 }
 
@@ -89,14 +189,6 @@ impl Counter {
     /// How many count in the window that ends at `now`.
     pub(super) fn count(&self, now: Timestamp, window: Span) -> usize {
         self.ring.count(now, window)
-    }
-
-    /// When the oldest `leaving` have left the window.
-    pub(super) fn free_at(&self, now: Timestamp, window: Span, leaving: usize) -> Option<Timestamp> {
-        let last = self.ring.within(now, window).nth(leaving.checked_sub(1)?)?;
-        let window = i64::try_from(window.as_millis()).ok()?;
-        let free = last.as_millis().checked_add(window)?.checked_add(1)?;
-        Some(Timestamp::from_millis(free))
     }
 
     fn push(&mut self, now: Timestamp, window: Span, ceiling: u32) {

@@ -7,6 +7,9 @@
 //! GLASSBREAK_SCHEDULES=200000 cargo test -p glassbreak-core store::memory::explored
 //! ```
 
+#[path = "asks.rs"]
+#[expect(clippy::duplicate_mod, reason = "built twice, as books are")]
+mod asks;
 #[path = "books.rs"]
 #[expect(clippy::duplicate_mod, reason = "built twice, on different mutexes")]
 mod books;

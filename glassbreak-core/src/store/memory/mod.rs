@@ -1,5 +1,6 @@
 //! A store in the memory of the process.
 
+mod asks;
 mod books;
 mod counter;
 #[cfg(test)]
@@ -15,10 +16,13 @@ use tokio::sync::watch;
 
 use self::books::Books;
 use super::{
-    Clock, Durability, Ledger, LockView, Locks, Position, Reserve, Reserved, Settle, Settled, SteadyClock, Store,
-    StoreError, StoreErrorKind, Unlock, Unlocked,
+    Claim, Claimed, Clock, Decide, Decided, Durability, Ended, Ledger, LockView, Locks, Open, Opened, Position,
+    Requests, Reserve, Reserved, Revoke, Settle, Settled, SteadyClock, Store, StoreError, StoreErrorKind, Unlock,
+    Unlocked,
 };
+use crate::approval::{Request, RequestId};
 use crate::clock::Timestamp;
+use crate::grant::Grant;
 use crate::lock::Lock;
 
 /// What [`books`] and [`time`] are built on; [`explored`] builds them on shuttle's instead.
@@ -50,7 +54,8 @@ mod sync {
 /// let (op, attempt) = (OpId::mint(at), Attempt::mint());
 /// let three_in_ten_minutes = Demand {
 ///     rule: "restarts".into(),
-///     key: [7; 16],
+///     scope: [7; 16],
+///     key: Some([7; 16]),
 ///     window: Span::from_millis(600_000),
 ///     ceiling: 3,
 /// };
@@ -84,6 +89,8 @@ struct Shared {
     books: Books,
     /// Where the locks last changed.
     changes: watch::Sender<u64>,
+    /// How often a request changed.
+    asked: watch::Sender<u64>,
 }
 
 /// A [`MemoryStore`] in the making.
@@ -143,6 +150,7 @@ impl MemoryBuilder {
             shared: Arc::new(Shared {
                 books: Books::new(generation, self.most_ops, self.clock),
                 changes: watch::Sender::new(0),
+                asked: watch::Sender::new(0),
             }),
         }
     }
@@ -156,6 +164,12 @@ impl MemoryStore {
             *last = position.epoch.max(*last);
             later
         });
+        self.announce_request();
+    }
+
+    /// Wakes whoever waits for a request.
+    fn announce_request(&self) {
+        self.shared.asked.send_modify(|count| *count = count.wrapping_add(1));
     }
 }
 
@@ -167,6 +181,56 @@ impl Ledger for MemoryStore {
 
     async fn settle(&self, settle: Settle) -> Result<Settled, StoreError> {
         self.shared.books.settle(settle)
+    }
+
+    async fn claim(&self, claim: Claim) -> Result<Claimed, StoreError> {
+        self.shared.books.claim(&claim)
+    }
+}
+
+#[async_trait]
+impl Requests for MemoryStore {
+    async fn open(&self, open: Open) -> Result<Opened, StoreError> {
+        let opened = self.shared.books.open(open);
+        self.announce_request();
+        opened
+    }
+
+    async fn request(&self, id: RequestId) -> Result<Option<Request>, StoreError> {
+        self.shared.books.request(&id)
+    }
+
+    async fn pending(&self) -> Result<Vec<Request>, StoreError> {
+        self.shared.books.pending()
+    }
+
+    async fn decide(&self, decide: Decide) -> Result<Decided, StoreError> {
+        let decided = self.shared.books.decide(decide);
+        self.announce_request();
+        decided
+    }
+
+    async fn moved(&self, id: RequestId, version: u32) -> Result<Option<Request>, StoreError> {
+        let mut asked = self.shared.asked.subscribe();
+        loop {
+            let request = self.shared.books.request(&id)?;
+            if request.as_ref().is_none_or(|request| request.version != version) {
+                return Ok(request);
+            }
+            asked.changed().await.map_err(|source| {
+                StoreError::new(StoreErrorKind::Broken, "moved", "nobody tells of changes any more").with_source(source)
+            })?;
+        }
+    }
+
+    async fn grants(&self) -> Result<Vec<Grant>, StoreError> {
+        self.shared.books.grants()
+    }
+
+    async fn revoke(&self, revoke: Revoke) -> Result<Ended, StoreError> {
+        let ended = self.shared.books.revoke(&revoke);
+        self.announce_request();
+        ended
     }
 }
 

@@ -43,7 +43,8 @@ impl Reserving {
     pub(super) fn on(mut self, key: u8, ceiling: u32) -> Self {
         self.0.demands.push(Demand {
             rule: "deletions".into(),
-            key: [key; 16],
+            scope: [key; 16],
+            key: Some([0; 16]),
             window: Span::from_millis(600_000),
             ceiling,
         });
@@ -193,7 +194,7 @@ fn what_is_empty_does_not_pile_up() {
         let now = T0 + i64::from(n) * 100;
         pass(&clock, 100);
         let mut reserve = Reserving::new().minted(now).on(0, 1).done();
-        reserve.demands[0].key = u128::from(n).to_be_bytes();
+        reserve.demands[0].scope = u128::from(n).to_be_bytes();
         assert!(is_held(&books.reserve(reserve).unwrap()));
         if n % 1_000 == 0 {
             most = most.max(books.kept().1);

@@ -59,6 +59,11 @@ impl Time {
         Some(Reading::Now(Timestamp::from_millis(given.max(newest))))
     }
 
+    /// The latest time given; the beginning of time where none was.
+    pub(super) fn newest(&self) -> Timestamp {
+        Timestamp::from_millis(self.newest.load(Ordering::SeqCst))
+    }
+
     /// Takes a given time, whatever it is, if it is not behind.
     pub(super) fn adopt(&self, given: Timestamp) -> Option<()> {
         let mut shown = self.shown.lock().ok()?;

@@ -1,0 +1,31 @@
+//! Asking people: a question about one call, the votes on it, and what they come to.
+//!
+//! Everything here is a plain function of values. A [`Request`] is one question; [`vote`], [`expire`] and [`cancel`] say
+//! what it becomes, and a store puts that in place only if nothing else came first
+//! ([`Requests::decide`](crate::store::Requests::decide)). Who may agree is asked of an [`Electorate`] at the moment of each vote, for all votes
+//! anew: [`Bundle`](crate::bundle::Bundle) is one.
+//!
+//! ```text
+//! Pending ── enough distinct eligible persons agree ─▶ Approved, with a grant
+//!    │ ├──── one says no ───────────────────────────▶ Denied
+//!    │ ├──── too few are left who could agree ──────▶ Denied
+//!    │ └──── the deadline comes ────────────────────▶ Expired
+//!    └────── the session ends, a lock, a change ────▶ Cancelled
+//! ```
+//!
+//! - Every rule that asks must be satisfied. Rules that name the same group share its quorum, the highest; a person
+//!   counts once, whatever groups they are in and however many accounts they have.
+//! - The person that the agent acts for may agree only where every rule says `@self("allow")` and one person is enough.
+//! - A no wins, and needs only membership in a group that is asked.
+//! - A window is offered where every rule that asks has one, the call was understood whole and its risk is not high.
+//!   Votes narrow: the shortest window, the fewest uses and all added pins count; one `once` makes it once.
+//! - Silence is a no.
+
+mod electorate;
+mod machine;
+mod quorum;
+mod request;
+
+pub use self::electorate::{Electorate, Ineligible};
+pub use self::machine::{Ballot, Step, VoteRefused, cancel, expire, impossible, vote};
+pub use self::request::{Answer, Asked, Offer, Request, RequestId, State, Vote};
