@@ -80,6 +80,7 @@ pub mod budget;
 pub mod bundle;
 pub mod call;
 pub mod clock;
+pub mod desk;
 pub mod error;
 // Runs what it checked by its descriptor, which needs Linux (5.4 or later); elsewhere it is not built.
 #[cfg(target_os = "linux")]

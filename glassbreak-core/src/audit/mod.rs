@@ -30,6 +30,7 @@
 //! What an agent says is recorded under `unverified`. Records hold calls exactly, escaped by nothing but JSON: print
 //! them through [`shown_whole`](crate::error::shown_whole).
 
+mod asking;
 mod chain;
 mod checkpoint;
 mod fields;
@@ -47,6 +48,9 @@ mod tests;
 use std::io;
 use std::path::{Path, PathBuf};
 
+pub use self::asking::{
+    GrantOpened, GrantRevoked, RequestJoined, RequestOpened, RequestSettled, VoteCast, VoteNotTaken,
+};
 pub use self::chain::{LogId, RecordHash};
 pub use self::checkpoint::{Checkpoint, CheckpointSink, Checkpoints, FileSink, KeyFile, PublicKey, Signature, Signer};
 pub use self::log::{AuditLog, AuditOptions, Receipt};

@@ -5,6 +5,7 @@ use serde_json::Value;
 use uuid::Uuid;
 
 use super::AuditError;
+use super::asking::{GrantOpened, GrantRevoked, RequestJoined, RequestOpened, RequestSettled, VoteCast, VoteNotTaken};
 use super::chain::hex;
 use super::checkpoint::Checkpoint;
 use super::fields::{Each, Flagged, Pairs, Printed, optional, write_call};
@@ -12,6 +13,7 @@ use super::writer::Opened;
 use crate::bundle::Bundle;
 use crate::call::{Call, Text, Word};
 use crate::finding::{Denial, DenialKind, Level, RuleId};
+use crate::grant::GrantId;
 use crate::judge::Judgement;
 
 /// The kinds of record. Words and meanings do not change; new kinds may come.
@@ -23,6 +25,22 @@ pub enum Kind {
     CallFinished,
     /// A call was refused.
     CallRefused,
+    /// People must agree to a call first.
+    CallAsked,
+    /// People are asked.
+    RequestOpened,
+    /// Another call waits for the same answer.
+    RequestJoined,
+    /// A request ended: approved, denied, expired or cancelled.
+    RequestSettled,
+    /// A person answered: written before the answer takes effect.
+    VoteCast,
+    /// An answer that does not count.
+    VoteRefused,
+    /// A grant: written before it exists.
+    GrantOpened,
+    /// Grants were ended and requests cancelled before their time.
+    GrantRevoked,
     /// A lock was set.
     LockSet,
     /// A lock was lifted.
@@ -37,10 +55,18 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 16] = [
         Self::CallPermitted,
         Self::CallFinished,
         Self::CallRefused,
+        Self::CallAsked,
+        Self::RequestOpened,
+        Self::RequestJoined,
+        Self::RequestSettled,
+        Self::VoteCast,
+        Self::VoteRefused,
+        Self::GrantOpened,
+        Self::GrantRevoked,
         Self::LockSet,
         Self::LockLifted,
         Self::LogOpened,
@@ -54,6 +80,14 @@ impl Kind {
             Self::CallPermitted => "call.permitted",
             Self::CallFinished => "call.finished",
             Self::CallRefused => "call.refused",
+            Self::CallAsked => "call.asked",
+            Self::RequestOpened => "request.opened",
+            Self::RequestJoined => "request.joined",
+            Self::RequestSettled => "request.settled",
+            Self::VoteCast => "vote.cast",
+            Self::VoteRefused => "vote.refused",
+            Self::GrantOpened => "grant.opened",
+            Self::GrantRevoked => "grant.revoked",
             Self::LockSet => "lock.set",
             Self::LockLifted => "lock.lifted",
             Self::LogOpened => "log.opened",
@@ -75,8 +109,22 @@ pub enum Event<'a> {
     Permitted(Permitted<'a>),
     /// What came of it.
     Finished(Finished),
-    /// A call was refused.
+    /// A call was refused, or people must agree to it first.
     Refused(Refused<'a>),
+    /// People are asked.
+    RequestOpened(RequestOpened<'a>),
+    /// Another call waits for the same answer.
+    RequestJoined(RequestJoined),
+    /// A request ended.
+    RequestSettled(RequestSettled<'a>),
+    /// A person answered.
+    VoteCast(VoteCast<'a>),
+    /// An answer does not count.
+    VoteRefused(VoteNotTaken<'a>),
+    /// A grant is given.
+    GrantOpened(GrantOpened<'a>),
+    /// Grants are ended.
+    GrantRevoked(GrantRevoked<'a>),
     /// A lock was set.
     LockSet(LockChange<'a>),
     /// A lock was lifted.
@@ -85,11 +133,19 @@ pub enum Event<'a> {
 
 impl Event<'_> {
     /// Which kind of record it makes.
-    pub const fn kind(&self) -> Kind {
+    pub fn kind(&self) -> Kind {
         match self {
             Self::Permitted(_) => Kind::CallPermitted,
             Self::Finished(_) => Kind::CallFinished,
+            Self::Refused(event) if event.denial.asks() => Kind::CallAsked,
             Self::Refused(_) => Kind::CallRefused,
+            Self::RequestOpened(_) => Kind::RequestOpened,
+            Self::RequestJoined(_) => Kind::RequestJoined,
+            Self::RequestSettled(_) => Kind::RequestSettled,
+            Self::VoteCast(_) => Kind::VoteCast,
+            Self::VoteRefused(_) => Kind::VoteRefused,
+            Self::GrantOpened(_) => Kind::GrantOpened,
+            Self::GrantRevoked(_) => Kind::GrantRevoked,
             Self::LockSet(_) => Kind::LockSet,
             Self::LockLifted(_) => Kind::LockLifted,
         }
@@ -103,6 +159,13 @@ impl Serialize for Event<'_> {
             Self::Permitted(event) => event.write(&mut map)?,
             Self::Finished(event) => event.write(&mut map)?,
             Self::Refused(event) => event.write(&mut map)?,
+            Self::RequestOpened(event) => event.write(&mut map)?,
+            Self::RequestJoined(event) => event.write(&mut map)?,
+            Self::RequestSettled(event) => event.write(&mut map)?,
+            Self::VoteCast(event) => event.write(&mut map)?,
+            Self::VoteRefused(event) => event.write(&mut map)?,
+            Self::GrantOpened(event) => event.write(&mut map)?,
+            Self::GrantRevoked(event) => event.write(&mut map)?,
             Self::LockSet(event) | Self::LockLifted(event) => event.write(&mut map)?,
         }
         map.end()
@@ -158,6 +221,7 @@ pub struct Permitted<'a> {
     bundle: &'a Bundle,
     pin: Option<&'a Value>,
     store: Option<&'a Value>,
+    grant: Option<GrantId>,
 }
 
 impl<'a> Permitted<'a> {
@@ -171,7 +235,15 @@ impl<'a> Permitted<'a> {
             bundle,
             pin: None,
             store: None,
+            grant: None,
         }
+    }
+
+    /// The grant that a use of was spent on it.
+    #[must_use]
+    pub const fn grant(mut self, grant: Option<GrantId>) -> Self {
+        self.grant = grant;
+        self
     }
 
     /// Which attempt it is, from 0.
@@ -211,6 +283,7 @@ impl<'a> Permitted<'a> {
             map.serialize_entry("flagged", &Flagged(&self.judgement.ruling))?;
         }
         optional(map, "pin", self.pin)?;
+        optional(map, "grant", self.grant)?;
         optional(map, "store", self.store)
     }
 }

@@ -1,5 +1,61 @@
-//! Showing requests to people: the card, and who takes it to them.
+//! Showing requests to people: the card, who takes it to them, and the terminal.
+//!
+//! A [`Notifier`] takes an open request somewhere, and takes its cards away again when it is settled. What people answer
+//! comes back through [`Desk::vote`](crate::desk::Desk::vote), wherever they saw it; a notifier that cannot take an answer
+//! is as good as one that can, as long as somebody sees it. Nothing that a notifier does or fails to do agrees to
+//! anything: silence is a no.
 
 mod card;
+#[cfg(unix)]
+mod terminal;
 
+use std::fmt;
+
+use async_trait::async_trait;
+
+pub(crate) use self::card::Shown;
 pub use self::card::{Card, Section};
+#[cfg(unix)]
+pub use self::terminal::{Terminal, Tty, TtyError, came_of, page};
+use crate::approval::Request;
+use crate::desk::Desk;
+
+/// Takes requests to people.
+#[async_trait]
+pub trait Notifier: fmt::Debug + Send + Sync + 'static {
+    /// Its name, for records and errors.
+    fn name(&self) -> &str;
+
+    /// Shows an open request to people; answers go to `desk`. Returns when it is shown, or later; the caller does not
+    /// wait for it with anything else, and drops the future when the request is settled.
+    ///
+    /// After a restart it is called again for every request that is still open.
+    ///
+    /// # Errors
+    /// When nobody can have seen it.
+    async fn deliver(&self, request: &Request, desk: &Desk) -> Result<(), NotifyError>;
+
+    /// The request has changed: somebody voted, or it is settled. Cards follow, and a settled one takes no answer.
+    ///
+    /// # Errors
+    /// When a card may not show what is so. It changes nothing of what is so.
+    async fn update(&self, request: &Request) -> Result<(), NotifyError>;
+}
+
+/// Why a card did not reach anybody.
+#[derive(Debug, thiserror::Error)]
+#[error("{notifier}: {why}")]
+pub struct NotifyError {
+    notifier: String,
+    why: String,
+}
+
+impl NotifyError {
+    /// `notifier` did not show it, because of `why`.
+    pub fn new(notifier: impl Into<String>, why: impl Into<String>) -> Self {
+        Self {
+            notifier: notifier.into(),
+            why: why.into(),
+        }
+    }
+}

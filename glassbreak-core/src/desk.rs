@@ -1,0 +1,354 @@
+//! The desk: where requests are answered, ended and revoked, and where it is all recorded.
+//!
+//! A [`Desk`] is a bundle, a store and an audit log. The gate has one; so has a terminal of an approver in another
+//! process, which shares the store. It decides nothing by itself: [`approval`] says what a vote
+//! comes to, the store puts it in place if nothing came first, and where something did, it is all looked at again.
+//!
+//! **Invariant**: a vote and a grant are recorded, on disk, before they take effect.
+
+use std::sync::Arc;
+
+use crate::approval::{self, Answer, Ballot, Electorate, Request, RequestId, State, Step, VoteRefused};
+use crate::audit::{AuditError, AuditLog, Event, GrantOpened, GrantRevoked, RequestSettled, VoteCast, VoteNotTaken};
+use crate::bundle::Bundle;
+use crate::call::{Text, Word};
+use crate::clock::Timestamp;
+use crate::finding::Finding;
+use crate::grant::{Grant, GrantId};
+use crate::lock::Lock;
+use crate::people::Account;
+use crate::policy::{Operate, Operation};
+use crate::store::{Decide, Decided, Ended, Revoke, Store, StoreError, Which};
+
+/// Where requests are answered. Clones share everything.
+#[derive(Debug, Clone)]
+pub struct Desk {
+    bundle: Arc<Bundle>,
+    store: Arc<dyn Store>,
+    audit: AuditLog,
+}
+
+/// Why an answer was not taken, or not known to be.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum VoteError {
+    /// There is no such request, or it is forgotten.
+    #[error("there is no request {0}: it was never made, or was settled days ago")]
+    Unknown(RequestId),
+    /// The answer does not count.
+    #[error("{0}")]
+    Refused(VoteRefused),
+    /// A lock stands on the call: nobody can agree to it.
+    #[error("{} is locked by {}: {}", .0.target, .0.by, crate::error::shown(.0.reason.as_str()))]
+    Locked(Arc<Lock>),
+    /// The clock of this machine is far ahead of the store's.
+    #[error("this machine's clock is ahead of the store's, which takes nothing later than {latest}")]
+    Clock {
+        /// The latest time that would have been taken.
+        latest: Timestamp,
+    },
+    /// Too many others answered at the same time.
+    #[error("the request kept changing; look at it again")]
+    Busy,
+    /// It could not be recorded, so it was not put in place.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    /// The store did not do it, or did not say so: look at the request again.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Why grants were not revoked, or not known to be.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RevokeError {
+    /// No person has this account.
+    #[error("no person in people.toml has the account {0}")]
+    UnknownAccount(Account),
+    /// No policy permits it.
+    #[error("{}", .0.why())]
+    Refused(Box<Finding>),
+    /// It could not be recorded. It was done all the same.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    /// The store did not do it, or did not say so.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// How often an answer is tried again because another came first.
+const MOST_TRIES: usize = 64;
+
+impl Desk {
+    /// A desk of its own, for a process without a gate.
+    pub fn new(bundle: Arc<Bundle>, store: Arc<dyn Store>, audit: AuditLog) -> Self {
+        Self { bundle, store, audit }
+    }
+
+    /// The policy folder that votes are judged by.
+    pub fn bundle(&self) -> &Bundle {
+        &self.bundle
+    }
+
+    /// A request as it stands.
+    ///
+    /// # Errors
+    /// When the store cannot answer.
+    pub async fn request(&self, id: RequestId) -> Result<Option<Request>, StoreError> {
+        self.store.request(id).await
+    }
+
+    /// The requests that people are asked about, the oldest first.
+    ///
+    /// # Errors
+    /// When the store cannot answer.
+    pub async fn pending(&self) -> Result<Vec<Request>, StoreError> {
+        let now = Timestamp::now();
+        let mut pending = self.store.pending().await?;
+        pending.retain(|request| !request.is_late(now));
+        Ok(pending)
+    }
+
+    /// The grants that stand.
+    ///
+    /// # Errors
+    /// When the store cannot answer.
+    pub async fn grants(&self) -> Result<Vec<Grant>, StoreError> {
+        self.store.grants().await
+    }
+
+    /// Waits until a request has changed since `version`.
+    ///
+    /// # Errors
+    /// When the store can no longer tell.
+    pub async fn moved(&self, id: RequestId, version: u32) -> Result<Option<Request>, StoreError> {
+        self.store.moved(id, version).await
+    }
+
+    /// The person that an account belongs to.
+    pub fn person_of(&self, account: &Account) -> Option<Word> {
+        self.bundle.person_of(account)
+    }
+
+    /// Takes an answer. The request comes back as it then stands: settled, or waiting for more people.
+    ///
+    /// Everything is looked at anew: who the account belongs to, whether they may, whether the rules are still those that
+    /// asked, and the same for every earlier vote.
+    ///
+    /// # Errors
+    /// Why the answer does not count, and then nothing has changed; or that nobody knows.
+    pub async fn vote(&self, id: RequestId, ballot: &Ballot) -> Result<Request, VoteError> {
+        for _ in 0..MOST_TRIES {
+            let request = self.store.request(id).await?.ok_or(VoteError::Unknown(id))?;
+            let now = Timestamp::now();
+            let step = match approval::vote(&request, ballot, &*self.bundle, now, GrantId::mint(now)) {
+                Ok(step) => step,
+                Err(why) => return Err(self.refused(&request, ballot, why, now).await),
+            };
+            self.record(&request, &step)?;
+            let next = step.request.clone();
+            match self.decide(request.version, step, now).await? {
+                Decided::Done { .. } => {
+                    self.settled(&next)?;
+                    return Ok(next);
+                }
+                Decided::Conflict(_) => {}
+                Decided::Untimely { .. } => {
+                    return Err(self.refused(&request, ballot, VoteRefused::TooLate, now).await);
+                }
+                Decided::Locked(lock) => return Err(VoteError::Locked(lock)),
+                Decided::Unknown => return Err(VoteError::Unknown(id)),
+                Decided::Clock { latest } => return Err(VoteError::Clock { latest }),
+            }
+        }
+        Err(VoteError::Busy)
+    }
+
+    async fn decide(&self, expected: u32, step: Step, at: Timestamp) -> Result<Decided, StoreError> {
+        let Step { request, grant } = step;
+        self.store
+            .decide(Decide {
+                expected,
+                next: request,
+                grant,
+                at,
+            })
+            .await
+    }
+
+    /// The vote, and the grant that comes of it, on disk.
+    fn record(&self, before: &Request, step: &Step) -> Result<(), AuditError> {
+        let vote = step.request.votes.iter().rev().find(|vote| !before.votes.contains(vote));
+        if let Some(vote) = vote {
+            self.audit.append(Event::VoteCast(VoteCast { request: before, vote }))?;
+        }
+        if let Some(grant) = &step.grant {
+            self.audit.append(Event::GrantOpened(GrantOpened { grant }))?;
+        }
+        self.audit.sync()
+    }
+
+    fn settled(&self, request: &Request) -> Result<(), AuditError> {
+        if request.state.is_final() {
+            self.audit
+                .append_synced(Event::RequestSettled(RequestSettled { request }))?;
+        }
+        Ok(())
+    }
+
+    /// Records an answer that does not count, and what follows from the reason.
+    async fn refused(&self, request: &Request, ballot: &Ballot, why: VoteRefused, now: Timestamp) -> VoteError {
+        let person = self.person_of(&ballot.account);
+        let said = why.to_string();
+        let record = VoteNotTaken {
+            request: request.id,
+            account: &ballot.account,
+            person: person.as_ref(),
+            answer: &ballot.answer,
+            code: why.code(),
+            why: &said,
+        };
+        if let Err(error) = self.audit.append_synced(Event::VoteRefused(record)) {
+            return error.into();
+        }
+        // Nobody can agree any more: whoever waits should hear of it now.
+        let over = match &why {
+            VoteRefused::RuleChanged(_) => approval::cancel(request, &said),
+            VoteRefused::TooLate => approval::expire(request, now),
+            _ => None,
+        };
+        if let Some(next) = over {
+            let _ = self.end(request, next, now).await;
+        }
+        VoteError::Refused(why)
+    }
+
+    /// Puts a request at its end, if nothing came first.
+    async fn end(&self, request: &Request, next: Request, now: Timestamp) -> Result<bool, VoteError> {
+        let step = Step {
+            request: next.clone(),
+            grant: None,
+        };
+        match self.decide(request.version, step, now).await? {
+            Decided::Done { .. } => {
+                self.settled(&next)?;
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Ends a request whose deadline has come, and returns it as it then stands.
+    ///
+    /// # Errors
+    /// When the store cannot answer, or it cannot be recorded.
+    pub async fn expire(&self, id: RequestId) -> Result<Option<Request>, VoteError> {
+        let Some(request) = self.store.request(id).await? else {
+            return Ok(None);
+        };
+        let now = Timestamp::now();
+        if let Some(next) = approval::expire(&request, now) {
+            self.end(&request, next, now).await?;
+        }
+        Ok(self.store.request(id).await?)
+    }
+
+    /// Cancels a request that nobody needs answered any more.
+    ///
+    /// # Errors
+    /// When the store cannot answer, or it cannot be recorded.
+    pub async fn cancel(&self, id: RequestId, why: &str) -> Result<Option<Request>, VoteError> {
+        for _ in 0..MOST_TRIES {
+            let Some(request) = self.store.request(id).await? else {
+                return Ok(None);
+            };
+            let Some(next) = approval::cancel(&request, why) else {
+                return Ok(Some(request));
+            };
+            if self.end(&request, next, Timestamp::now()).await? {
+                break;
+            }
+        }
+        Ok(self.store.request(id).await?)
+    }
+
+    /// Ends grants before their time, and cancels open requests; `account` belongs to a person whom a policy on
+    /// `Action::"revoke"` permits it.
+    ///
+    /// # Errors
+    /// When no policy permits it: nothing is revoked. When the store fails: perhaps it is. When it cannot be recorded: it
+    /// is revoked all the same, because taking back must not wait for a full disk.
+    pub async fn revoke(&self, which: Which, reason: Text, account: &Account) -> Result<Ended, RevokeError> {
+        let by = self
+            .person_of(account)
+            .ok_or_else(|| RevokeError::UnknownAccount(account.clone()))?;
+        let (kind, id) = named(&which);
+        let operation = Operation {
+            person: &by,
+            operate: Operate::Revoke,
+            kind,
+            id: &id,
+            on_behalf_of: "",
+        };
+        self.bundle
+            .policies()
+            .may_operate(&operation)
+            .map_err(|finding| RevokeError::Refused(Box::new(finding)))?;
+        self.revoke_now(which, reason, by).await
+    }
+
+    /// Ends grants and requests without asking a policy: for whom one permits it, and for the end of a session.
+    pub(crate) async fn revoke_now(&self, which: Which, reason: Text, by: Word) -> Result<Ended, RevokeError> {
+        let (kind, id) = named(&which);
+        let which_text = format!("{kind} {id}");
+        let record = GrantRevoked {
+            which: which_text.trim_end(),
+            by: &by,
+            reason: &reason,
+        };
+        let written = self.audit.append_synced(Event::GrantRevoked(record));
+        let at = Timestamp::now();
+        let ended = self.store.revoke(Revoke { which, by, reason, at }).await?;
+        for id in &ended.requests {
+            if let Some(request) = self.store.request(*id).await? {
+                self.settled(&request)?;
+            }
+        }
+        written?;
+        Ok(ended)
+    }
+
+    /// Records that a request was ended by somebody who does not record, such as a lock.
+    pub(crate) fn tell_settled(&self, request: &Request) -> Result<(), AuditError> {
+        self.settled(request)
+    }
+}
+
+fn named(which: &Which) -> (&'static str, String) {
+    match which {
+        Which::Grant(id) => ("grant", id.to_string()),
+        Which::Request(id) => ("request", id.to_string()),
+        Which::Under(target) => (target.kind(), target.name().map_or_else(String::new, ToString::to_string)),
+    }
+}
+
+/// A no, with its reason.
+pub fn deny(account: Account, reason: Option<Text>, request: &Request) -> Ballot {
+    Ballot {
+        account,
+        answer: Answer::Deny,
+        reason,
+        card: request.card.digest(),
+    }
+}
+
+/// What a request's end means for the agent that waits, in one line.
+pub(crate) fn told(state: &State) -> String {
+    match state {
+        State::Pending => "nobody has answered yet".to_owned(),
+        State::Approved { .. } => "people agreed".to_owned(),
+        State::Denied { why, .. } => why.to_string(),
+        State::Expired => "nobody answered in time, and that is a no".to_owned(),
+        State::Cancelled { why } => format!("the question was withdrawn: {why}"),
+    }
+}
