@@ -16,13 +16,13 @@
 //! calls no other call of the same session may be judged, else both see the same count.
 
 use crate::argv::{ExecPlan, Role};
-use crate::budget::{Counters, Event, Name};
+use crate::budget::{Counters, Demand, Event, Name, Shared};
 use crate::bundle::Bundle;
 use crate::call::{Call, CallDigest, Exec, Operation, Tool, Workspace};
 use crate::clock::Timestamp;
 use crate::error::{nearest, shown};
 use crate::facts::{Facts, SeqFacts};
-use crate::finding::{Denial, Finding, Findings, Layer, Outcome, Requirement, RuleId, Ruling};
+use crate::finding::{Denial, Finding, Findings, Layer, Level, Outcome, Requirement, RuleId, Ruling};
 use crate::label::Risk;
 use crate::policy::{Action, PolicyTrace, Question, Resource};
 
@@ -47,31 +47,24 @@ impl SessionState {
         &self.workspace
     }
 
-    /// Takes down that `call` was made at `at`, judged so, and `admitted` or not. Every attempt feeds the loop rules;
-    /// only an admitted one is counted by budgets. A call that hygiene refused leaves no trace.
+    /// Takes down that `call` was made at `at`, judged so, and `admitted` or not. The first attempt at a call feeds the
+    /// loop rules; budgets count the one that is admitted, those that a store counted left out. A call that hygiene
+    /// refused leaves no trace.
     pub fn advance(&mut self, bundle: &Bundle, call: &Call, judgement: &Judgement, at: Timestamp, admitted: bool) {
-        if let Some(digest) = judgement.digest {
-            let event = Event {
-                digest,
-                facts: &judgement.facts,
-                name: name_of(call),
-            };
-            bundle.budgets().advance(&mut self.counters, &event, at, admitted);
+        if let Some(event) = judgement.event(call) {
+            let (counters, shared) = (&mut self.counters, judgement.shared());
+            bundle
+                .budgets()
+                .advance(counters, &event, &call.actor, at, shared, admitted);
         }
     }
-}
 
-impl SessionState {
     /// Takes back what [`advance`](Self::advance) counted of a call that was admitted at `at` and is now proven not to
-    /// run. That it was tried stays.
+    /// run. That it was tried stays, and so does what a store counted: that is the store's to settle.
     pub fn refund(&mut self, bundle: &Bundle, call: &Call, judgement: &Judgement, at: Timestamp) {
-        if let Some(digest) = judgement.digest {
-            let event = Event {
-                digest,
-                facts: &judgement.facts,
-                name: name_of(call),
-            };
-            bundle.budgets().refund(&mut self.counters, &event, at);
+        if let Some(event) = judgement.event(call) {
+            let (counters, shared) = (&mut self.counters, judgement.shared());
+            bundle.budgets().refund(counters, &event, &call.actor, at, shared);
         }
     }
 }
@@ -95,8 +88,16 @@ pub struct Judgement {
     /// For a program: the words that name paths. They were compared as text; where they lead on disk is looked at when
     /// the call is permitted and again when it runs.
     pub paths: Vec<Box<str>>,
+    /// The Cedar action, such as `exec:kubectl`, `exec:*` or `tool:restart`; empty where hygiene refused the call.
+    pub action: Box<str>,
+    /// Type and id of the Cedar resource, such as `Program` and `kubectl`; empty where hygiene refused the call.
+    pub resource: (Box<str>, Box<str>),
     /// What the asks require that name nothing of their own.
     default_ask: Requirement,
+    /// Which attempt at the call was judged.
+    attempt: u32,
+    /// Whether a store counted the shared budgets.
+    counted: bool,
 }
 
 impl Judgement {
@@ -111,20 +112,53 @@ impl Judgement {
     pub fn denial(&self) -> Option<Denial> {
         Denial::from_ruling(&self.ruling, self.digest)
     }
+
+    /// Which attempt at the call was judged: 0, and more after people agreed.
+    pub const fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    fn event<'a>(&'a self, call: &'a Call) -> Option<Event<'a>> {
+        Some(Event {
+            digest: self.digest?,
+            facts: &self.facts,
+            name: name_of(call),
+            attempt: self.attempt,
+        })
+    }
+
+    /// Where the shared budgets were counted; the counts themselves matter no more.
+    const fn shared(&self) -> Shared<'static> {
+        if self.counted {
+            Shared::Counted(&[])
+        } else {
+            Shared::Local
+        }
+    }
 }
 
 /// Judges `call`, made at `at` in a session of this state, by `bundle`.
 ///
+/// Shared budgets are counted in the session's state, as if it were the only one. Where a store counts them, judge in
+/// two steps: [`prepare`], and [`Prepared::conclude`].
+///
 /// Nothing is remembered: that is [`SessionState::advance`], once the caller knows whether the call was admitted.
 pub fn judge(bundle: &Bundle, state: &SessionState, call: &Call, at: Timestamp) -> Judgement {
-    match read(bundle, state, call) {
-        Ok(read) => read.ruled(bundle, state, call, at),
+    match prepare(bundle, &state.workspace, call) {
+        Ok(prepared) => prepared.conclude(state, at, Shared::Local, 0),
         Err(refusal) => refused(bundle, *refusal),
     }
 }
 
-/// What the first layers made of a call.
-struct Read<'a> {
+/// A call as far as it can be judged without the state of its session: what a store is to be asked about it, and what
+/// is needed to conclude once it has answered.
+///
+/// It holds the bundle and the call it was made of, so that it cannot be concluded by others.
+#[must_use = "a call that is only prepared is not judged"]
+#[derive(Debug)]
+pub struct Prepared<'a> {
+    bundle: &'a Bundle,
+    call: &'a Call,
     facts: Facts,
     findings: Vec<Finding>,
     digest: CallDigest,
@@ -138,7 +172,10 @@ struct Read<'a> {
 }
 
 /// Steps 1 and 2: hygiene, then the argv engine or the tool's manifest.
-fn read<'a>(bundle: &Bundle, state: &SessionState, call: &'a Call) -> Result<Read<'a>, Box<Finding>> {
+///
+/// # Errors
+/// The refusal of a call that fails hygiene; [`refused`] makes a judgement of it.
+pub fn prepare<'a>(bundle: &'a Bundle, workspace: &Workspace, call: &'a Call) -> Result<Prepared<'a>, Box<Finding>> {
     let role = &call.actor.role;
     if !bundle.policies().has_role(role) {
         let why = format!("the role `{role}` is not declared");
@@ -149,8 +186,8 @@ fn read<'a>(bundle: &Bundle, state: &SessionState, call: &'a Call) -> Result<Rea
         ));
     }
     match &call.operation {
-        Operation::Exec(exec) => read_exec(bundle, state, exec),
-        Operation::Tool(tool) => read_tool(bundle, tool),
+        Operation::Exec(exec) => read_exec(bundle, workspace, call, exec),
+        Operation::Tool(tool) => read_tool(bundle, call, tool),
         Operation::Connect(connect) => Err(hygiene(
             "connect.not-built",
             format!("judging connections is not built: {}:{}", connect.host, connect.port),
@@ -159,12 +196,17 @@ fn read<'a>(bundle: &Bundle, state: &SessionState, call: &'a Call) -> Result<Rea
     }
 }
 
-fn read_exec<'a>(bundle: &Bundle, state: &SessionState, exec: &'a Exec) -> Result<Read<'a>, Box<Finding>> {
-    let Some(cwd) = state.workspace.locate("", exec.cwd()) else {
+fn read_exec<'a>(
+    bundle: &'a Bundle,
+    workspace: &Workspace,
+    call: &'a Call,
+    exec: &'a Exec,
+) -> Result<Prepared<'a>, Box<Finding>> {
+    let Some(cwd) = workspace.locate("", exec.cwd()) else {
         let why = format!("the folder `{}` lies outside the workspace", shown(exec.cwd()));
         return Err(hygiene("cwd.outside", why, "name a folder beneath the workspace"));
     };
-    let judged = bundle.programs().judge(exec, &cwd, &state.workspace);
+    let judged = bundle.programs().judge(exec, &cwd, workspace);
     let program = exec.argv().program();
     let digest = CallDigest::of_exec(program, judged.plan.argv(), &cwd, exec);
     let risk = if judged.partial {
@@ -172,7 +214,9 @@ fn read_exec<'a>(bundle: &Bundle, state: &SessionState, exec: &'a Exec) -> Resul
     } else {
         bundle.vocabulary().risk_of(judged.labels)
     };
-    Ok(Read {
+    Ok(Prepared {
+        bundle,
+        call,
         action: if judged.facts.listed {
             Action::Exec(program)
         } else {
@@ -197,7 +241,7 @@ fn read_exec<'a>(bundle: &Bundle, state: &SessionState, exec: &'a Exec) -> Resul
     })
 }
 
-fn read_tool<'a>(bundle: &Bundle, tool: &'a Tool) -> Result<Read<'a>, Box<Finding>> {
+fn read_tool<'a>(bundle: &'a Bundle, call: &'a Call, tool: &'a Tool) -> Result<Prepared<'a>, Box<Finding>> {
     let name = tool.name.as_str();
     let Some(entry) = bundle.tools().get(name) else {
         let hint = match nearest(name, bundle.tools().names()) {
@@ -211,7 +255,9 @@ fn read_tool<'a>(bundle: &Bundle, tool: &'a Tool) -> Result<Read<'a>, Box<Findin
         ));
     };
     let facts = entry.judge(tool).map_err(Box::new)?;
-    Ok(Read {
+    Ok(Prepared {
+        bundle,
+        call,
         action: Action::Tool(name),
         resource: Resource::Tool(name),
         host: facts.resource,
@@ -234,25 +280,80 @@ fn read_tool<'a>(bundle: &Bundle, tool: &'a Tool) -> Result<Read<'a>, Box<Findin
 
 /// What every policy whose scope takes in `call` says of it, for explanations; empty where hygiene refuses the call.
 pub fn policy_traces(bundle: &Bundle, state: &SessionState, call: &Call, at: Timestamp) -> Vec<PolicyTrace> {
-    let Ok(read) = read(bundle, state, call) else {
+    let Ok(prepared) = prepare(bundle, &state.workspace, call) else {
         return Vec::new();
     };
-    let (seq, _) = bundle.budgets().inspect(&state.counters, &read.event(call), at);
-    bundle.policies().explain(&read.question(bundle, call, &seq))
+    let (seq, _) = prepared.count(state, at, Shared::Local, 0);
+    bundle.policies().explain(&prepared.question(&seq))
 }
 
-impl Read<'_> {
-    fn event<'a>(&'a self, call: &'a Call) -> Event<'a> {
+impl Prepared<'_> {
+    /// The digest of the call.
+    pub const fn digest(&self) -> CallDigest {
+        self.digest
+    }
+
+    /// What the layers learned of it.
+    pub const fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// What a store is to count for it; empty where none need be asked.
+    pub fn demands(&self) -> Vec<Demand> {
+        self.bundle.budgets().demands(&self.event(0), &self.call.actor)
+    }
+
+    /// The refusal where the store says that the demand at `demand` is past its ceiling; see
+    /// [`Rules::over`](crate::budget::Rules::over).
+    pub fn over(&self, demand: usize, count: u32, free_at: Option<Timestamp>, now: Timestamp) -> Finding {
+        let budgets = self.bundle.budgets();
+        budgets.over(&self.event(0), demand, count, free_at, now)
+    }
+
+    /// Steps 3 to 5: budgets and policy over the facts, then all findings together. `shared` says where the counts of
+    /// shared budgets come from, and `attempt` which judging of this call it is, from 0.
+    pub fn conclude(self, state: &SessionState, at: Timestamp, shared: Shared<'_>, attempt: u32) -> Judgement {
+        let (seq, budget) = self.count(state, at, shared, attempt);
+        let policy = self.bundle.policies().decide(&self.question(&seq));
+        let counted = matches!(shared, Shared::Counted(_));
+        self.ruled(seq, policy, budget, counted, attempt)
+    }
+
+    /// Ends it before budgets and policy are asked, because `finding` denies: a lock, a ceiling in the store, a store
+    /// that does not answer. A finding that would not deny is a fault of the caller, and a refusal too.
+    ///
+    /// The store counted nothing then, and nothing is to be admitted; a first attempt still feeds the loop rules.
+    pub fn stop(self, finding: Finding, attempt: u32) -> Judgement {
+        let denies = finding.level() >= Level::Deny;
+        let fault = || {
+            let why = "the call was stopped by what does not refuse it";
+            Finding::deny(
+                RuleId::known(Layer::Hygiene, "not-judged"),
+                why,
+                "this is a fault of the guard; report it",
+            )
+        };
+        let found = [finding].into_iter().chain((!denies).then(fault)).collect();
+        self.ruled(SeqFacts::default(), Vec::new(), found, true, attempt)
+    }
+
+    fn event(&self, attempt: u32) -> Event<'_> {
         Event {
             digest: self.digest,
             facts: &self.facts,
-            name: name_of(call),
+            name: name_of(self.call),
+            attempt,
         }
     }
 
-    fn question<'a>(&'a self, bundle: &'a Bundle, call: &'a Call, seq: &'a SeqFacts) -> Question<'a> {
+    fn count(&self, state: &SessionState, at: Timestamp, shared: Shared<'_>, attempt: u32) -> (SeqFacts, Vec<Finding>) {
+        let (budgets, actor) = (self.bundle.budgets(), &self.call.actor);
+        budgets.inspect(&state.counters, &self.event(attempt), actor, at, shared)
+    }
+
+    fn question<'a>(&'a self, seq: &'a SeqFacts) -> Question<'a> {
         Question {
-            actor: &call.actor,
+            actor: &self.call.actor,
             action: self.action,
             resource: match &self.host {
                 Some((ty, id)) => Resource::Host { ty, id },
@@ -260,14 +361,18 @@ impl Read<'_> {
             },
             facts: &self.facts,
             seq,
-            vocabulary: bundle.vocabulary(),
+            vocabulary: self.bundle.vocabulary(),
         }
     }
 
-    /// Steps 5 and 7: budgets and policy over the facts, then all findings together.
-    fn ruled(self, bundle: &Bundle, state: &SessionState, call: &Call, at: Timestamp) -> Judgement {
-        let (seq, budget) = bundle.budgets().inspect(&state.counters, &self.event(call), at);
-        let policy = bundle.policies().decide(&self.question(bundle, call, &seq));
+    fn ruled(
+        self,
+        seq: SeqFacts,
+        policy: Vec<Finding>,
+        budget: Vec<Finding>,
+        counted: bool,
+        attempt: u32,
+    ) -> Judgement {
         Judgement {
             ruling: Ruling::combine(Findings {
                 argv: self.findings,
@@ -281,7 +386,20 @@ impl Read<'_> {
             plan: self.plan,
             roles: self.roles,
             paths: self.paths,
-            default_ask: bundle.settings().ask.clone(),
+            action: match self.action {
+                Action::Exec(program) => ["exec:", program].concat().into(),
+                Action::Unlisted => "exec:*".into(),
+                Action::Tool(tool) => ["tool:", tool].concat().into(),
+            },
+            resource: match (self.host, self.resource) {
+                (Some((ty, id)), _) => (ty.into(), id.into()),
+                (None, Resource::Program(id)) => ("Program".into(), id.into()),
+                (None, Resource::Tool(id)) => ("Tool".into(), id.into()),
+                (None, Resource::Host { ty, id }) => (ty.into(), id.into()),
+            },
+            default_ask: self.bundle.settings().ask.clone(),
+            attempt,
+            counted,
         }
     }
 }
@@ -303,7 +421,11 @@ pub fn refused(bundle: &Bundle, finding: Finding) -> Judgement {
         plan: None,
         roles: Vec::new(),
         paths: Vec::new(),
+        action: Box::default(),
+        resource: Default::default(),
         default_ask: bundle.settings().ask.clone(),
+        attempt: 0,
+        counted: false,
     }
 }
 
