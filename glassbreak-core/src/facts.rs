@@ -8,9 +8,10 @@
 //! `context.labels` and `context.seq`.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
 
-use crate::call::{Args, Call};
+use crate::call::{ArgValue, Args, Call};
 use crate::label::{LabelSet, Risk};
 
 /// A call and what was learned of it.
@@ -140,6 +141,53 @@ impl Fact {
             Self::Absent => Some(""),
             Self::Is(text) => Some(text),
             Self::Unknown => None,
+        }
+    }
+}
+
+/// A fact that a window grant holds fixed.
+///
+/// An approval that opens a window is for calls that are alike: of the same Cedar action, with the same `command` and
+/// the same `target.kind`, always, and with the same value of everything that the profile or the manifest says under
+/// `pin`. Whoever approves may hold more fixed, never less.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum PinFact {
+    /// A fact of the target, by its name, one of [`Target::NAMES`].
+    Target(&'static str),
+    /// An argument of a tool: the way to it, with dots between the names, such as `service` or `where.ns`.
+    Arg(Box<str>),
+}
+
+impl PinFact {
+    /// What a call says there; empty for a target that it does not name. `None` where the call leaves it open: such a
+    /// call fits no window.
+    pub fn text(&self, facts: &Facts) -> Option<Box<str>> {
+        let way = match self {
+            Self::Target(name) => return facts.target.get(name)?.text().map(Into::into),
+            Self::Arg(way) => way,
+        };
+        let mut args = facts.args.as_ref()?;
+        let mut names = way.split('.').peekable();
+        while let Some(name) = names.next() {
+            // The manifest gives an argument one type, so that two values of it never read alike.
+            match (args.get(name)?, names.peek()) {
+                (ArgValue::Record(fields), Some(_)) => args = fields,
+                (ArgValue::Str(text), None) => return Some((**text).into()),
+                (ArgValue::Int(number), None) => return Some(number.to_string().into()),
+                (ArgValue::Bool(value), None) => return Some(value.to_string().into()),
+                _ => return None,
+            }
+        }
+        None
+    }
+}
+
+impl fmt::Display for PinFact {
+    /// As files write it: `namespace`, `args.service`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Target(name) => f.write_str(name),
+            Self::Arg(way) => write!(f, "args.{way}"),
         }
     }
 }

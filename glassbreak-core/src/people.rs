@@ -1,4 +1,7 @@
-//! The people of a bundle: persons and the groups they belong to.
+//! The people of a bundle: persons, the groups they belong to, and the accounts they answer by.
+//!
+//! Votes, locks and grants count persons, never accounts: whoever answers by an [`Account`] is first looked up with
+//! [`People::person_of`].
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -29,7 +32,7 @@ impl Account {
         match text.split_once(':') {
             Some((issuer, subject)) if issuer != "uid" && !subject.is_empty() => Ok(Self(word)),
             _ => Err(BadWord::new(
-                "account",
+                "name of an account",
                 text,
                 "write `issuer:subject`, such as `sso:alice@example.com`; `uid` is the machine's own issuer",
             )),
@@ -61,11 +64,13 @@ impl fmt::Display for Account {
     }
 }
 
-/// Persons and groups, from `people.toml`.
+/// Persons, their groups and their accounts, from `people.toml`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct People {
     groups: BTreeSet<Word>,
     persons: BTreeMap<Word, BTreeSet<Word>>,
+    accounts: BTreeMap<Account, Word>,
+    disabled: BTreeSet<Word>,
 }
 
 impl People {
@@ -79,13 +84,58 @@ impl People {
         self.persons.insert(person, groups.into_iter().collect());
     }
 
+    /// Says that `person` answers by `account`.
+    ///
+    /// # Errors
+    /// When somebody answers by it already, perhaps the same person: who. It stays theirs, because an account that
+    /// stood for two persons would let one of them answer as both.
+    pub fn add_account(&mut self, account: Account, person: Word) -> Result<(), Word> {
+        match self.accounts.get(&account) {
+            Some(known) => Err(known.clone()),
+            None => {
+                self.accounts.insert(account, person);
+                Ok(())
+            }
+        }
+    }
+
+    /// Says that `person` may do nothing for now. Their entry and accounts stay, so that a refusal can tell them why.
+    pub fn disable(&mut self, person: Word) {
+        self.disabled.insert(person);
+    }
+
     /// The declared groups.
     pub fn groups(&self) -> impl Iterator<Item = &Word> {
         self.groups.iter()
     }
 
-    /// Every person with their groups.
+    /// Every person with their groups, also those who are disabled.
     pub fn persons(&self) -> impl Iterator<Item = (&Word, &BTreeSet<Word>)> {
         self.persons.iter()
+    }
+
+    /// Every account with the person who answers by it.
+    pub fn accounts(&self) -> impl Iterator<Item = (&Account, &Word)> {
+        self.accounts.iter()
+    }
+
+    /// The person who answers by `account`, also one who is disabled; `None` for a stranger.
+    pub fn person_of(&self, account: &Account) -> Option<&Word> {
+        self.accounts.get(account)
+    }
+
+    /// The groups of `person`, also of one who is disabled; `None` for a stranger.
+    pub fn groups_of(&self, person: &Word) -> Option<&BTreeSet<Word>> {
+        self.persons.get(person)
+    }
+
+    /// Whether `person` may do nothing for now.
+    pub fn is_disabled(&self, person: &Word) -> bool {
+        self.disabled.contains(person)
+    }
+
+    /// Who may do nothing for now.
+    pub fn disabled(&self) -> impl Iterator<Item = &Word> {
+        self.disabled.iter()
     }
 }

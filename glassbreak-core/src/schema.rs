@@ -112,6 +112,8 @@ mod tests {
             let schema: Value = serde_json::from_str(schema).unwrap();
             assert!(schema.get("$schema").is_some());
         }
-        assert!(super::profile().get("properties").is_some());
+        let profile = super::profile();
+        assert!(profile.get("properties").is_some());
+        assert!(profile.pointer("/$defs/Profile/properties/pin").is_some());
     }
 }

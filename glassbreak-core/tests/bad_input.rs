@@ -665,10 +665,25 @@ fn unknown_files_in_the_folder() {
 
 #[test]
 fn keys_of_parts_that_are_not_built() {
-    for key in ["stages", "deadlines", "audit", "store", "egress", "operators"] {
+    for (key, told) in [
+        ("stages", "not built"),
+        ("egress", "not built"),
+        ("deadlines", "[requests]"),
+        ("audit", "the gate's builder"),
+        ("store", "the gate's builder"),
+        ("notify", "the gate's builder"),
+        ("operators", "Action::\"operate\""),
+        ("locks", "Action::\"lock\""),
+    ] {
         let text = format!("[ask]\ngroup = \"oncall\"\n[{key}]\nx = 1\n");
-        rejects("glassbreak.toml", &text, "glassbreak.toml:3:", &[key, "not built"]);
+        rejects("glassbreak.toml", &text, "glassbreak.toml:3:", &[key, told]);
     }
+    rejects(
+        "glassbreak.toml",
+        "[requests]\npending = 0\n",
+        "glassbreak.toml:2:",
+        &["`pending` is 0"],
+    );
     rejects(
         "glassbreak.toml",
         "unlisted = \"allow\"\n",
@@ -714,6 +729,12 @@ fn keys_of_parts_that_are_not_built() {
         "[groups.oncall]\n[persons.alice]\ngroups = [\"oncal\"]\n",
         "people.toml:3:",
         &["oncal"],
+    );
+    rejects(
+        "people.toml",
+        "[groups.oncall]\n[persons.alice]\nuid = 7\n[persons.bob]\nuid = 7\n",
+        "people.toml:5:",
+        &["`uid:7`", "`alice`"],
     );
 }
 

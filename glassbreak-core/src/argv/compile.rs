@@ -92,10 +92,6 @@ impl<'a> Compiler<'a> {
             );
         }
         self.node(&profile.root, &profile.verbs, "", &dialect, &globals, &place, &verbs_at);
-        for (n, pin) in profile.pins.iter().enumerate() {
-            let place = [at, &[Step::Key("pins"), Step::Index(n)]].concat();
-            self.fact(pin, &place);
-        }
         for variable in profile.env.set.keys().chain(&profile.env.pass) {
             if variable.is_empty() || !variable.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
                 let place = [at, &[Step::Key("env")]].concat();
@@ -112,7 +108,7 @@ impl<'a> Compiler<'a> {
             self.problem(&place, what, "write it without path or blanks");
         }
         let takes_paths = self.takes_paths(&types);
-        Program {
+        let program = Program {
             takes_paths,
             interpreter: profile.interpreter.clone(),
             name: self.name.into(),
@@ -122,14 +118,16 @@ impl<'a> Compiler<'a> {
             opts: std::mem::take(&mut self.opts),
             nodes: std::mem::take(&mut self.nodes),
             sets: profile.facts.iter().map(|fact| fact.as_str().into()).collect(),
-            pins: profile.pins.clone(),
+            pins: Vec::new(),
             at_workspace: profile.cwd == Some(CwdRule::Workspace),
             inject: profile.inject.iter().map(|word| word.as_str().into()).collect(),
             env_pass: profile.env.pass.clone(),
             env_set: profile.env.set.clone().into_iter().collect(),
             all_labels: self.all_labels,
             secret: self.vocabulary.get("secret.read"),
-        }
+        };
+        let pins = self.pins(&profile.pin, &program, at);
+        Program { pins, ..program }
     }
 
     #[expect(

@@ -31,6 +31,7 @@ mod identity;
 mod packs;
 mod parse;
 mod path;
+mod pins;
 mod plan;
 pub mod profile;
 mod program;
@@ -49,7 +50,7 @@ use self::program::{FactRef, Program};
 use self::types::{Ground, Said};
 use crate::call::{Exec, Workspace};
 use crate::error::Problem;
-use crate::facts::{ArgvFacts, Target};
+use crate::facts::{ArgvFacts, PinFact, Target};
 use crate::finding::{Finding, Outcome};
 use crate::label::{LabelSet, Vocabulary};
 use crate::shape::ProgramShape;
@@ -132,10 +133,16 @@ impl Programs {
     }
 
     /// For each program: its name, the version its profile was written for, what the profile allows, and its pins.
-    pub fn list(&self) -> impl Iterator<Item = (&str, Option<&str>, Option<&str>, &[String])> {
+    pub fn list(&self) -> impl Iterator<Item = (&str, Option<&str>, Option<&str>, &[PinFact])> {
         self.by_name
             .values()
             .map(|p| (&*p.name, p.version.as_deref(), p.about.as_deref(), &*p.pins))
+    }
+
+    /// What a window grant for `program` holds fixed, beside the command and the kind of target. Nothing more for a
+    /// program without profile: it gets no window.
+    pub fn pins(&self, program: &str) -> &[PinFact] {
+        self.by_name.get(program).map_or(&[], |program| &program.pins)
     }
 
     /// The interpreter that the profile names for `program`, if that is a script.

@@ -121,7 +121,9 @@ pub(crate) fn extend(
     }
     base.globals.extend(more.globals.iter().cloned());
     base.facts.extend(more.facts.iter().cloned());
-    base.pins.extend(more.pins.iter().cloned());
+    // The profile's own first, so that their places in the file stay theirs. Those of the pack stay.
+    let pins = std::mem::replace(&mut base.pin, more.pin.clone());
+    base.pin.extend(pins.into_iter().filter(|pin| !more.pin.contains(pin)));
     base.env.pass.extend(more.env.pass.iter().cloned());
     for (name, value) in &more.env.set {
         if base.env.set.insert(name.clone(), value.clone()).is_some() {

@@ -47,9 +47,11 @@ pub struct Profile {
     /// The profile's own facts, each a set of texts: policies read them as `context.argv.<name>`.
     #[serde(default)]
     pub facts: Vec<String>,
-    /// The facts that a window grant is held to, such as `target.namespace`.
+    /// What an approval that opens a window holds fixed, beside the command and the kind of target, which it always
+    /// does: `namespace`, `name` or `owner`, a fact of the target that the profile fills. With `extends` these are added
+    /// to those of the pack, which stay.
     #[serde(default)]
-    pub pins: Vec<String>,
+    pub pin: Vec<String>,
     /// Words put right behind the program's name.
     #[serde(default)]
     pub inject: Vec<String>,

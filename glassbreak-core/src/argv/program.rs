@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::profile::{Dialect, Verdict};
 use super::types::Type;
+use crate::facts::PinFact;
 use crate::finding::RuleId;
 use crate::label::{Label, LabelSet};
 
@@ -20,7 +21,8 @@ pub(crate) struct Program {
     pub(crate) nodes: Vec<Node>,
     /// The names of the profile's own facts.
     pub(crate) sets: Vec<Arc<str>>,
-    pub(crate) pins: Vec<String>,
+    /// What a window grant holds fixed.
+    pub(crate) pins: Vec<PinFact>,
     /// The interpreter of a program that is a script.
     pub(crate) interpreter: Option<String>,
     /// Whether some slot or option takes a path.
@@ -149,6 +151,15 @@ impl Program {
 
     pub(crate) fn ty(&self, index: usize) -> Option<&Type> {
         self.types.get(index)
+    }
+
+    /// Whether some call can fill this fact.
+    pub(crate) fn fills(&self, fact: FactRef) -> bool {
+        let slots = self.nodes.iter().flat_map(|node| &node.forms);
+        let slots = slots.flat_map(|form| form.operands.iter().chain(&form.after));
+        slots.into_iter().any(|slot| slot.facts.contains(&fact))
+            || self.types.iter().any(|ty| ty.facts.contains(&fact))
+            || (self.opts.iter()).any(|opt| opt.facts.contains(&fact) || opt.sets.iter().any(|(set, _)| *set == fact))
     }
 
     /// The words of `command`, and of the sets that nothing but words of the profile can join.

@@ -6,8 +6,8 @@
 //!
 //! | file | read by | says |
 //! |---|---|---|
-//! | `glassbreak.toml` | [`Settings`] | what is not listed, who answers asks, the labels and their risk |
-//! | `people.toml` | [`People`](crate::people::People) | persons and groups |
+//! | `glassbreak.toml` | [`Settings`] | what is not listed, who answers asks and by when, the labels and their risk |
+//! | `people.toml` | [`People`](crate::people::People) | persons, their groups and accounts |
 //! | `safe-bins.toml`, `.json` | [`Programs`](crate::argv::Programs) | the programs that may run, and how each reads its words |
 //! | `tools.toml` | [`Tools`] | the tools, what they mean, and what their arguments must be |
 //! | `budgets.toml` | [`Rules`](crate::budget::Rules) | what a session's calls may add up to |
@@ -35,11 +35,13 @@ mod cases;
 mod folder;
 mod load;
 mod people;
+mod requests;
 mod settings;
 mod tools;
 
 pub use self::cases::{Case, CaseResult};
 pub use self::folder::{BundleDigest, Files, MAX_FILE, MAX_FILES};
 pub use self::load::Bundle;
+pub use self::requests::RequestLimits;
 pub use self::settings::Settings;
 pub use self::tools::{ToolEntry, ToolFacts, Tools};

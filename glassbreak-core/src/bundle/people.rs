@@ -6,11 +6,20 @@
 //!
 //! [persons.alice]
 //! groups = ["oncall"]
+//! uid = 1000                              # a user of this machine, or a list: the kernel vouches for them
+//! accounts = ["sso:alice@example.com"]    # what the host vouches for: issuer, colon, subject
+//!
+//! [persons.bob]
+//! groups = ["oncall"]
+//! disabled = true                         # known, and refused whatever they do
 //! ```
+//!
+//! An account stands for one person: one that stands twice is an error, also at the same person, because the second
+//! was most likely meant for somebody else.
 
 use crate::call::Word;
-use crate::error::Problem;
-use crate::people::People;
+use crate::error::{Problem, shown};
+use crate::people::{Account, People};
 use crate::source::Source;
 use crate::table::{self, Fields, Item, Report, unknown_group, word};
 
@@ -70,19 +79,20 @@ fn read_group(report: &mut Report<'_>, item: Item<'_>, people: &mut People) {
 }
 
 fn read_person(report: &mut Report<'_>, item: Item<'_>, people: &mut People) {
-    const NOT_BUILT: &str = "mapping accounts to persons is not built";
-    const HELP: &str = "leave it out: a host names the person who answers";
+    const ACCOUNTS: &str = "write accounts = [\"issuer:subject\"], as the host names the account";
+    const NOT_BUILT: &str = "there is no key for this kind of account";
+    const ENABLED: &str = "write disabled = true for a person who may do nothing";
     let name = word(report, item.name_at, item.name);
     let Some(fields) = item.fields(report) else { return };
     fields.check_keys(
         report,
-        &["groups", "about"],
+        &["groups", "about", "uid", "accounts", "disabled"],
         &[
-            ("uid", NOT_BUILT, HELP),
-            ("uids", NOT_BUILT, HELP),
-            ("slack", NOT_BUILT, HELP),
-            ("oidc", NOT_BUILT, HELP),
-            ("email", NOT_BUILT, HELP),
+            ("uids", "the key is `uid`", "write uid = 1000, or uid = [1000, 1001]"),
+            ("slack", NOT_BUILT, ACCOUNTS),
+            ("oidc", NOT_BUILT, ACCOUNTS),
+            ("email", NOT_BUILT, ACCOUNTS),
+            ("enabled", "persons are enabled unless said otherwise", ENABLED),
         ],
     );
     check_about(report, fields);
@@ -95,9 +105,71 @@ fn read_person(report: &mut Report<'_>, item: Item<'_>, people: &mut People) {
             None => {}
         }
     }
-    if let Some(name) = name {
-        people.add_person(name, groups);
+    let mut accounts = uids(report, fields);
+    accounts.extend(of_host(report, fields));
+    let disabled = fields.get("disabled").and_then(|item| item.flag(report));
+    let Some(name) = name else { return };
+    for (at, account) in accounts {
+        let text = account.to_string();
+        if let Err(known) = people.add_account(account, name.clone()) {
+            let what = if known == name {
+                format!("the account `{text}` stands twice at `{name}`")
+            } else {
+                format!("the account `{text}` is that of `{known}` already")
+            };
+            report.add(at, what, "let each account stand once: it is one person's");
+        }
     }
+    if disabled == Some(true) {
+        people.disable(name.clone());
+    }
+    people.add_person(name, groups);
+}
+
+/// One user id of this machine, or a list of them.
+fn uids(report: &mut Report<'_>, fields: Fields<'_>) -> Vec<(usize, Account)> {
+    let Some(item) = fields.get("uid") else {
+        return Vec::new();
+    };
+    let items = if item.is_list() {
+        item.list(report).unwrap_or_default()
+    } else {
+        vec![item]
+    };
+    items
+        .into_iter()
+        .filter_map(|item| {
+            let uid = item.whole(report, 0, u32::MAX.into())?;
+            match u32::try_from(uid) {
+                // The kernel's own word for "no user": some calls take it for "leave as it is".
+                Ok(u32::MAX) => {
+                    let what = format!("`uid` is {uid}, which means nobody");
+                    report.add(item.at, what, "write the uid of one user; `id -u alice` tells it");
+                    None
+                }
+                Ok(uid) => Some((item.at, Account::uid(uid).ok()?)),
+                Err(_) => None,
+            }
+        })
+        .collect()
+}
+
+/// The accounts that the host vouches for.
+fn of_host(report: &mut Report<'_>, fields: Fields<'_>) -> Vec<(usize, Account)> {
+    let named = fields.get("accounts").and_then(|item| item.texts(report));
+    let read = |(at, text): (usize, &str)| match Account::of_host(text) {
+        Ok(account) => Some((at, account)),
+        Err(_) if text.starts_with("uid:") => {
+            let what = format!("`{}` is an account of the machine", shown(text));
+            report.add(at, what, "write uid = 1000 beside `accounts`");
+            None
+        }
+        Err(bad) => {
+            report.add(at, format!("`{}` is not an account", shown(text)), bad.help());
+            None
+        }
+    };
+    named.unwrap_or_default().into_iter().filter_map(read).collect()
 }
 
 fn check_about(report: &mut Report<'_>, fields: Fields<'_>) {
@@ -136,6 +208,39 @@ mod tests {
     }
 
     #[test]
+    fn an_account_leads_to_one_person_also_to_one_who_is_disabled() {
+        let people = read(
+            "[groups.oncall]\n\
+             [persons.alice]\ngroups = [\"oncall\"]\nuid = [0, 4294967294]\naccounts = [\"sso:alice@example.com\"]\n\
+             [persons.bob]\nuid = 1001\ndisabled = true\n[persons.carol]\ndisabled = false\n",
+        )
+        .unwrap();
+        let of = |account: Result<Account, _>| people.person_of(&account.unwrap()).map(Word::as_str);
+        assert_eq!(of(Account::uid(0)), Some("alice"));
+        assert_eq!(of(Account::uid(4_294_967_294)), Some("alice"));
+        assert_eq!(of(Account::uid(u32::MAX)), None);
+        assert_eq!(of(Account::of_host("sso:alice@example.com")), Some("alice"));
+        // Exactly: no case folding, no other issuer.
+        assert_eq!(of(Account::of_host("sso:Alice@example.com")), None);
+        assert_eq!(of(Account::of_host("slack:alice@example.com")), None);
+        assert_eq!(of(Account::uid(1001)), Some("bob"));
+        let word = |name: &str| Word::new(name).unwrap();
+        let disabled: Vec<&str> = people.disabled().map(Word::as_str).collect();
+        assert_eq!(disabled, ["bob"]);
+        assert!(people.is_disabled(&word("bob")) && !people.is_disabled(&word("dave")));
+        assert!(people.groups_of(&word("alice")).unwrap().contains("oncall"));
+        assert!(people.groups_of(&word("bob")).unwrap().is_empty());
+        assert_eq!(people.groups_of(&word("dave")), None);
+        assert_eq!(people.accounts().count(), 4);
+    }
+
+    #[test]
+    fn a_name_that_is_none_takes_no_account() {
+        let problems = read("[persons.\"a b\"]\nuid = 7\n[persons.c]\nuid = 7\n").unwrap_err();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+    }
+
+    #[test]
     fn each_mistake_is_named_at_its_place() {
         for (text, said) in [
             (
@@ -153,9 +258,75 @@ mod tests {
             ("[groups.g]\n[groups.g]", "people.toml:2:"),
             (
                 "[persons.a]\nslack = \"U1\"",
-                "people.toml:2:1: `slack`: mapping accounts to persons is not built",
+                "people.toml:2:1: `slack`: there is no key for this kind of account\n  help: write accounts = [",
             ),
-            ("[persons.a]\nuid = 1000", "people.toml:2:1: `uid`: mapping accounts"),
+            ("[persons.a]\noidc = \"x\"", "people.toml:2:1: `oidc`: there is no key"),
+            (
+                "[persons.a]\nemail = \"x\"",
+                "people.toml:2:1: `email`: there is no key",
+            ),
+            ("[persons.a]\nuids = [1]", "people.toml:2:1: `uids`: the key is `uid`"),
+            ("[persons.a]\nenabled = true", "people.toml:2:1: `enabled`: persons are"),
+            (
+                "[persons.a]\ndisabled = \"yes\"",
+                "people.toml:2:12: `disabled` is a string",
+            ),
+            (
+                "[persons.a]\nuid = -1",
+                "people.toml:2:7: `uid` is -1\n  help: write a whole number",
+            ),
+            ("[persons.a]\nuid = 4294967296", "people.toml:2:7: `uid` is 4294967296"),
+            (
+                "[persons.a]\nuid = 4294967295",
+                "people.toml:2:7: `uid` is 4294967295, which means nobody",
+            ),
+            (
+                "[persons.a]\nuid = [1, 0xFFFFFFFF]",
+                "people.toml:2:11: `uid` is 4294967295, which",
+            ),
+            ("[persons.a]\nuid = \"1000\"", "people.toml:2:7: `uid` is a string"),
+            ("[persons.a]\nuid = [[1]]", "people.toml:2:8: `uid` is an array"),
+            ("[persons.a]\nuid = 1.0", "people.toml:2:7: `uid` is a float"),
+            (
+                "[persons.a]\nuid = [7, 0x7]",
+                "people.toml:2:11: the account `uid:7` stands twice at `a`",
+            ),
+            (
+                "[persons.a]\nuid = 7\n[persons.b]\nuid = [6, 7]",
+                "people.toml:4:11: the account `uid:7` is that of `a` already",
+            ),
+            (
+                "[persons.a]\naccounts = [\"s:x\"]\n[persons.b]\naccounts = [\"s:x\"]",
+                "people.toml:4:13: the account `s:x` is that of `a` already",
+            ),
+            (
+                "[persons.a]\naccounts = [\"s:x\", \"s:x\"]",
+                "people.toml:2:20: `s:x` stands twice in `accounts`",
+            ),
+            (
+                "[persons.a]\naccounts = [\"uid:1000\"]",
+                "people.toml:2:13: `uid:1000` is an account of the machine\n  help: write uid = 1000",
+            ),
+            (
+                "[persons.a]\naccounts = [\"alice\"]",
+                "people.toml:2:13: `alice` is not an account",
+            ),
+            (
+                "[persons.a]\naccounts = [\"s:\"]",
+                "people.toml:2:13: `s:` is not an account",
+            ),
+            (
+                "[persons.a]\naccounts = [\":x\"]",
+                "people.toml:2:13: `:x` is not an account",
+            ),
+            (
+                "[persons.a]\naccounts = [\"s:\u{202e}x\"]",
+                "people.toml:2:13: `s:\\u{202e}x` is not an account",
+            ),
+            (
+                "[persons.a]\naccounts = \"s:x\"",
+                "people.toml:2:12: `accounts` is a string",
+            ),
             (
                 "[persons.a]\ngroup = [\"g\"]",
                 "people.toml:2:1: unknown key `group`\n  help: did you mean `groups`?",

@@ -1,5 +1,6 @@
 //! `glassbreak.toml`: what holds where no rule says otherwise, and the labels.
 
+use super::RequestLimits;
 use crate::error::Problem;
 use crate::finding::{Outcome, Requirement};
 use crate::label::{Risk, Vocabulary};
@@ -18,6 +19,9 @@ use crate::table::{self, Fields, Report};
 /// quorum = 1
 /// window = "5m"
 ///
+/// [requests]                 # how long people have, and how often an agent may ask: see `RequestLimits`
+/// deadline = "5m"
+///
 /// [labels]                   # new labels, and new risks of those that ship
 /// "billing.refund" = "high"
 /// ```
@@ -29,6 +33,8 @@ pub struct Settings {
     pub no_permit: Outcome,
     /// Who must agree where the asking rule does not say. Without a group nobody can.
     pub ask: Requirement,
+    /// How long people have, and how often an agent may ask them.
+    pub requests: RequestLimits,
 }
 
 impl Default for Settings {
@@ -37,6 +43,7 @@ impl Default for Settings {
             unlisted: Outcome::Deny,
             no_permit: Outcome::Deny,
             ask: Requirement::default(),
+            requests: RequestLimits::default(),
         }
     }
 }
@@ -55,10 +62,13 @@ impl Settings {
             let mut settings = Self {
                 unlisted: outcome(report, fields, "unlisted"),
                 no_permit: outcome(report, fields, "no_permit"),
-                ask: Requirement::default(),
+                ..Self::default()
             };
             if let Some(item) = fields.get("ask") {
                 settings.ask = item.requirement(report, people, false).unwrap_or_default();
+            }
+            if let Some(item) = fields.get("requests") {
+                settings.requests = RequestLimits::read(report, item);
             }
             (settings, labels(report, fields))
         })
@@ -66,26 +76,51 @@ impl Settings {
 }
 
 fn check_keys(report: &mut Report<'_>, fields: Fields<'_>) {
-    const OUT: &str = "leave it out";
+    const REQUESTS: (&str, &str) = ("this is said under [requests]", "write [requests] above it");
+    const HOST: (&str, &str) = (
+        "the host says this where it builds the gate",
+        "leave it out, and give it to the gate's builder",
+    );
+    const OPERATORS: (&str, &str) = (
+        "who may lock, unlock, revoke and adopt is said by Cedar policies",
+        "write permits on Action::\"lock\" and the like; Action::\"operate\" is all of them",
+    );
+    const LOCKS: (&str, &str) = (
+        "locks are set while the gate runs, and lie in its store",
+        "leave it out; say who may set them in a policy on Action::\"lock\"",
+    );
+    let elsewhere = |key, (what, help)| (key, what, help);
     fields.check_keys(
         report,
-        &["unlisted", "no_permit", "ask", "labels"],
+        &["unlisted", "no_permit", "ask", "requests", "labels"],
         &[
-            ("deadline", "deadlines are not built", OUT),
-            ("deadlines", "deadlines are not built", OUT),
+            elsewhere("deadline", REQUESTS),
+            elsewhere("pending", REQUESTS),
+            elsewhere("per_hour", REQUESTS),
+            elsewhere("cooldown", REQUESTS),
+            (
+                "deadlines",
+                "this is said under [requests]",
+                "write deadline = \"5m\" there",
+            ),
+            (
+                "caps",
+                "this is said under [requests]",
+                "write `pending` and `per_hour` there",
+            ),
+            ("request", "there is no such key", "write [requests]"),
             ("stages", "stages are not built", "name one group under [ask]"),
             ("escalate", "escalation is not built", "name one group under [ask]"),
-            ("operators", "operators are not built", OUT),
-            ("operate", "operators are not built", OUT),
-            ("audit", "the audit log is not built", OUT),
-            ("store", "stores are not built: counts are kept in the session", OUT),
-            ("caps", "caps on requests are not built", OUT),
-            ("cooldown", "cooldowns are not built", OUT),
-            ("lock", "locks are not built", OUT),
-            ("locks", "locks are not built", OUT),
-            ("notify", "notifiers are not built", OUT),
-            ("notifier", "notifiers are not built", OUT),
-            ("egress", "judging connections is not built", OUT),
+            elsewhere("operators", OPERATORS),
+            elsewhere("operate", OPERATORS),
+            elsewhere("audit", HOST),
+            elsewhere("store", HOST),
+            elsewhere("notify", HOST),
+            elsewhere("notifier", HOST),
+            elsewhere("notifiers", HOST),
+            elsewhere("lock", LOCKS),
+            elsewhere("locks", LOCKS),
+            ("egress", "judging connections is not built", "leave it out"),
             ("roles", "roles are not declared here", "declare them in entities.json"),
             ("groups", "groups are not declared here", "declare them in people.toml"),
             (
@@ -192,11 +227,44 @@ mod tests {
             ),
             (
                 "[audit]\npath = \"x\"",
-                "glassbreak.toml:1:2: `audit`: the audit log is not built",
+                "glassbreak.toml:1:2: `audit`: the host says this where it builds the gate",
+            ),
+            (
+                "store = \"x\"",
+                "glassbreak.toml:1:1: `store`: the host says this where it builds the gate",
+            ),
+            (
+                "[notify]",
+                "glassbreak.toml:1:2: `notify`: the host says this where it builds the gate",
             ),
             (
                 "deadline = \"10m\"",
-                "glassbreak.toml:1:1: `deadline`: deadlines are not built",
+                "glassbreak.toml:1:1: `deadline`: this is said under [requests]\n  help: write [requests] above it",
+            ),
+            (
+                "cooldown = \"10m\"",
+                "glassbreak.toml:1:1: `cooldown`: this is said under [requests]",
+            ),
+            (
+                "caps = 3",
+                "glassbreak.toml:1:1: `caps`: this is said under [requests]\n  help: write `pending` and `per_hour` there",
+            ),
+            (
+                "operators = [\"alice\"]",
+                "glassbreak.toml:1:1: `operators`: who may lock, unlock, revoke and adopt is said by Cedar policies\n  help: write permits on Action::\"lock\"",
+            ),
+            (
+                "[locks]",
+                "glassbreak.toml:1:2: `locks`: locks are set while the gate runs",
+            ),
+            (
+                "requests = 5",
+                "glassbreak.toml:1:12: `requests` is an integer, and a table is wanted",
+            ),
+            ("[requests]\npending = 0", "glassbreak.toml:2:11: `pending` is 0"),
+            (
+                "[ask]\ngroup = \"oncall\"\ndeadline = \"5m\"",
+                "glassbreak.toml:3:1: `deadline`: one deadline holds for all requests\n  help: write it under [requests] in glassbreak.toml",
             ),
             ("[ask]\nquorum = 2", "glassbreak.toml:1:2: `ask` names no group"),
             (

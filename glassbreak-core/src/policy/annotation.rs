@@ -20,7 +20,9 @@ const MAX_ID: usize = 128;
 const MAX_REASON: usize = 512;
 const MAX_QUORUM: u8 = 20;
 /// Ids that findings of this layer itself go by.
-const TAKEN: [&str; 6] = [
+const TAKEN: [&str; 8] = [
+    "approve",
+    "operate",
     "no-permit",
     "unknown-role",
     "unknown-action",

@@ -1,9 +1,11 @@
 //! The snapshot of entities: roles, teams and the host's own from `entities.json`; persons, groups, programs, tools
 //! and actions from the rest of the bundle.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use cedar_policy::{Entities, Entity, EntityTypeName, EntityUid, Schema};
+use cedar_policy::{
+    Entities, Entity, EntityAttrEvaluationError, EntityTypeName, EntityUid, RestrictedExpression, Schema,
+};
 
 use crate::error::{Problem, nearest, shown};
 use crate::json::Json;
@@ -46,8 +48,9 @@ pub(super) fn load(input: &PolicyInput<'_>, schema: &Schema, uids: &Uids) -> Res
     // With the schema, Cedar checks the attributes and parents, and adds the actions.
     let read =
         Entities::from_json_str(file.text, Some(schema)).map_err(|error| vec![refused(&file, &one_line(&error))])?;
+    let ours = ours(input, uids).map_err(|error| vec![refused(&file, &one_line(&error))])?;
     let entities = read
-        .add_entities(ours(input, uids), Some(schema))
+        .add_entities(ours, Some(schema))
         .map_err(|error| vec![refused(&file, &one_line(&error))])?;
 
     let mut declared: BTreeMap<EntityTypeName, BTreeSet<String>> =
@@ -91,14 +94,21 @@ pub(super) fn load(input: &PolicyInput<'_>, schema: &Schema, uids: &Uids) -> Res
     Ok(Snapshot { entities, declared })
 }
 
-fn ours(input: &PolicyInput<'_>, uids: &Uids) -> Vec<Entity> {
+fn ours(input: &PolicyInput<'_>, uids: &Uids) -> Result<Vec<Entity>, EntityAttrEvaluationError> {
     let plain = |ty: &EntityTypeName, id: &str| Entity::new_no_attrs(uid(ty, id), HashSet::new());
     let mut out: Vec<Entity> = Vec::new();
     out.extend(input.people.groups().map(|group| plain(&uids.group, group.as_str())));
-    out.extend(input.people.persons().map(|(person, groups)| {
+    for (person, groups) in input.people.persons() {
         let groups = groups.iter().map(|group| uid(&uids.group, group.as_str()));
-        Entity::new_no_attrs(uid(&uids.person, person.as_str()), groups.collect())
-    }));
+        // So that a policy can compare the person with a name in its context: Cedar cannot read an entity's id.
+        let name = RestrictedExpression::new_string(person.to_string());
+        let attributes = HashMap::from([("name".to_owned(), name)]);
+        out.push(Entity::new(
+            uid(&uids.person, person.as_str()),
+            attributes,
+            groups.collect(),
+        )?);
+    }
     out.extend(
         input
             .shape
@@ -113,7 +123,7 @@ fn ours(input: &PolicyInput<'_>, uids: &Uids) -> Vec<Entity> {
             .iter()
             .map(|tool| plain(&uids.tool, tool.name.as_str())),
     );
-    out
+    Ok(out)
 }
 
 /// What Cedar's reader would let pass: keys and entities that stand twice, and entities that other files declare.

@@ -14,7 +14,9 @@ use crate::finding::{Layer, Requirement, RuleId};
 use crate::label::Risk;
 
 use super::annotation::{self, Annotations};
+use super::approve::SCOPES;
 use super::entities::{self, Snapshot};
+use super::operate::KINDS;
 use super::plan::{Plans, Rule, Scope};
 use super::reads::{self, Fixed, Reads};
 use super::scan::{Language, scan};
@@ -72,6 +74,7 @@ fn load_here(input: &PolicyInput<'_>) -> Result<Policies, Vec<Problem>> {
         entities: snapshot.entities,
         calls,
         no_permit: input.no_permit,
+        disabled: input.people.disabled().cloned().collect(),
         authorizer: Authorizer::new(),
         plans: Plans::new(uids),
         hasher: RandomState::new(),
@@ -233,6 +236,14 @@ fn unknown_word(kind: &Fixed, word: &str, input: &PolicyInput<'_>) -> Option<(St
             format!("`{}` is not a risk", shown(word)),
             "write `low`, `medium` or `high`".to_owned(),
         )),
+        Fixed::Scope if !SCOPES.contains(&word) => Some((
+            format!("`{}` is not a scope", shown(word)),
+            suggest(word, SCOPES, "write `once` or `window`"),
+        )),
+        Fixed::Kind if !KINDS.contains(&word) => Some((
+            format!("operators do nothing to a `{}`", shown(word)),
+            suggest(word, KINDS, &format!("write one of {}", KINDS.join(", "))),
+        )),
         // Where some program may say anything there, so may the policy. A profile may say `*` for what is left open.
         Fixed::Argv(fact) if word != "*" => {
             let programs = input
@@ -257,7 +268,7 @@ fn unknown_word(kind: &Fixed, word: &str, input: &PolicyInput<'_>) -> Option<(St
                 help,
             ))
         }
-        Fixed::Label | Fixed::Risk | Fixed::Argv(_) => None,
+        Fixed::Label | Fixed::Risk | Fixed::Scope | Fixed::Kind | Fixed::Argv(_) => None,
     }
 }
 

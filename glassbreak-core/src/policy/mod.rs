@@ -21,6 +21,16 @@
 //! | `context.seq` | `budget.<id>` and `loop.<id>`, this call included |
 //! | `context.actor` | `instance`, `session`, `on_behalf_of`, `model`, `parents` |
 //!
+//! Two more kinds of action lie outside `call` and judge people. They are allowed or not: `@ask` cannot stand there.
+//!
+//! | in a policy | is |
+//! |---|---|
+//! | `principal` | `Person::"…"`, in their `Group`s; `principal.name` is their name |
+//! | `action` | `approve`; or `lock`, `unlock`, `revoke`, `adopt`, all in `operate` |
+//! | `resource` | for `approve` that of the call; for `operate` `Realm::"default"`, all that lies in one store |
+//! | `context.request` | for `approve`: `rules` that ask, `risk`, `labels`, `role`, and `scope`: `once` or `window` |
+//! | `context.operate` | for `operate`: `kind` (`all`, `agent`, `session`, `tool`, `person`; to revoke also `grant`, `request`), `id`, `on_behalf_of` |
+//!
 //! `@id` is required. `@ask("group")` makes a forbid soft; `@window`, `@quorum` and `@self` qualify it; `@reason` is the
 //! sentence that a refusal shows. `glassbreak schema cedar` prints the schema of a folder.
 //!
@@ -30,17 +40,20 @@
 //! - `schema` writes the Cedar schema of calls from the same [`Shape`] that `context` builds the facts by.
 //! - `entities` makes the snapshot: roles, teams and the host's entities from the file, all else from the bundle.
 //! - `plan` finds once what a question can meet; `decide` asks Cedar and joins the answers.
+//! - `persons` asks Cedar what people may do: to `approve`, and to `operate`.
 //!
 //! A plain `forbid` is final, `@ask("group") forbid` asks, and nothing is allowed that no `permit` permits. Cedar
 //! *skips* a policy that cannot be evaluated; here such a forbid counts as holding and such a permit as not holding:
 //! the answer is the least permissive over every possible truth of what could not be judged.
 
 mod annotation;
+mod approve;
 mod context;
 mod decide;
 mod entities;
 mod load;
 mod operate;
+mod persons;
 mod plan;
 mod reads;
 mod scan;
@@ -49,7 +62,7 @@ mod schema;
 mod tests;
 mod validate;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::hash::RandomState;
 
@@ -64,6 +77,7 @@ use crate::people::People;
 use crate::shape::Shape;
 use crate::source::Source;
 
+pub use self::approve::Approving;
 pub use self::operate::{Operate, Operation};
 use self::plan::{Plans, Rule};
 use self::schema::Calls;
@@ -99,6 +113,8 @@ pub struct Policies {
     by_id: HashMap<PolicyId, usize>,
     calls: Calls,
     no_permit: Outcome,
+    /// The persons who may do nothing for now.
+    disabled: BTreeSet<Word>,
     authorizer: Authorizer,
     plans: Plans,
     hasher: RandomState,

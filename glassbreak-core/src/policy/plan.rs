@@ -202,6 +202,11 @@ impl Plans {
         }
     }
 
+    /// The names of the types that calls are made of.
+    pub(super) const fn uids(&self) -> &Uids {
+        &self.uids
+    }
+
     /// How many are kept.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {

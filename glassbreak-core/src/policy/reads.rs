@@ -168,9 +168,13 @@ pub(super) enum Fixed {
     Label,
     /// Compared with a risk.
     Risk,
+    /// Compared with what a vote opens, `context.request.scope`.
+    Scope,
+    /// Compared with the kind of what an operator acts on, `context.operate.kind`.
+    Kind,
 }
 
-/// The texts that a condition compares with labels and risks, each with the byte it stands at, if known.
+/// The texts that a condition compares with labels, risks and the like, each with the byte it stands at, if known.
 pub(super) fn fixed_words(condition: &Expr) -> Vec<(Fixed, String, Option<usize>)> {
     let mut out = Vec::new();
     for expr in condition.subexpressions() {
@@ -193,26 +197,25 @@ pub(super) fn fixed_words(condition: &Expr) -> Vec<(Fixed, String, Option<usize>
     out
 }
 
-/// Whether `expr` is `context.labels` or `context.risk`, or the same of `context.request`.
+/// Whether `expr` is `context.labels` or `context.risk`, the same of `context.request`, or another of those above.
 fn fixed(expr: &Expr) -> Option<Fixed> {
     let ExprKind::GetAttr { expr, attr } = expr.expr_kind() else {
         return None;
     };
-    let of_context = match expr.expr_kind() {
-        ExprKind::Var(Var::Context) => true,
-        ExprKind::GetAttr { expr, attr } => {
-            attr == "request" && matches!(expr.expr_kind(), ExprKind::Var(Var::Context))
+    // The part of the context it stands in; none for the context itself.
+    let part = match expr.expr_kind() {
+        ExprKind::Var(Var::Context) => None,
+        ExprKind::GetAttr { expr, attr } if matches!(expr.expr_kind(), ExprKind::Var(Var::Context)) => {
+            Some(attr.as_str())
         }
-        _ => false,
+        _ => return None,
     };
-    match attr.as_str() {
-        fact if matches!(expr.expr_kind(), ExprKind::GetAttr { expr, attr }
-            if attr == "argv" && matches!(expr.expr_kind(), ExprKind::Var(Var::Context))) =>
-        {
-            Some(Fixed::Argv(fact.to_owned()))
-        }
-        "labels" if of_context => Some(Fixed::Label),
-        "risk" if of_context => Some(Fixed::Risk),
+    match (part, attr.as_str()) {
+        (Some("argv"), fact) => Some(Fixed::Argv(fact.to_owned())),
+        (None | Some("request"), "labels") => Some(Fixed::Label),
+        (None | Some("request"), "risk") => Some(Fixed::Risk),
+        (Some("request"), "scope") => Some(Fixed::Scope),
+        (Some("operate"), "kind") => Some(Fixed::Kind),
         _ => None,
     }
 }

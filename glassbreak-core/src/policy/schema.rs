@@ -274,7 +274,7 @@ fn check_shape(shape: &Shape, host_types: &BTreeSet<&str>, problems: &mut Vec<Pr
 fn generate(shape: &Shape) -> String {
     let mut out = String::from(
         "// Who asks, who answers, and what is acted on.\n\
-         entity Team;\nentity Role in [Team];\nentity Group;\nentity Person in [Group];\nentity Program;\nentity Tool;\n\n\
+         entity Team;\nentity Role in [Team];\nentity Group;\nentity Person in [Group] { name: String };\nentity Program;\nentity Tool;\n\n\
          type CallTarget = { kind: String, namespace: String, name: String, owner: String };\n\
          type CallActor = { instance: String, session: String, on_behalf_of: String, model: String, parents: Set<String> };\n",
     );
@@ -333,8 +333,8 @@ fn generate(shape: &Shape) -> String {
         resources.join(", "),
     );
     out.push_str(
-        "\n// Who may work the kill switch.\nentity Realm;\naction \"operate\";\n\
-         action \"lock\", \"unlock\" in [\"operate\"] appliesTo {\n  principal: [Person], resource: [Realm],\n  \
+        "\n// Who may work the kill switch, take back grants and adopt sessions.\nentity Realm;\naction \"operate\";\n\
+         action \"lock\", \"unlock\", \"revoke\", \"adopt\" in [\"operate\"] appliesTo {\n  principal: [Person], resource: [Realm],\n  \
          context: { operate: { kind: String, id: String, on_behalf_of: String } }\n};\n",
     );
     out

@@ -2,6 +2,7 @@
 
 mod loading;
 mod oracle;
+mod persons;
 
 use std::sync::Arc;
 
@@ -193,7 +194,7 @@ fn refused_with(policies: &str, line: u32, what: &str, help: &str) {
     assert_eq!((problem.file(), problem.line()), ("main.cedar", line), "{problem}");
 }
 
-fn words<T: From<&'static str> + Ord>(words: &[&'static str]) -> std::collections::BTreeSet<T> {
+fn words<T: From<&'static str> + Ord>(words: &[&'static str]) -> BTreeSet<T> {
     words.iter().map(|word| T::from(word)).collect()
 }
 
@@ -818,35 +819,4 @@ fn policies_are_shared_between_threads() {
             });
         }
     });
-}
-
-#[test]
-fn a_person_works_the_kill_switch_only_where_a_policy_permits_it() {
-    use super::{Operate, Operation};
-    let text = format!(
-        "{SAMPLE}\n@id(\"locks\") permit (principal in Group::\"oncall\", action in Action::\"operate\", resource);\n\
-         @id(\"not-ones-own\") forbid (principal, action == Action::\"unlock\", resource)\n\
-         when {{ context.operate.on_behalf_of == \"alice\" }};"
-    );
-    let policies = load(&text);
-    let may = |person: &str, operate, on_behalf_of: &str| {
-        let person = word(person);
-        let operation = Operation {
-            person: &person,
-            operate,
-            kind: "session",
-            id: "s1",
-            on_behalf_of,
-        };
-        policies
-            .may_operate(&operation)
-            .map_err(|finding| finding.why().to_owned())
-    };
-    assert_eq!(may("alice", Operate::Lock, ""), Ok(()));
-    assert!(
-        may("alice", Operate::Unlock, "alice")
-            .unwrap_err()
-            .contains("not-ones-own")
-    );
-    assert!(may("mallory", Operate::Lock, "").is_err());
 }

@@ -53,7 +53,11 @@ impl Item<'_> {
         );
         const NOT_BUILT: [(&str, &str, &str); 3] = [
             ("stages", "stages are not built", "name one group, quorum and window"),
-            ("deadline", "deadlines are not built", "leave it out"),
+            (
+                "deadline",
+                "one deadline holds for all requests",
+                "write it under [requests] in glassbreak.toml",
+            ),
             (
                 "escalate",
                 "escalation is not built",

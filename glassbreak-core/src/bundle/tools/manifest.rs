@@ -3,7 +3,7 @@
 use super::{Origin, Path, ToolEntry, schema};
 use crate::call::Word;
 use crate::error::{Problem, nearest, shown};
-use crate::facts::Target;
+use crate::facts::{PinFact, Target};
 use crate::label::{LabelSet, Vocabulary};
 use crate::shape::{ArgField, ArgType, ToolShape};
 use crate::source::Source;
@@ -33,10 +33,10 @@ fn entry(report: &mut Report<'_>, item: Item<'_>, vocabulary: &Vocabulary) -> Op
     let fields = item.fields(report)?;
     fields.check_keys(
         report,
-        &["about", "labels", "resource", "target", "schema"],
+        &["about", "labels", "resource", "target", "pin", "schema"],
         &[
             ("cost", "costs are not built: each call counts one", "leave it out"),
-            ("pin", "pins are not built", "leave it out"),
+            ("pins", "the key is `pin`", "write pin = [\"namespace\"]"),
             (
                 "risk",
                 "a tool has labels, and those have a risk",
@@ -78,6 +78,11 @@ fn entry(report: &mut Report<'_>, item: Item<'_>, vocabulary: &Vocabulary) -> Op
         Some(resource) => Some(resource?),
         None => None,
     };
+    let target = target.unwrap_or_default();
+    let pins = match fields.get("pin") {
+        Some(item) => pins(report, item, &args, &target),
+        None => Vec::new(),
+    };
     Some(ToolEntry {
         shape: ToolShape {
             name: name?,
@@ -85,8 +90,9 @@ fn entry(report: &mut Report<'_>, item: Item<'_>, vocabulary: &Vocabulary) -> Op
             resource_type: resource.as_ref().map(|(ty, _)| ty.clone()),
         },
         labels,
-        target: target.unwrap_or_default(),
+        target,
         resource,
+        pins,
     })
 }
 
@@ -182,13 +188,78 @@ fn entity_type(report: &mut Report<'_>, item: Item<'_>) -> Option<String> {
     None
 }
 
+/// What a window grant holds fixed: facts of the target, and arguments that every call has.
+fn pins(report: &mut Report<'_>, item: Item<'_>, args: &[ArgField], target: &[(&'static str, Origin)]) -> Vec<PinFact> {
+    let mut pins = Vec::new();
+    for (at, text) in item.texts(report).unwrap_or_default() {
+        if let Some(path) = text.strip_prefix("args.") {
+            pins.extend(pinned_arg(report, at, path, args));
+            continue;
+        }
+        match target.iter().find(|(name, _)| *name == text) {
+            _ if text == "kind" => report.add(at, "`kind` is always held fixed", "leave it out"),
+            Some((name, _)) => pins.push(PinFact::Target(name)),
+            // A pin that holds nothing fixed would only look like one.
+            None if Target::NAMES.contains(&text) => {
+                let what =
+                    format!("the tool's `target` does not say its `{text}`, so that `pin` would hold nothing fixed");
+                report.add(
+                    at,
+                    what,
+                    format!("write target = {{ {text} = \"args.<name>\" }}, or leave the pin out"),
+                );
+            }
+            None => {
+                let bare = text.strip_prefix("target.").unwrap_or(text);
+                let can = Target::NAMES.into_iter().filter(|name| *name != "kind");
+                let help = match nearest(bare, can) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => "write `namespace`, `name`, `owner` or `args.<name>`".to_owned(),
+                };
+                report.add(at, format!("`{}` cannot be held fixed", shown(text)), help);
+            }
+        }
+    }
+    pins
+}
+
+fn pinned_arg(report: &mut Report<'_>, at: usize, path: &str, args: &[ArgField]) -> Option<PinFact> {
+    let (_, ty, always) = walk(report, at, path, args)?;
+    if !matches!(ty, ArgType::Str { .. } | ArgType::Int { .. } | ArgType::Bool) {
+        let what = format!("`args.{}` is not one value", shown(path));
+        report.add(at, what, "name an argument that is a string, an integer or a boolean");
+        return None;
+    }
+    if !always {
+        let what = format!(
+            "`args.{}` may be left out, and then nothing would be held fixed",
+            shown(path)
+        );
+        report.add(at, what, "add it, and whatever holds it, to `required`");
+        return None;
+    }
+    Some(PinFact::Arg(path.into()))
+}
+
 /// The way to the text at `path`, and whether every call has it.
 fn find(report: &mut Report<'_>, at: usize, path: &str, args: &[ArgField]) -> Option<(Path, bool)> {
+    let (way, ty, always) = walk(report, at, path, args)?;
+    if matches!(ty, ArgType::Str { .. }) {
+        return Some((way, always));
+    }
+    let what = format!("`args.{}` is not a string", shown(path));
+    report.add(at, what, "name an argument of type string, through objects only");
+    None
+}
+
+/// The way to what is at `path` or holds it, its type, and whether every call has it.
+fn walk<'a>(report: &mut Report<'_>, at: usize, path: &str, args: &'a [ArgField]) -> Option<(Path, &'a ArgType, bool)> {
     let mut fields = args;
     let mut way: Vec<Box<str>> = Vec::new();
     let mut always = true;
     let mut names = path.split('.').peekable();
-    while let Some(name) = names.next() {
+    loop {
+        let name = names.next()?;
         let Some(field) = fields.iter().find(|field| field.name == name) else {
             let help = match nearest(name, fields.iter().map(|field| field.name.as_str())) {
                 Some(known) => format!("did you mean `{known}`?"),
@@ -200,12 +271,13 @@ fn find(report: &mut Report<'_>, at: usize, path: &str, args: &[ArgField]) -> Op
         always &= field.required;
         way.push(name.into());
         match (&field.ty, names.peek()) {
-            (ArgType::Str { .. }, None) => return Some((Path(way), always)),
+            (ty, None) => return Some((Path(way), ty, always)),
             (ArgType::Record(inner), Some(_)) => fields = inner,
-            _ => break,
+            (_, Some(_)) => {
+                let what = format!("`args.{}` is not an object, so nothing is in it", shown(&way.join(".")));
+                report.add(at, what, "name an argument through objects only");
+                return None;
+            }
         }
     }
-    let what = format!("`args.{}` is not a string", shown(path));
-    report.add(at, what, "name an argument of type string, through objects only");
-    None
 }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use crate::call::{ArgValue, Args, Tool};
 use crate::error::{Problem, nearest};
-use crate::facts::{Fact, Target};
+use crate::facts::{Fact, PinFact, Target};
 use crate::finding::Finding;
 use crate::label::{LabelSet, Vocabulary};
 use crate::shape::ToolShape;
@@ -25,6 +25,7 @@ use crate::source::Source;
 /// labels = ["mutating"]
 /// resource = { type = "Service", id = "args.name" }                 # the host's entity; else the tool itself
 /// target = { kind = "service", name = "args.name", namespace = "args.ns" }
+/// pin = ["namespace", "args.name"]                                  # what an approved window holds fixed
 ///
 /// [tools.restart_service.schema]                                    # none: the tool takes no arguments
 /// type = "object"
@@ -91,6 +92,8 @@ pub struct ToolEntry {
     target: Vec<(&'static str, Origin)>,
     /// The type of the host's entity, and the way to its id among the arguments.
     resource: Option<(String, Path)>,
+    /// What a window grant holds fixed.
+    pins: Vec<PinFact>,
 }
 
 impl ToolEntry {
@@ -102,6 +105,11 @@ impl ToolEntry {
     /// What calling it means.
     pub const fn labels(&self) -> LabelSet {
         self.labels
+    }
+
+    /// What a window grant for this tool holds fixed, beside the kind of target.
+    pub fn pins(&self) -> &[PinFact] {
+        &self.pins
     }
 
     /// Checks the arguments of `tool` against the schema, and says what the call is about.

@@ -257,6 +257,101 @@ fn each_mistake_in_the_manifest_is_named_at_its_place() {
     }
 }
 
+const PINS: &str = r#"
+[tools.a]
+labels = []
+target = { kind = "service", namespace = "args.where.ns", name = "args.name" }
+pin = PIN
+[tools.a.schema]
+type = "object"
+required = ["name", "where", "n", "force", "tags"]
+properties.name = { type = "string" }
+properties.n = { type = "integer" }
+properties.force = { type = "boolean" }
+properties.tags = { type = "array", items = { type = "string" } }
+properties.mode = { type = "string" }
+properties.where = { type = "object", required = ["ns"], properties = { ns = { type = "string" }, zone = { type = "string" } } }
+"#;
+
+#[test]
+fn pins_are_read_from_the_call() {
+    let tools = load(&PINS.replace("PIN", r#"["namespace", "args.n", "args.force", "args.where.ns"]"#)).unwrap();
+    let entry = tools.get("a").unwrap();
+    let names: Vec<String> = entry.pins().iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["namespace", "args.n", "args.force", "args.where.ns"]);
+    let judged = entry
+        .judge(&tool(
+            "a",
+            r#"{"name":"x","n":7,"force":true,"tags":[],"where":{"ns":"prod"}}"#,
+        ))
+        .unwrap();
+    let facts = crate::facts::Facts {
+        args: Some(judged.args),
+        target: judged.target,
+        ..Default::default()
+    };
+    let said: Vec<Option<Box<str>>> = entry.pins().iter().map(|pin| pin.text(&facts)).collect();
+    let some = |text: &str| Some(Box::from(text));
+    assert_eq!(said, [some("prod"), some("7"), some("true"), some("prod")]);
+    // What a call leaves open fits no window, and neither does a call without arguments.
+    let open = crate::facts::Facts {
+        target: Target {
+            namespace: Fact::Unknown,
+            ..Default::default()
+        },
+        ..Default::default()
+    };
+    assert!(entry.pins().iter().all(|pin| pin.text(&open).is_none()));
+    assert!(load(SHOP).unwrap().get("ping").unwrap().pins().is_empty());
+}
+
+#[test]
+fn a_pin_that_would_hold_nothing_fixed_is_refused() {
+    for (pin, said) in [
+        (r#"["kind"]"#, "5:8: `kind` is always held fixed\n  help: leave it out"),
+        (
+            r#"["name", "owner"]"#,
+            "5:16: the tool's `target` does not say its `owner`",
+        ),
+        (
+            r#"["nmae"]"#,
+            "5:8: `nmae` cannot be held fixed\n  help: did you mean `name`?",
+        ),
+        (
+            r#"["target.name"]"#,
+            "5:8: `target.name` cannot be held fixed\n  help: did you mean `name`?",
+        ),
+        (r#"["command"]"#, "5:8: `command` cannot be held fixed"),
+        (r#"["name", "name"]"#, "5:16: `name` stands twice"),
+        (
+            r#"["args.nmae"]"#,
+            "5:8: there is no argument `nmae`\n  help: did you mean `name`?",
+        ),
+        (r#"["args."]"#, "5:8: there is no argument ``"),
+        (r#"["args.mode"]"#, "5:8: `args.mode` may be left out"),
+        (r#"["args.where.zone"]"#, "5:8: `args.where.zone` may be left out"),
+        (r#"["args.tags"]"#, "5:8: `args.tags` is not one value"),
+        (r#"["args.where"]"#, "5:8: `args.where` is not one value"),
+        (r#"["args.name.x"]"#, "5:8: `args.name` is not an object"),
+        (r#"["args.where.ns."]"#, "5:8: `args.where.ns` is not an object"),
+        (r#""namespace""#, "5:7: `pin` is a string, and a list is wanted"),
+        ("[1]", "5:8: `pin` is an integer"),
+    ] {
+        let problems = load(&PINS.replace("PIN", pin)).expect_err(pin);
+        assert_eq!(problems.len(), 1, "{pin}: {problems:?}");
+        assert!(
+            problems[0].starts_with(&format!("tools.toml:{said}")),
+            "{}",
+            problems[0]
+        );
+    }
+    let plural = load(&PINS.replace("pin = PIN", "pins = [\"name\"]")).unwrap_err();
+    assert!(
+        plural[0].starts_with("tools.toml:5:1: `pins`: the key is `pin`"),
+        "{plural:?}"
+    );
+}
+
 #[test]
 fn resources_need_a_required_string() {
     let with = |schema: &str, resource: &str| {
@@ -283,7 +378,7 @@ fn resources_need_a_required_string() {
     for (resource, part) in [
         ("{ type = \"S\", id = \"web\" }", "comes from an argument"),
         ("{ type = \"S\", id = \"args.o\" }", "is not a string"),
-        ("{ type = \"S\", id = \"args.o.n.x\" }", "is not a string"),
+        ("{ type = \"S\", id = \"args.o.n.x\" }", "is not an object"),
         ("{ type = \"9S\", id = \"args.o.n\" }", "not the name of an entity type"),
         (
             "{ type = \"S::\", id = \"args.o.n\" }",
