@@ -12,19 +12,27 @@
 //! 4. [`policy`](crate::policy): Cedar, over all of these facts;
 //! 5. [`Ruling::combine`]: the strictest finding wins.
 //!
+//! Where a store counts for several sessions, the two steps are taken one by one: [`prepare`] is 1 and 2 and says what
+//! the store is to count, [`Prepared::conclude`] is the rest, with the store's answer.
+//!
 //! A host then does what the [`Judgement`] says, and tells the session by [`SessionState::advance`]. Between the two
 //! calls no other call of the same session may be judged, else both see the same count.
 
+mod prepared;
+#[cfg(test)]
+mod tests;
+
+pub use self::prepared::{Prepared, prepare};
+
 use crate::argv::{ExecPlan, Role};
-use crate::budget::{Counters, Event, Name};
+use crate::budget::{Counters, Event, Name, Shared};
 use crate::bundle::Bundle;
-use crate::call::{Call, CallDigest, Exec, Operation, Tool, Workspace};
+use crate::call::{Call, CallDigest, Operation, Workspace};
 use crate::clock::Timestamp;
-use crate::error::{nearest, shown};
 use crate::facts::{Facts, SeqFacts};
-use crate::finding::{Denial, Finding, Findings, Layer, Outcome, Requirement, RuleId, Ruling};
+use crate::finding::{Denial, Finding, Findings, Outcome, Requirement, RuleId, Ruling};
 use crate::label::Risk;
-use crate::policy::{Action, PolicyTrace, Question, Resource};
+use crate::policy::PolicyTrace;
 
 /// What is remembered of a session between its calls.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,31 +55,24 @@ impl SessionState {
         &self.workspace
     }
 
-    /// Takes down that `call` was made at `at`, judged so, and `admitted` or not. Every attempt feeds the loop rules;
-    /// only an admitted one is counted by budgets. A call that hygiene refused leaves no trace.
+    /// Takes down that `call` was made at `at`, judged so, and `admitted` or not. The first attempt at a call feeds the
+    /// loop rules; budgets count the one that is admitted, those that a store counted left out. A call that hygiene
+    /// refused leaves no trace.
     pub fn advance(&mut self, bundle: &Bundle, call: &Call, judgement: &Judgement, at: Timestamp, admitted: bool) {
-        if let Some(digest) = judgement.digest {
-            let event = Event {
-                digest,
-                facts: &judgement.facts,
-                name: name_of(call),
-            };
-            bundle.budgets().advance(&mut self.counters, &event, at, admitted);
+        if let Some(event) = judgement.event(call) {
+            let (counters, shared) = (&mut self.counters, judgement.shared());
+            bundle
+                .budgets()
+                .advance(counters, &event, &call.actor, at, shared, admitted);
         }
     }
-}
 
-impl SessionState {
     /// Takes back what [`advance`](Self::advance) counted of a call that was admitted at `at` and is now proven not to
-    /// run. That it was tried stays.
+    /// run. That it was tried stays, and so does what a store counted: that is the store's to settle.
     pub fn refund(&mut self, bundle: &Bundle, call: &Call, judgement: &Judgement, at: Timestamp) {
-        if let Some(digest) = judgement.digest {
-            let event = Event {
-                digest,
-                facts: &judgement.facts,
-                name: name_of(call),
-            };
-            bundle.budgets().refund(&mut self.counters, &event, at);
+        if let Some(event) = judgement.event(call) {
+            let (counters, shared) = (&mut self.counters, judgement.shared());
+            bundle.budgets().refund(counters, &event, &call.actor, at, shared);
         }
     }
 }
@@ -95,8 +96,16 @@ pub struct Judgement {
     /// For a program: the words that name paths. They were compared as text; where they lead on disk is looked at when
     /// the call is permitted and again when it runs.
     pub paths: Vec<Box<str>>,
+    /// The Cedar action, such as `exec:kubectl`, `exec:*` or `tool:restart`; empty where hygiene refused the call.
+    pub action: Box<str>,
+    /// Type and id of the Cedar resource, such as `Program` and `kubectl`; empty where hygiene refused the call.
+    pub resource: (Box<str>, Box<str>),
     /// What the asks require that name nothing of their own.
     default_ask: Requirement,
+    /// Which attempt at the call was judged.
+    attempt: u32,
+    /// Whether a store counted the shared budgets.
+    counted: bool,
 }
 
 impl Judgement {
@@ -111,179 +120,51 @@ impl Judgement {
     pub fn denial(&self) -> Option<Denial> {
         Denial::from_ruling(&self.ruling, self.digest)
     }
+
+    /// Which attempt at the call was judged: 0, and more after people agreed.
+    pub const fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    fn event<'a>(&'a self, call: &'a Call) -> Option<Event<'a>> {
+        Some(Event {
+            digest: self.digest?,
+            facts: &self.facts,
+            name: name_of(call),
+            attempt: self.attempt,
+        })
+    }
+
+    /// Where the shared budgets were counted; the counts themselves matter no more.
+    const fn shared(&self) -> Shared<'static> {
+        if self.counted {
+            Shared::Counted(&[])
+        } else {
+            Shared::Local
+        }
+    }
 }
 
 /// Judges `call`, made at `at` in a session of this state, by `bundle`.
 ///
+/// Shared budgets are counted in the session's state, as if it were the only one. Where a store counts them, judge in
+/// two steps: [`prepare`], and [`Prepared::conclude`].
+///
 /// Nothing is remembered: that is [`SessionState::advance`], once the caller knows whether the call was admitted.
 pub fn judge(bundle: &Bundle, state: &SessionState, call: &Call, at: Timestamp) -> Judgement {
-    match read(bundle, state, call) {
-        Ok(read) => read.ruled(bundle, state, call, at),
+    match prepare(bundle, &state.workspace, call) {
+        Ok(prepared) => prepared.conclude(state, at, Shared::Local, 0),
         Err(refusal) => refused(bundle, *refusal),
     }
 }
 
-/// What the first layers made of a call.
-struct Read<'a> {
-    facts: Facts,
-    findings: Vec<Finding>,
-    digest: CallDigest,
-    action: Action<'a>,
-    resource: Resource<'a>,
-    /// Type and id of the host's entity that a tool acts on.
-    host: Option<(String, String)>,
-    plan: Option<ExecPlan>,
-    roles: Vec<Role>,
-    paths: Vec<Box<str>>,
-}
-
-/// Steps 1 and 2: hygiene, then the argv engine or the tool's manifest.
-fn read<'a>(bundle: &Bundle, state: &SessionState, call: &'a Call) -> Result<Read<'a>, Box<Finding>> {
-    let role = &call.actor.role;
-    if !bundle.policies().has_role(role) {
-        let why = format!("the role `{role}` is not declared");
-        return Err(hygiene(
-            "role.unknown",
-            why,
-            "use a role that entities.json of the policy folder declares",
-        ));
-    }
-    match &call.operation {
-        Operation::Exec(exec) => read_exec(bundle, state, exec),
-        Operation::Tool(tool) => read_tool(bundle, tool),
-        Operation::Connect(connect) => Err(hygiene(
-            "connect.not-built",
-            format!("judging connections is not built: {}:{}", connect.host, connect.port),
-            "make the connection through a tool of the manifest",
-        )),
-    }
-}
-
-fn read_exec<'a>(bundle: &Bundle, state: &SessionState, exec: &'a Exec) -> Result<Read<'a>, Box<Finding>> {
-    let Some(cwd) = state.workspace.locate("", exec.cwd()) else {
-        let why = format!("the folder `{}` lies outside the workspace", shown(exec.cwd()));
-        return Err(hygiene("cwd.outside", why, "name a folder beneath the workspace"));
-    };
-    let judged = bundle.programs().judge(exec, &cwd, &state.workspace);
-    let program = exec.argv().program();
-    let digest = CallDigest::of_exec(program, judged.plan.argv(), &cwd, exec);
-    let risk = if judged.partial {
-        Risk::High
-    } else {
-        bundle.vocabulary().risk_of(judged.labels)
-    };
-    Ok(Read {
-        action: if judged.facts.listed {
-            Action::Exec(program)
-        } else {
-            Action::Unlisted
-        },
-        resource: Resource::Program(program),
-        host: None,
-        digest,
-        findings: judged.findings,
-        plan: Some(judged.plan),
-        roles: judged.roles,
-        paths: judged.paths,
-        facts: Facts {
-            argv: Some(judged.facts),
-            args: None,
-            target: judged.target,
-            labels: judged.labels,
-            possible_labels: judged.possible_labels,
-            risk,
-            partial: judged.partial,
-        },
-    })
-}
-
-fn read_tool<'a>(bundle: &Bundle, tool: &'a Tool) -> Result<Read<'a>, Box<Finding>> {
-    let name = tool.name.as_str();
-    let Some(entry) = bundle.tools().get(name) else {
-        let hint = match nearest(name, bundle.tools().names()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => "call a tool that tools.toml of the policy folder lists".to_owned(),
-        };
-        return Err(hygiene(
-            "tool.unknown",
-            format!("the tool `{name}` is not in the manifest"),
-            hint,
-        ));
-    };
-    let facts = entry.judge(tool).map_err(Box::new)?;
-    Ok(Read {
-        action: Action::Tool(name),
-        resource: Resource::Tool(name),
-        host: facts.resource,
-        digest: CallDigest::of_tool(tool),
-        findings: Vec::new(),
-        plan: None,
-        roles: Vec::new(),
-        paths: Vec::new(),
-        facts: Facts {
-            argv: None,
-            args: Some(facts.args),
-            target: facts.target,
-            labels: facts.labels,
-            possible_labels: facts.labels,
-            risk: bundle.vocabulary().risk_of(facts.labels),
-            partial: false,
-        },
-    })
-}
-
 /// What every policy whose scope takes in `call` says of it, for explanations; empty where hygiene refuses the call.
 pub fn policy_traces(bundle: &Bundle, state: &SessionState, call: &Call, at: Timestamp) -> Vec<PolicyTrace> {
-    let Ok(read) = read(bundle, state, call) else {
+    let Ok(prepared) = prepare(bundle, &state.workspace, call) else {
         return Vec::new();
     };
-    let (seq, _) = bundle.budgets().inspect(&state.counters, &read.event(call), at);
-    bundle.policies().explain(&read.question(bundle, call, &seq))
-}
-
-impl Read<'_> {
-    fn event<'a>(&'a self, call: &'a Call) -> Event<'a> {
-        Event {
-            digest: self.digest,
-            facts: &self.facts,
-            name: name_of(call),
-        }
-    }
-
-    fn question<'a>(&'a self, bundle: &'a Bundle, call: &'a Call, seq: &'a SeqFacts) -> Question<'a> {
-        Question {
-            actor: &call.actor,
-            action: self.action,
-            resource: match &self.host {
-                Some((ty, id)) => Resource::Host { ty, id },
-                None => self.resource,
-            },
-            facts: &self.facts,
-            seq,
-            vocabulary: bundle.vocabulary(),
-        }
-    }
-
-    /// Steps 5 and 7: budgets and policy over the facts, then all findings together.
-    fn ruled(self, bundle: &Bundle, state: &SessionState, call: &Call, at: Timestamp) -> Judgement {
-        let (seq, budget) = bundle.budgets().inspect(&state.counters, &self.event(call), at);
-        let policy = bundle.policies().decide(&self.question(bundle, call, &seq));
-        Judgement {
-            ruling: Ruling::combine(Findings {
-                argv: self.findings,
-                policy,
-                budget,
-                ..Findings::default()
-            }),
-            digest: Some(self.digest),
-            facts: self.facts,
-            seq,
-            plan: self.plan,
-            roles: self.roles,
-            paths: self.paths,
-            default_ask: bundle.settings().ask.clone(),
-        }
-    }
+    let (seq, _) = prepared.count(state, at, Shared::Local, 0);
+    bundle.policies().explain(&prepared.question(&seq))
 }
 
 /// The judgement of input that is not a call, or of a call that hygiene refuses.
@@ -303,7 +184,11 @@ pub fn refused(bundle: &Bundle, finding: Finding) -> Judgement {
         plan: None,
         roles: Vec::new(),
         paths: Vec::new(),
+        action: Box::default(),
+        resource: Default::default(),
         default_ask: bundle.settings().ask.clone(),
+        attempt: 0,
+        counted: false,
     }
 }
 
@@ -314,8 +199,4 @@ fn name_of(call: &Call) -> Name<'_> {
         // Refused before it is counted; a name that matches no rule.
         Operation::Connect(connect) => Name::Tool(connect.host.as_str()),
     }
-}
-
-fn hygiene(code: &str, why: impl Into<Box<str>>, hint: impl Into<Box<str>>) -> Box<Finding> {
-    Box::new(Finding::deny(RuleId::known(Layer::Hygiene, code), why, hint))
 }

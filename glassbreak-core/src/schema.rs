@@ -65,6 +65,48 @@ mod tests {
     }
 
     #[test]
+    fn the_schema_of_budgets_has_the_keys_and_words_that_are_read() {
+        use crate::bundle::{Bundle, Files};
+
+        let schema: Value = serde_json::from_str(super::BUDGETS).unwrap();
+        let words = |at: &str| -> Vec<String> {
+            let list = schema.pointer(at).and_then(Value::as_array).unwrap();
+            list.iter().map(|word| word.as_str().unwrap().to_owned()).collect()
+        };
+        let reads = |table: &str| {
+            let files: Files = [("budgets.toml".to_owned(), format!("schema = 1\n{table}\n").into())].into();
+            Bundle::from_files(&files).map_err(|problems| problems.to_string())
+        };
+        // The reader lists what it knows when it refuses a key.
+        for (table, place) in [
+            ("[defaults]", "/properties/defaults/properties"),
+            ("[[budget]]", "/properties/budget/items/properties"),
+            ("[[loop]]", "/properties/loop/items/properties"),
+        ] {
+            let refusal = reads(&format!("{table}\nzzzzzzzzzz = 1")).unwrap_err();
+            let known = refusal
+                .split("known here: ")
+                .nth(1)
+                .and_then(|rest| rest.lines().next());
+            let mut known: Vec<&str> = known.unwrap_or_else(|| panic!("{refusal}")).split(", ").collect();
+            let mut described = keys(&schema, place);
+            known.sort_unstable();
+            described.sort_unstable();
+            assert_eq!(known, described, "{table}");
+        }
+        for whose in words("/properties/budget/items/properties/key/prefixItems/0/enum") {
+            for durability in words("/$defs/durability/enum") {
+                let budget = format!(
+                    "[[budget]]\nid = \"x\"\nmatch = {{ labels = [] }}\nkey = [\"{whose}\"]\nlimit = 1\n\
+                     window = {{ sliding = \"1m\" }}\ndurability = \"{durability}\""
+                );
+                let fits = durability != "none" || whose == "session";
+                assert_eq!(reads(&budget).is_ok(), fits, "{whose} {durability}");
+            }
+        }
+    }
+
+    #[test]
     fn schemas_are_json() {
         for schema in [super::CALL, super::VERDICT, super::BUDGETS] {
             let schema: Value = serde_json::from_str(schema).unwrap();

@@ -5,6 +5,7 @@ use toml::de::{DeTable, DeValue};
 use crate::error::{Problem, nearest, shown};
 use crate::source::Source;
 
+mod canonical;
 mod words;
 
 pub(crate) use self::words::{unknown_group, word};

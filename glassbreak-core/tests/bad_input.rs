@@ -703,9 +703,7 @@ fn keys_of_parts_that_are_not_built() {
         &["did you mean `unlisted`?"],
     );
     for (from, to, told) in [
-        ("durability = \"none\"", "durability = \"store\"", "not built"),
-        ("durability = \"none\"\n", "", "not built"),
-        ("key = [\"session\"]", "key = [\"session\", \"agent\"]", "not built"),
+        ("key = [\"session\"]", "key = [\"tenant\"]", "not built"),
         ("sliding = \"10m\"", "calendar = \"day\"", "not built"),
         ("limit = 3", "limit = 3\namount = 2", "not built"),
     ] {

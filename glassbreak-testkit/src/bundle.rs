@@ -158,6 +158,9 @@ impl Sequence {
                 "\"session\"",
                 "\"session\", \"target.namespace\"",
                 "\"session\", \"program\"",
+                "\"agent\"",
+                "\"person\", \"target.namespace\"",
+                "\"fleet\", \"tool\"",
             ]),
             limit,
             window: choices.word(&["1m", "1s", "1h"]),
@@ -180,10 +183,15 @@ impl Sequence {
             ladder,
             ceiling,
         } = self;
+        let durability = if key.starts_with("\"session\"") {
+            "none"
+        } else {
+            "strict"
+        };
         let _ = writeln!(
             out,
             "[[budget]]\nid = \"{id}\"\nmatch = {{ {matches} }}\nkey = [{key}]\nlimit = {limit}\n\
-             window = {{ sliding = \"{window}\" }}\ndurability = \"none\"\nladder = {ladder}"
+             window = {{ sliding = \"{window}\" }}\ndurability = \"{durability}\"\nladder = {ladder}"
         );
         if let Some(ceiling) = ceiling {
             let _ = writeln!(out, "ceiling = {ceiling}");

@@ -3,11 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
-use super::rules::{Budget, KeyPart};
+use super::key::{self, Key};
+use super::rules::Budget;
 use super::window::Ring;
-use super::{Event, Name};
 use crate::call::CallDigest;
 use crate::clock::{Span, Timestamp};
 
@@ -15,6 +13,9 @@ use crate::clock::{Span, Timestamp};
 pub(super) const MAX_KEYS: usize = 256;
 
 /// The counters of one session: lost with the process, which `durability = "none"` says.
+///
+/// Shared budgets are counted here too where there is no store ([`Shared::Local`](super::Shared)), as if this were the
+/// only session.
 ///
 /// They only ever over-count: an event whose key is not known counts under every key, and past 256 keys of one rule
 /// all further keys share one.
@@ -44,17 +45,19 @@ impl Counters {
         at
     }
 
-    /// How often `digest` came in a row, this time included.
-    pub(super) fn streak(&self, digest: CallDigest) -> u64 {
+    /// How often `digest` came in a row, this time included. A later attempt at a call is the same time again.
+    pub(super) fn streak(&self, digest: CallDigest, attempt: u32) -> u64 {
         match self.last {
-            Some((last, streak)) if last == digest => streak.saturating_add(1),
+            Some((last, streak)) if last == digest => streak.saturating_add(u64::from(attempt == 0)),
             _ => 1,
         }
     }
 
-    /// Notes an attempt at `digest`.
-    pub(super) fn attempted(&mut self, digest: CallDigest) {
-        self.last = Some((digest, self.streak(digest)));
+    /// Notes an attempt at `digest`; only the first at a call is one more.
+    pub(super) fn attempted(&mut self, digest: CallDigest, attempt: u32) {
+        if attempt == 0 {
+            self.last = Some((digest, self.streak(digest, attempt)));
+        }
     }
 
     /// The admitted calls that `budget` counts against `key`, before this one: their times, the oldest first.
@@ -186,10 +189,9 @@ const KEY_BYTES: usize = (size_of::<Box<[u8]>>() + size_of::<Ring>()) * 3 / 2;
 /// The most bytes that `budget` may take in one session.
 pub(super) fn most_bytes(budget: &Budget) -> usize {
     let ring = budget.ceiling.saturating_add(1).saturating_mul(size_of::<i64>());
-    let keys = if budget.key.is_empty() { 1 } else { MAX_KEYS };
-    let key = KEY_BYTES
-        .saturating_add(if budget.key.is_empty() { 0 } else { LONGEST_KEY })
-        .saturating_add(ring);
+    let alone = budget.key.is_empty() && !budget.is_shared();
+    let (keys, longest) = if alone { (1, 0) } else { (MAX_KEYS, key::LONGEST) };
+    let key = KEY_BYTES.saturating_add(longest).saturating_add(ring);
     TALLY_BYTES
         .saturating_add(ring.saturating_mul(2))
         .saturating_add(keys.saturating_mul(key))
@@ -197,53 +199,3 @@ pub(super) fn most_bytes(budget: &Budget) -> usize {
 
 /// What most bytes of state are, besides those of the budgets.
 pub(super) const BASE_BYTES: usize = size_of::<Counters>();
-
-/// What a call is counted under.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Key {
-    /// These parts, each with its tag and length, so that no value can pass for another key; hashed where long.
-    Known(Box<[u8]>),
-    /// Some part is not known.
-    Unknown,
-}
-
-/// Keys over this many bytes are kept as their SHA-256.
-const LONGEST_KEY: usize = 96;
-/// Begins a hashed key; no part has this tag.
-const HASHED: u8 = 0xff;
-
-impl Key {
-    /// The key of `event` under `parts`.
-    ///
-    /// A call that was not understood may act on anything, and one on all namespaces (`*`) acts on each: neither has
-    /// a known target.
-    pub(super) fn of(parts: &[KeyPart], event: &Event<'_>) -> Self {
-        let mut bytes = Vec::new();
-        for part in parts {
-            let text = match (part, event.name) {
-                (KeyPart::Target(name), _) => {
-                    if event.facts.partial {
-                        return Self::Unknown;
-                    }
-                    match event.facts.target.get(name).and_then(|fact| fact.text()) {
-                        None => return Self::Unknown,
-                        Some("*") if *name == "namespace" => return Self::Unknown,
-                        Some(text) => text,
-                    }
-                }
-                (KeyPart::Program, Name::Program(name)) | (KeyPart::Tool, Name::Tool(name)) => name,
-                (KeyPart::Program, Name::Tool(_)) | (KeyPart::Tool, Name::Program(_)) => "",
-            };
-            bytes.push(part.tag());
-            bytes.extend(u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes());
-            bytes.extend(text.as_bytes());
-        }
-        if bytes.len() > LONGEST_KEY {
-            let hash = Sha256::digest(&bytes);
-            bytes.clear();
-            bytes.push(HASHED);
-            bytes.extend(hash);
-        }
-        Self::Known(bytes.into())
-    }
-}

@@ -6,12 +6,12 @@
 //! schema = 1
 //! [defaults]
 //! then = "ask"
-//! durability = "none"                       # kept with the session, lost with the process
+//! durability = "strict"                     # where the counts are kept; this is so where nothing is said
 //!
 //! [[budget]]
 //! id = "pod_delete"
 //! match = { labels = ["k8s.pod.delete"] }   # all of them; `tools` and `programs` narrow it
-//! key = ["session", "target.namespace"]     # what is counted apart
+//! key = ["agent", "target.namespace"]       # whose count it is, then what is counted apart
 //! limit = 3
 //! window = { sliding = "10m" }
 //! ladder = [ { at = 1, then = "audit" }, { over = 0, then = "ask" } ]
@@ -26,9 +26,29 @@
 //! A rung `at = n` fires at a count of `n` or more, `over = n` at more than `limit + n`; counts include the call that
 //! is judged. Without a ladder there is `{ over = 0, then = <the default> }`; an empty one only counts.
 //!
+//! A key begins with whose count it is:
+//!
+//! | first in the key | is |
+//! |---|---|
+//! | `session` | the session |
+//! | `agent` | the agent's instance; its role where it has none |
+//! | `role` | all agents of the role |
+//! | `person` | the person the agent acts for; calls made for nobody have a count of their own |
+//! | `fleet` | all that share the store |
+//!
+//! With `durability = "none"` a budget is *local*: counted in the session's own [`Counters`], so its key begins with
+//! `session`. With `"process"` and `"strict"` it is *shared*: a store counts it, for all sessions at once. A count that
+//! says `process` may be lost with the process; one that says `strict`, or nothing, must survive a restart. The rules
+//! name what a call wants counted ([`Rules::demands`]), the caller asks a store, and hands the counts back as
+//! [`Shared::Counted`]. Without a store ([`Shared::Local`]) shared budgets count in the session's counters too, as if
+//! this were the only session.
+//!
+//! A call that people agreed to is judged again, as a later [attempt](Event::attempt): budgets count whichever attempt
+//! is admitted, and loops see only the first.
+//!
 //! Everything here is a plain function of values: the caller says what time it is, keeps the [`Counters`], and
 //! decides whether a call was admitted. No rule can loosen what another layer says. Counts are of calls, not of what a
-//! call acts on, and are lost with their counters.
+//! call acts on.
 //!
 //! Findings carry the rule `budget.<id>`, and `budget.<id>.ceiling` past a ceiling; Cedar reads the counts as
 //! `context.seq.budget.<id>` and `context.seq.loop.<id>`.
@@ -40,7 +60,10 @@
 mod counters;
 mod demand;
 mod inspect;
+mod key;
 mod rules;
+mod shared;
+mod story;
 #[cfg(test)]
 mod tests;
 pub(crate) mod window;
@@ -48,6 +71,7 @@ pub(crate) mod window;
 pub use self::counters::Counters;
 pub use self::demand::Demand;
 pub use self::rules::Rules;
+pub use self::shared::{Needs, Shared};
 
 use crate::call::CallDigest;
 use crate::facts::Facts;
@@ -61,6 +85,9 @@ pub struct Event<'a> {
     pub facts: &'a Facts,
     /// What is called.
     pub name: Name<'a>,
+    /// Which attempt at the call this is, from 0. A later one is the same call judged again, so loops do not count it
+    /// once more.
+    pub attempt: u32,
 }
 
 /// What is called.

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 
 use super::counters::{BASE_BYTES, most_bytes};
-use super::{Event, Name};
+use super::key::{KeyPart, Whose};
+use super::{Event, Name, Needs};
 use crate::clock::Span;
 use crate::error::Problem;
-use crate::finding::{Layer, Requirement, RuleId};
+use crate::finding::{Layer, Requirement, RuleHash, RuleId};
 use crate::label::{LabelSet, Vocabulary};
 use crate::people::People;
 use crate::source::Source;
 
+mod hash;
 mod read;
 
 /// The sequence rules of a bundle.
@@ -52,12 +54,21 @@ impl Rules {
     /// The most bytes that the [`Counters`](super::Counters) of one session can take under these rules, about.
     ///
     /// A rule keeps at most `ceiling + 1` times of 8 bytes for each of at most 256 keys, and for two more that keys
-    /// share; a rule keyed by the session alone has one key.
+    /// share; a rule keyed by the session alone has one key. Shared ones take nothing where a store counts them.
     pub fn most_bytes(&self) -> usize {
         self.budgets
             .iter()
             .map(most_bytes)
             .fold(BASE_BYTES, usize::saturating_add)
+    }
+
+    /// The hash of what the budget or loop rule `id` says, with the values of `[defaults]` that it uses: a grant lifts
+    /// the rule only as long as this stays. Other rules, comments and the order of keys are not in it.
+    pub fn hash_of(&self, id: &str) -> Option<RuleHash> {
+        let budgets = self.budgets.iter().map(|budget| (&budget.id, budget.hash));
+        let loops = self.loops.iter().map(|rule| (&rule.id, rule.hash));
+        let mut all = budgets.chain(loops);
+        all.find(|(known, _)| ***known == *id).map(|(_, hash)| hash)
     }
 
     /// Problems for every name in `tools` and `programs` that `known` does not know. A rule for a name that does not
@@ -100,28 +111,41 @@ pub(super) struct Budget {
     pub(super) rule: RuleId,
     pub(super) ceiling_rule: RuleId,
     pub(super) matches: Match,
-    /// What is counted apart within the session.
+    /// Whose count it is.
+    pub(super) whose: Whose,
+    /// What is counted apart within that.
     pub(super) key: Vec<KeyPart>,
+    /// For a shared budget: what it needs of the store. `None` counts in the session.
+    pub(super) needs: Option<Needs>,
     pub(super) limit: usize,
     pub(super) ceiling: usize,
     pub(super) window: Span,
     pub(super) ladder: Vec<Rung>,
     pub(super) requirement: Option<Requirement>,
+    pub(super) hash: RuleHash,
 }
 
 impl Budget {
-    fn new(id: &str) -> Self {
+    /// Whether several sessions may share the count, so that a store keeps it.
+    pub(super) const fn is_shared(&self) -> bool {
+        self.needs.is_some()
+    }
+
+    fn new(id: &str, hash: RuleHash) -> Self {
         Self {
             id: id.into(),
             rule: RuleId::known(Layer::Budget, id),
             ceiling_rule: RuleId::known(Layer::Budget, &format!("{id}.ceiling")),
             matches: Match::default(),
+            whose: Whose::Session,
             key: Vec::new(),
+            needs: Some(Needs::Strict),
             limit: 0,
             ceiling: read::MAX_CEILING,
             window: Span::MAX,
             ladder: Vec::new(),
             requirement: None,
+            hash,
         }
     }
 }
@@ -153,38 +177,6 @@ impl Match {
     }
 }
 
-/// What is counted apart.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum KeyPart {
-    /// A fact of the target, by its name.
-    Target(&'static str),
-    Program,
-    Tool,
-}
-
-impl KeyPart {
-    /// What begins this part in a key.
-    pub(super) fn tag(self) -> u8 {
-        match self {
-            Self::Program => 1,
-            Self::Tool => 2,
-            Self::Target("kind") => 3,
-            Self::Target("namespace") => 4,
-            Self::Target("name") => 5,
-            Self::Target(_) => 6,
-        }
-    }
-
-    /// How files write it.
-    pub(super) fn spelt(self) -> String {
-        match self {
-            Self::Program => "program".to_owned(),
-            Self::Tool => "tool".to_owned(),
-            Self::Target(name) => format!("target.{name}"),
-        }
-    }
-}
-
 /// A rung of a ladder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Rung {
@@ -201,12 +193,24 @@ pub(super) enum Then {
     Deny,
 }
 
+impl Then {
+    /// The word that files use.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Audit => "audit",
+            Self::Ask => "ask",
+            Self::Deny => "deny",
+        }
+    }
+}
+
 /// The same call over and over.
 #[derive(Debug, Clone)]
 pub(super) struct Loop {
     pub(super) id: Arc<str>,
     pub(super) rule: RuleId,
     pub(super) exact_repeat: u64,
+    pub(super) hash: RuleHash,
     pub(super) then: Then,
     pub(super) requirement: Option<Requirement>,
 }

@@ -1,17 +1,19 @@
 //! The rules against examples, and against a model that forgets nothing.
 
 use super::*;
-use crate::call::{Args, CallDigest, Tool, Word};
+use crate::call::{Actor, Args, CallDigest, Tool, Word};
 use crate::clock::Timestamp;
 use crate::error::Problem;
-use crate::facts::{Fact, Target};
+use crate::facts::{Fact, SeqFacts, Target};
 use crate::finding::{Finding, Level};
 use crate::label::{LabelSet, Vocabulary};
 use crate::people::People;
 use crate::source::Source;
 
+mod hash;
 mod load;
 mod model;
+mod shared;
 
 const OPS: &str = r#"
 schema = 1
@@ -94,6 +96,27 @@ fn event(n: u32, facts: &Facts) -> Event<'_> {
         digest: digest(n),
         facts,
         name: Name::Program("kubectl"),
+        attempt: 0,
+    }
+}
+
+fn actor() -> Actor {
+    Actor::new(Word::new("ops").unwrap(), Word::new("s1").unwrap())
+}
+
+/// The rules as one session without a store uses them.
+trait Alone {
+    fn look(&self, counters: &Counters, event: &Event<'_>, at: Timestamp) -> (SeqFacts, Vec<Finding>);
+    fn take(&self, counters: &mut Counters, event: &Event<'_>, at: Timestamp, admitted: bool);
+}
+
+impl Alone for Rules {
+    fn look(&self, counters: &Counters, event: &Event<'_>, at: Timestamp) -> (SeqFacts, Vec<Finding>) {
+        self.inspect(counters, event, &actor(), at, Shared::Local)
+    }
+
+    fn take(&self, counters: &mut Counters, event: &Event<'_>, at: Timestamp, admitted: bool) {
+        self.advance(counters, event, &actor(), at, Shared::Local, admitted);
     }
 }
 
@@ -111,16 +134,16 @@ fn the_fourth_deletion_asks_the_eleventh_is_denied_and_both_say_when_waiting_hel
     for n in 0..3 {
         let facts = deletion(&format!("ns{n}"));
         let event = event(n, &facts);
-        let (seq, findings) = rules.inspect(&counters, &event, at(100 * i64::from(n)));
+        let (seq, findings) = rules.look(&counters, &event, at(100 * i64::from(n)));
         assert_eq!(seq.budgets[0].count, i64::from(n) + 1);
         assert!(
             findings.iter().all(|finding| finding.level() == Level::Note),
             "{findings:?}"
         );
-        rules.advance(&mut counters, &event, at(100 * i64::from(n)), true);
+        rules.take(&mut counters, &event, at(100 * i64::from(n)), true);
     }
     let facts = deletion("ns9");
-    let (seq, findings) = rules.inspect(&counters, &event(9, &facts), at(400));
+    let (seq, findings) = rules.look(&counters, &event(9, &facts), at(400));
     assert_eq!(
         (seq.budgets[0].over, seq.budgets[0].remaining, seq.budgets[0].fired),
         (1, 0, true)
@@ -137,9 +160,9 @@ fn the_fourth_deletion_asks_the_eleventh_is_denied_and_both_say_when_waiting_hel
     assert_eq!(ask.requirement().map(|requirement| requirement.quorum), Some(2));
 
     for n in 3..10 {
-        rules.advance(&mut counters, &event(n, &facts), at(400), true);
+        rules.take(&mut counters, &event(n, &facts), at(400), true);
     }
-    let (_, findings) = rules.inspect(&counters, &event(10, &facts), at(400));
+    let (_, findings) = rules.look(&counters, &event(10, &facts), at(400));
     assert_eq!(
         said(&findings)[0],
         (
@@ -158,24 +181,24 @@ fn rungs_fire_by_strictness_and_keys_are_counted_apart() {
     let mut levels = Vec::new();
     for n in 0..4 {
         let event = event(n, &prod);
-        let (_, findings) = rules.inspect(&counters, &event, at(0));
+        let (_, findings) = rules.look(&counters, &event, at(0));
         levels.extend(
             findings
                 .iter()
                 .find(|f| f.rule().as_str() == "budget.by_namespace")
                 .map(Finding::level),
         );
-        rules.advance(&mut counters, &event, at(0), true);
+        rules.take(&mut counters, &event, at(0), true);
     }
     assert_eq!(levels, [Level::Note, Level::Note, Level::Ask, Level::Deny]);
-    let (seq, findings) = rules.inspect(&counters, &event(9, &prod), at(10));
+    let (seq, findings) = rules.look(&counters, &event(9, &prod), at(10));
     assert_eq!(seq.budgets[1].count, 5);
     assert_eq!(
         said(&findings)[1].2,
         "5 of 2 in 1m for target.namespace \"prod\"; the 2 oldest have left the window in 51s"
     );
     assert_eq!(
-        rules.inspect(&counters, &event(9, &deletion("dev")), at(10)).0.budgets[1].count,
+        rules.look(&counters, &event(9, &deletion("dev")), at(10)).0.budgets[1].count,
         1
     );
 }
@@ -189,12 +212,12 @@ fn a_call_of_another_meaning_or_name_is_not_counted() {
         name: Name::Tool("kubectl"),
         ..event(1, &facts)
     };
-    rules.advance(&mut counters, &tool, at(0), true);
-    let (seq, _) = rules.inspect(&counters, &tool, at(0));
+    rules.take(&mut counters, &tool, at(0), true);
+    let (seq, _) = rules.look(&counters, &tool, at(0));
     assert_eq!((seq.budgets[0].count, seq.budgets[1].count), (2, 0));
     assert_eq!((seq.budgets[1].remaining, seq.budgets[1].fired), (2, false));
     let reading = Facts::default();
-    let (seq, findings) = rules.inspect(&counters, &event(2, &reading), at(0));
+    let (seq, findings) = rules.look(&counters, &event(2, &reading), at(0));
     assert_eq!((seq.budgets[0].count, seq.budgets[0].limit, findings.len()), (0, 3, 0));
 }
 
@@ -203,8 +226,8 @@ fn a_refused_call_is_not_counted() {
     let rules = ops();
     let mut counters = Counters::default();
     let facts = deletion("prod");
-    rules.advance(&mut counters, &event(1, &facts), at(0), false);
-    assert_eq!(rules.inspect(&counters, &event(2, &facts), at(0)).0.budgets[0].count, 1);
+    rules.take(&mut counters, &event(1, &facts), at(0), false);
+    assert_eq!(rules.look(&counters, &event(2, &facts), at(0)).0.budgets[0].count, 1);
 }
 
 #[test]
@@ -212,10 +235,9 @@ fn what_is_not_understood_counts_by_the_fullest_key_and_under_all() {
     let rules = ops();
     let mut counters = Counters::default();
     for namespace in ["prod", "prod", "dev"] {
-        rules.advance(&mut counters, &event(1, &deletion(namespace)), at(0), true);
+        rules.take(&mut counters, &event(1, &deletion(namespace)), at(0), true);
     }
-    let count =
-        |counters: &Counters, facts: &Facts| rules.inspect(counters, &event(2, facts), at(0)).0.budgets[1].count;
+    let count = |counters: &Counters, facts: &Facts| rules.look(counters, &event(2, facts), at(0)).0.budgets[1].count;
     let partial = Facts {
         labels: LabelSet::EMPTY,
         partial: true,
@@ -231,12 +253,12 @@ fn what_is_not_understood_counts_by_the_fullest_key_and_under_all() {
     for unknown in [&partial, &several, &deletion("*")] {
         assert_eq!(count(&counters, unknown), 3);
         let mut counters = counters.clone();
-        rules.advance(&mut counters, &event(3, unknown), at(0), true);
+        rules.take(&mut counters, &event(3, unknown), at(0), true);
         assert_eq!(count(&counters, &deletion("dev")), 3);
         assert_eq!(count(&counters, &deletion("prod")), 4);
         assert_eq!(count(&counters, &deletion("never-seen")), 2);
         assert_eq!(count(&counters, unknown), 4);
-        let (_, findings) = rules.inspect(&counters, &event(4, unknown), at(0));
+        let (_, findings) = rules.look(&counters, &event(4, unknown), at(0));
         let why = findings
             .iter()
             .find(|f| f.rule().as_str() == "budget.by_namespace")
@@ -256,10 +278,10 @@ fn one_value_cannot_pass_for_another_key() {
         facts.target.name = Fact::Is(name.into());
         facts
     };
-    rules.advance(&mut counters, &event(1, &of("a", "bc")), at(0), true);
-    rules.advance(&mut counters, &event(1, &of("a", "b\u{5}c")), at(0), true);
+    rules.take(&mut counters, &event(1, &of("a", "bc")), at(0), true);
+    rules.take(&mut counters, &event(1, &of("a", "b\u{5}c")), at(0), true);
     let long = "x".repeat(50_000);
-    rules.advance(&mut counters, &event(1, &of("a", &long)), at(0), true);
+    rules.take(&mut counters, &event(1, &of("a", &long)), at(0), true);
     for (namespace, name, count) in [
         ("a", "bc", 2),
         ("ab", "c", 1),
@@ -271,7 +293,7 @@ fn one_value_cannot_pass_for_another_key() {
         ("a", &format!("{long}y"), 1),
     ] {
         let facts = of(namespace, name);
-        let (seq, _) = rules.inspect(&counters, &event(2, &facts), at(0));
+        let (seq, _) = rules.look(&counters, &event(2, &facts), at(0));
         assert_eq!(seq.budgets[1].count, count, "{namespace:?}");
     }
     assert!(
@@ -287,23 +309,23 @@ fn past_256_keys_new_ones_share_a_count_until_it_is_empty() {
     let mut counters = Counters::default();
     let count = |counters: &Counters, namespace: &str, seconds| {
         let facts = deletion(namespace);
-        rules.inspect(counters, &event(0, &facts), at(seconds)).0.budgets[1].count
+        rules.look(counters, &event(0, &facts), at(seconds)).0.budgets[1].count
     };
     for n in 0..256 {
-        rules.advance(&mut counters, &event(n, &deletion(&format!("n{n}"))), at(0), true);
+        rules.take(&mut counters, &event(n, &deletion(&format!("n{n}"))), at(0), true);
     }
     assert_eq!(count(&counters, "n0", 0), 2);
     assert_eq!(count(&counters, "m0", 0), 1);
     for n in 0..3 {
-        rules.advance(&mut counters, &event(n, &deletion(&format!("m{n}"))), at(30), true);
+        rules.take(&mut counters, &event(n, &deletion(&format!("m{n}"))), at(30), true);
     }
     assert_eq!((count(&counters, "m0", 30), count(&counters, "other", 30)), (4, 4));
     // The 256 have left the window, the three have not: a new key may be one of them.
     assert_eq!(count(&counters, "m0", 61), 4);
-    rules.advance(&mut counters, &event(7, &deletion("m0")), at(61), true);
+    rules.take(&mut counters, &event(7, &deletion("m0")), at(61), true);
     assert_eq!(count(&counters, "m0", 61), 5);
     assert_eq!(count(&counters, "m0", 200), 1);
-    rules.advance(&mut counters, &event(7, &deletion("m0")), at(200), true);
+    rules.take(&mut counters, &event(7, &deletion("m0")), at(200), true);
     assert_eq!((count(&counters, "m0", 200), count(&counters, "m1", 200)), (2, 1));
 }
 
@@ -313,21 +335,21 @@ fn the_same_call_five_times_in_a_row_asks() {
     let mut counters = Counters::default();
     let facts = Facts::default();
     for n in 1..=4 {
-        let (seq, findings) = rules.inspect(&counters, &event(1, &facts), at(n));
+        let (seq, findings) = rules.look(&counters, &event(1, &facts), at(n));
         assert_eq!(
             (seq.loops[0].streak, seq.loops[0].period, seq.loops[0].fired),
             (n, 1, false)
         );
         assert!(findings.is_empty());
-        rules.advance(&mut counters, &event(1, &facts), at(n), n % 2 == 0);
+        rules.take(&mut counters, &event(1, &facts), at(n), n % 2 == 0);
     }
-    let (_, findings) = rules.inspect(&counters, &event(1, &facts), at(5));
+    let (_, findings) = rules.look(&counters, &event(1, &facts), at(5));
     assert_eq!(
         said(&findings),
         [("budget.stuck", Level::Ask, "the very same call, 5 times in a row")]
     );
-    rules.advance(&mut counters, &event(2, &facts), at(6), true);
-    assert_eq!(rules.inspect(&counters, &event(1, &facts), at(7)).0.loops[0].streak, 1);
+    rules.take(&mut counters, &event(2, &facts), at(6), true);
+    assert_eq!(rules.look(&counters, &event(1, &facts), at(7)).0.loops[0].streak, 1);
 }
 
 #[test]
@@ -335,9 +357,9 @@ fn a_clock_set_back_forgives_nothing() {
     let rules = ops();
     let mut counters = Counters::default();
     let facts = deletion("prod");
-    rules.advance(&mut counters, &event(1, &facts), at(1_000), true);
-    rules.advance(&mut counters, &event(1, &facts), at(10), true);
-    let count = |seconds| rules.inspect(&counters, &event(2, &facts), at(seconds)).0.budgets[0].count;
+    rules.take(&mut counters, &event(1, &facts), at(1_000), true);
+    rules.take(&mut counters, &event(1, &facts), at(10), true);
+    let count = |seconds| rules.look(&counters, &event(2, &facts), at(seconds)).0.budgets[0].count;
     assert_eq!((count(0), count(1_000), count(1_600), count(1_601)), (3, 3, 3, 1));
 }
 
@@ -353,9 +375,9 @@ fn the_state_of_a_session_is_bounded() {
     let mut counters = Counters::default();
     for n in 0..20_000_u32 {
         let facts = deletion(&format!("{}-{}", n % 300, "x".repeat(60)));
-        rules.advance(&mut counters, &event(n, &facts), at(i64::from(n / 10_000)), true);
+        rules.take(&mut counters, &event(n, &facts), at(i64::from(n / 10_000)), true);
         if n % 100 == 0 {
-            rules.advance(&mut counters, &event(n, &deletion("*")), at(0), true);
+            rules.take(&mut counters, &event(n, &deletion("*")), at(0), true);
         }
     }
     assert!(
@@ -391,7 +413,7 @@ fn names_that_do_not_exist_are_found() {
 fn without_a_file_nothing_is_counted() {
     let rules = Rules::load(None, &Vocabulary::built_in(), &people()).unwrap();
     let facts = Facts::default();
-    let (seq, findings) = rules.inspect(&Counters::default(), &event(1, &facts), at(0));
+    let (seq, findings) = rules.look(&Counters::default(), &event(1, &facts), at(0));
     assert_eq!((seq.budgets.len(), seq.loops.len(), findings.len()), (0, 0, 0));
     assert_eq!(ops().budget_ids().collect::<Vec<_>>(), ["pod_delete", "by_namespace"]);
     assert_eq!(ops().loop_ids().collect::<Vec<_>>(), ["stuck"]);

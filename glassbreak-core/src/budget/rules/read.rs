@@ -4,7 +4,9 @@ mod parts;
 
 pub(super) use self::parts::MAX_CEILING;
 use self::parts::{Durability, read_amounts, read_durability, read_key, read_ladder, read_then, read_window};
+use super::hash::hash;
 use super::{Budget, Loop, Match, Named, Rules, Rung, Then};
+use crate::budget::Needs;
 use crate::call::Word;
 use crate::error::{Problem, shown};
 use crate::finding::{Layer, Requirement, RuleId};
@@ -25,7 +27,7 @@ pub(super) fn rules(source: Source<'_>, vocabulary: &Vocabulary, people: &People
             vocabulary,
             people,
             then: Then::Ask,
-            durable: Durability::Unsaid,
+            durability: Durability::Store(Needs::Strict),
             ids: Vec::new(),
             named: Vec::new(),
         };
@@ -73,7 +75,7 @@ struct Reader<'a> {
     vocabulary: &'a Vocabulary,
     people: &'a People,
     then: Then,
-    durable: Durability,
+    durability: Durability,
     ids: Vec<String>,
     named: Vec<Named>,
 }
@@ -98,7 +100,9 @@ impl Reader<'_> {
         if let Some(then) = fields.get("then").and_then(|item| read_then(report, item)) {
             self.then = then;
         }
-        self.durable = read_durability(report, fields);
+        if let Some(durability) = read_durability(report, fields) {
+            self.durability = durability;
+        }
     }
 
     /// Reads each table of a list of tables.
@@ -155,21 +159,18 @@ impl Reader<'_> {
             ],
         );
         let id = self.id(report, fields);
-        let mut budget = Budget::new(&id);
+        let (then, durability) = (self.then.as_str(), self.durability.as_str());
+        let flowed = [("ladder", "then", then), ("durability", "durability", durability)];
+        let mut budget = Budget::new(&id, hash("budget", fields, &flowed));
         match fields.get("match") {
             Some(item) => budget.matches = self.matches(report, item),
             None => report.add(fields.at, "the budget does not say what it counts", MATCH_HELP),
         }
-        budget.key = read_key(report, fields);
+        let durability = read_durability(report, fields).unwrap_or(self.durability);
+        budget.needs = durability.needs();
+        (budget.whose, budget.key) = read_key(report, fields, durability);
         read_amounts(report, fields, &mut budget);
         budget.window = read_window(report, fields).unwrap_or(budget.window);
-        if read_durability(report, fields) == Durability::Unsaid && self.durable == Durability::Unsaid {
-            report.add(
-                fields.at,
-                "the budget must survive a restart unless it says otherwise, and durable budgets are not built",
-                "write durability = \"none\" here or in [defaults]",
-            );
-        }
         budget.ladder = match fields.get("ladder") {
             Some(item) => read_ladder(report, item, budget.limit),
             None => vec![Rung {
@@ -218,6 +219,7 @@ impl Reader<'_> {
         Loop {
             rule: RuleId::known(Layer::Budget, &id),
             id: id.into(),
+            hash: hash("loop", fields, &[("then", "then", self.then.as_str())]),
             exact_repeat: exact_repeat.and_then(|n| u64::try_from(n).ok()).unwrap_or(2),
             then: match fields.get("then") {
                 Some(item) => read_then(report, item).unwrap_or(Then::Deny),

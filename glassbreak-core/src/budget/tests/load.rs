@@ -41,7 +41,7 @@ fn the_usual_file_loads() {
 #[test]
 fn each_wrong_line_is_named() {
     // The line, the column, and parts of what is said.
-    let cases: [(&str, u32, &[&str]); 46] = [
+    let cases: [(&str, u32, &[&str]); 47] = [
         (
             "match = { labels = [\"mutatign\"] }",
             21,
@@ -72,12 +72,23 @@ fn each_wrong_line_is_named() {
         (
             "key = [\"session\", \"agent\"]",
             19,
-            &["counting by agent, across sessions, is not built"],
+            &[
+                "\"agent\" is the second word for whose count it is",
+                "one [[budget]] for each",
+            ],
         ),
         (
-            "key = [\"session\", \"fleet\"]",
-            19,
-            &["counting by fleet", "is not built"],
+            "key = [\"fleet\", \"target.name\"]",
+            8,
+            &[
+                "a count of the fleet is not kept with the session",
+                "durability = \"process\" or \"strict\"",
+            ],
+        ),
+        (
+            "key = [\"tenant\", \"target.name\"]",
+            8,
+            &["counting by tenant is not built", "its own store"],
         ),
         (
             "key = [\"session\", \"target.nmae\"]",
@@ -117,9 +128,9 @@ fn each_wrong_line_is_named() {
         ),
         ("window = {}", 10, &["the window is empty"]),
         (
-            "durability = \"strict\"",
+            "durability = \"strikt\"",
             14,
-            &["durability \"strict\" is not built", "\"none\""],
+            &["`durability` cannot be \"strikt\"", "did you mean \"strict\"?"],
         ),
         ("amount = 2", 10, &["amounts other than 1 are not built"]),
         ("amount = \"cost.usd\"", 10, &["not built", "each call counts one"]),
@@ -182,7 +193,6 @@ fn what_a_rule_must_say() {
         ("key", "has no key"),
         ("limit", "has no limit"),
         ("window", "lifetime totals are not built"),
-        ("durability", "write durability = \"none\" here or in [defaults]"),
     ] {
         let without: Vec<&str> = whole
             .lines()
@@ -250,14 +260,108 @@ fn rules_that_are_not_built_are_refused_by_name() {
     }
     assert!(only_problem("schema = 1\n[budget]\nid = \"x\"\n").contains("write [[budget]]"));
     assert!(only_problem("schema = 1\n[defaults]\non_store_error = \"deny\"\n").contains("always denies"));
-    assert!(only_problem("schema = 1\n[defaults]\ndurability = \"strict\"\n").contains("not built"));
+    assert!(only_problem("schema = 1\n[defaults]\ndurability = \"redis\"\n").starts_with("budgets.toml:3:14: "));
 }
 
 #[test]
 fn all_problems_of_a_file_are_reported() {
     let text = "[[budget]]\nid = \"A\"\nlimit = -1\n[[loop]]\nid = \"b\"\nexact_repeat = 0\n[[latch]]\n";
     let problems = load(text).unwrap_err();
-    assert_eq!(problems.len(), 9, "{problems:#?}");
+    assert_eq!(problems.len(), 8, "{problems:#?}");
     let broken = load("schema = \n[[budget]\n").unwrap_err();
     assert!(!broken.is_empty());
+}
+
+/// A budget with this key and durability, and the lines before it.
+fn keyed(before: &str, key: &str, durability: &str) -> String {
+    format!(
+        "schema = 1\n{before}\n[[budget]]\nid = \"x\"\nmatch = {{ labels = [] }}\nkey = {key}\nlimit = 3\n\
+         window = {{ sliding = \"10m\" }}\n{durability}\n"
+    )
+}
+
+#[test]
+fn what_is_not_said_must_survive_and_the_rules_own_word_goes_before_the_default() {
+    let needs = |text: &str| load(text).unwrap().durability();
+    let of = |default: &str, own: &str| {
+        let line = |word: &str| format!("durability = \"{word}\"");
+        let before = (!default.is_empty()).then(|| format!("[defaults]\n{}", line(default)));
+        let own = (!own.is_empty()).then(|| line(own));
+        needs(&keyed(
+            &before.unwrap_or_default(),
+            "[\"session\"]",
+            &own.unwrap_or_default(),
+        ))
+    };
+    assert_eq!(of("", ""), Some(Needs::Strict));
+    assert_eq!(of("none", ""), None);
+    assert_eq!(of("process", ""), Some(Needs::Process));
+    assert_eq!(of("none", "process"), Some(Needs::Process));
+    assert_eq!(of("process", "strict"), Some(Needs::Strict));
+    assert_eq!(of("strict", "none"), None);
+    assert_eq!(needs("schema = 1"), None);
+}
+
+#[test]
+fn the_strictest_is_what_a_store_must_give_and_the_rule_is_named() {
+    let more = |id: &str, durability: &str| {
+        keyed("", "[\"agent\"]", &format!("durability = \"{durability}\""))
+            .replace("schema = 1\n", "")
+            .replace("\"x\"", &format!("\"{id}\""))
+    };
+    let text = format!(
+        "schema = 1\n{}{}{}",
+        more("a", "process"),
+        more("b", "strict"),
+        more("c", "strict")
+    );
+    let rules = load(&text).unwrap();
+    assert_eq!(rules.durability(), Some(Needs::Strict));
+    assert_eq!(rules.first_needing(Needs::Strict), Some("b"));
+    assert_eq!(rules.first_needing(Needs::Process), Some("a"));
+    assert_eq!(ops().first_needing(Needs::Process), None);
+}
+
+#[test]
+fn a_key_says_once_and_first_whose_count_it_is() {
+    for whose in ["session", "agent", "role", "person", "fleet"] {
+        load(&keyed("", &format!("[\"{whose}\", \"target.owner\", \"tool\"]"), "")).unwrap();
+    }
+    for (key, column, parts) in [
+        (
+            r#"["target.name"]"#,
+            7,
+            &["does not say whose", r#"["agent"], or "session""#][..],
+        ),
+        (r#"[]"#, 7, &["does not say whose"]),
+        (
+            r#"["target.name", "agent"]"#,
+            23,
+            &[r#""agent" does not come first"#, r#"begin the key with "agent""#],
+        ),
+        (r#"["agent", "fleet"]"#, 17, &[r#""fleet" is the second"#]),
+        (r#"["agent", "agent"]"#, 17, &["stands twice"]),
+        (r#"["tenant"]"#, 8, &["counting by tenant is not built", "\"fleet\""]),
+        (r#"["on_behalf_of"]"#, 0, &[]),
+        (r#"["agent", "on_behalf_of"]"#, 17, &[r#"did you mean "person"?"#]),
+        (r#"["agnet", "agent"]"#, 0, &[]),
+        (r#"["fleet", "target.nmae"]"#, 17, &[r#"did you mean "target.name"?"#]),
+        (r#"["fleet", "rolle"]"#, 17, &[r#"did you mean "role"?"#]),
+        (r#""agent""#, 7, &["`key` is a string, and a list is wanted"]),
+    ] {
+        let text = keyed("", key, "");
+        if column == 0 {
+            // Two things are wrong, and both are said.
+            assert_eq!(load(&text).unwrap_err().len(), 2, "{key}");
+            continue;
+        }
+        let problem = only_problem(&text);
+        assert!(problem.starts_with(&format!("budgets.toml:6:{column}: ")), "{problem}");
+        for part in parts {
+            assert!(problem.contains(part), "{problem}\nlacks {part}");
+        }
+    }
+    // The default makes it local as well.
+    let text = keyed("[defaults]\ndurability = \"none\"", "[\"agent\"]", "");
+    assert!(only_problem(&text).contains("durability = \"process\" or \"strict\""));
 }

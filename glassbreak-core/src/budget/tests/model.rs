@@ -145,7 +145,7 @@ proptest! {
             model.now = Some(now);
             let facts = step.facts();
             let event = event(step.digest, &facts);
-            let (seq, findings) = rules.inspect(&counters, &event, Timestamp::from_millis(clock));
+            let (seq, findings) = rules.look(&counters, &event, Timestamp::from_millis(clock));
             let count = model.count(now, step, ceiling);
             prop_assert_eq!(seq.budgets[0].count, count);
             prop_assert_eq!(seq.budgets[0].remaining, (LIMIT - count).max(0));
@@ -155,7 +155,7 @@ proptest! {
             prop_assert_eq!(seq.loops[0].streak, model.streak(step.digest));
             prop_assert_eq!(seq.loops[0].fired, model.streak(step.digest) >= 3);
 
-            rules.advance(&mut counters, &event, Timestamp::from_millis(clock), step.admitted);
+            rules.take(&mut counters, &event, Timestamp::from_millis(clock), step.admitted);
             model.attempts.push(step.digest);
             if step.admitted && step.matching {
                 model.admitted.push((now, step.namespace));
@@ -172,9 +172,9 @@ proptest! {
         let mut clock = 0;
         for gap in gaps {
             clock += gap;
-            rules.advance(&mut counters, &event(0, &facts), Timestamp::from_millis(clock), true);
+            rules.take(&mut counters, &event(0, &facts), Timestamp::from_millis(clock), true);
         }
-        let look = |clock| rules.inspect(&counters, &event(0, &facts), Timestamp::from_millis(clock)).1;
+        let look = |clock| rules.look(&counters, &event(0, &facts), Timestamp::from_millis(clock)).1;
         let findings = look(clock);
         let Some(finding) = findings.iter().find(|finding| finding.rule().as_str().starts_with("budget.b")) else {
             return Ok(());
@@ -213,9 +213,9 @@ proptest! {
             for (clock, step) in steps {
                 let facts = step.facts();
                 let event = event(step.digest, &facts);
-                let (_, findings) = rules.inspect(&counters, &event, Timestamp::from_millis(*clock));
+                let (_, findings) = rules.look(&counters, &event, Timestamp::from_millis(*clock));
                 levels.push(budget_level(&findings));
-                rules.advance(&mut counters, &event, Timestamp::from_millis(*clock), step.admitted);
+                rules.take(&mut counters, &event, Timestamp::from_millis(*clock), step.admitted);
             }
             levels
         };
@@ -238,10 +238,10 @@ proptest! {
             clock += after;
             let facts = deletion(&format!("n{key}"));
             let event = event(key, &facts);
-            let (seq, _) = rules.inspect(&counters, &event, Timestamp::from_millis(clock));
+            let (seq, _) = rules.look(&counters, &event, Timestamp::from_millis(clock));
             let truly = all.iter().filter(|(at, of)| clock - at <= WINDOW && *of == key).count();
             prop_assert!(seq.budgets[0].count > i64::try_from(truly).unwrap().min(50));
-            rules.advance(&mut counters, &event, Timestamp::from_millis(clock), true);
+            rules.take(&mut counters, &event, Timestamp::from_millis(clock), true);
             all.push((clock, key));
         }
     }

@@ -1,6 +1,8 @@
 //! The parts of a rule: its key, amounts, window and ladder.
 
-use crate::budget::rules::{Budget, KeyPart, Rung, Then};
+use crate::budget::Needs;
+use crate::budget::key::{KeyPart, Whose};
+use crate::budget::rules::{Budget, Rung, Then};
 use crate::clock::Span;
 use crate::error::{nearest, shown};
 use crate::facts::Target;
@@ -16,13 +18,35 @@ const THEN: [(&str, Option<Then>); 4] = [
     ("kill", None),
 ];
 
-/// How long a count must live, as far as the file says.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// Where a count is kept, and what it must outlive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Durability {
-    None,
-    Unsaid,
+    /// In the session, and lost with it.
+    Session,
+    /// In the store, for several sessions.
+    Store(Needs),
     /// Said, and reported as wrong.
     Wrong,
+}
+
+impl Durability {
+    /// What the store must give, where one counts. What is wrong is thrown away later.
+    pub(super) const fn needs(self) -> Option<Needs> {
+        match self {
+            Self::Session => None,
+            Self::Store(needs) => Some(needs),
+            Self::Wrong => Some(Needs::Strict),
+        }
+    }
+
+    /// The word that files use.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Session => "none",
+            Self::Store(needs) => needs.as_str(),
+            Self::Wrong => "",
+        }
+    }
 }
 
 pub(super) fn read_then(report: &mut Report<'_>, item: Item<'_>) -> Option<Then> {
@@ -34,66 +58,101 @@ pub(super) fn read_then(report: &mut Report<'_>, item: Item<'_>) -> Option<Then>
     then
 }
 
-pub(super) fn read_durability(report: &mut Report<'_>, fields: Fields<'_>) -> Durability {
-    let Some(item) = fields.get("durability") else {
-        return Durability::Unsaid;
-    };
-    match item.text(report) {
-        Some("none") => Durability::None,
-        Some(other) => {
-            report.add(
-                item.at,
-                format!("durability \"{}\" is not built", shown(other)),
-                "write \"none\": the count is kept with the session and lost with the process",
-            );
-            Durability::Wrong
-        }
-        None => Durability::Wrong,
-    }
+pub(super) fn read_durability(report: &mut Report<'_>, fields: Fields<'_>) -> Option<Durability> {
+    let item = fields.get("durability")?;
+    let words = [
+        ("none", Durability::Session),
+        ("process", Durability::Store(Needs::Process)),
+        ("strict", Durability::Store(Needs::Strict)),
+    ];
+    Some(item.one_of(report, &words).unwrap_or(Durability::Wrong))
 }
 
-pub(super) fn read_key(report: &mut Report<'_>, fields: Fields<'_>) -> Vec<KeyPart> {
-    const HELP: &str = "write key = [\"session\"], then target.kind, target.namespace, target.name, target.owner, \
-                        program or tool to count those apart";
+pub(super) fn read_key(report: &mut Report<'_>, fields: Fields<'_>, durability: Durability) -> (Whose, Vec<KeyPart>) {
+    const APART: &str =
+        "target.kind, target.namespace, target.name, target.owner, program or tool to count those apart";
+    let in_session = durability == Durability::Session;
+    let help = if in_session {
+        format!("write key = [\"session\"], then {APART}")
+    } else {
+        format!("write key = [\"agent\"], or \"session\", \"role\", \"person\" or \"fleet\", then {APART}")
+    };
+    let mut whose = None;
+    let mut key = Vec::new();
     let Some(item) = fields.get("key") else {
-        report.add(fields.at, "the budget has no key", HELP);
-        return Vec::new();
+        report.add(fields.at, "the budget has no key", help);
+        return (Whose::Session, key);
     };
     let Some(parts) = item.texts(report) else {
-        return Vec::new();
+        return (Whose::Session, key);
     };
-    if !parts.iter().any(|(_, text)| *text == "session") {
-        report.add(item.at, "the key does not begin with \"session\"", HELP);
+    let whose_of = |text: &str| Whose::WORDS.into_iter().find(|(word, _)| *word == text);
+    if !parts
+        .iter()
+        .any(|(_, text)| whose_of(text).is_some() || *text == "tenant")
+    {
+        let what = if in_session {
+            "the key does not begin with \"session\""
+        } else {
+            "the key does not say whose count it is"
+        };
+        report.add(item.at, what, &*help);
     }
-    let mut key = Vec::new();
     for (n, (at, text)) in parts.into_iter().enumerate() {
-        match text {
-            "session" if n == 0 => {}
-            "session" => report.add(at, "\"session\" does not come first", "a key begins with \"session\""),
-            "program" => key.push(KeyPart::Program),
-            "tool" => key.push(KeyPart::Tool),
-            "agent" | "fleet" | "tenant" | "role" | "person" | "on_behalf_of" => {
-                let what = format!("counting by {text}, across sessions, is not built");
-                report.add(at, what, HELP);
-            }
-            _ => match text
-                .strip_prefix("target.")
-                .and_then(|name| Target::NAMES.into_iter().find(|known| *known == name))
-            {
-                Some(name) => key.push(KeyPart::Target(name)),
-                None => {
-                    let known = Target::NAMES.map(|name| format!("target.{name}"));
-                    let known = known.iter().map(String::as_str).chain(["session", "program", "tool"]);
-                    let help = match nearest(&text.replacen("resource.", "target.", 1), known) {
-                        Some(known) => format!("did you mean \"{known}\"?"),
-                        None => HELP.to_owned(),
-                    };
-                    report.add(at, format!("calls cannot be told apart by \"{}\"", shown(text)), help);
+        match (whose_of(text), whose) {
+            (Some((_, found)), None) => {
+                whose = Some(found);
+                if in_session && found != Whose::Session {
+                    report.add(
+                        at,
+                        format!("a count of the {text} is not kept with the session, as durability = \"none\" says"),
+                        "write durability = \"process\" or \"strict\", or begin the key with \"session\"",
+                    );
+                } else if n > 0 {
+                    let what = format!("\"{text}\" does not come first");
+                    report.add(at, what, format!("begin the key with \"{text}\""));
                 }
-            },
+            }
+            (Some(_), Some(_)) => report.add(
+                at,
+                format!("\"{text}\" is the second word for whose count it is"),
+                "keep one of them; write one [[budget]] for each",
+            ),
+            (None, _) => key.extend(read_key_part(report, at, text, &help)),
         }
     }
-    key
+    (whose.unwrap_or(Whose::Session), key)
+}
+
+fn read_key_part(report: &mut Report<'_>, at: usize, text: &str, help: &str) -> Option<KeyPart> {
+    match text {
+        "program" => return Some(KeyPart::Program),
+        "tool" => return Some(KeyPart::Tool),
+        "tenant" => {
+            let what = "counting by tenant is not built: a store is one realm";
+            report.add(at, what, "count by \"fleet\", and give each tenant its own store");
+            return None;
+        }
+        _ => {}
+    }
+    let fact = text.strip_prefix("target.");
+    let known = fact.and_then(|name| Target::NAMES.into_iter().find(|known| *known == name));
+    if known.is_none() {
+        let targets = Target::NAMES.map(|name| format!("target.{name}"));
+        let words = Whose::WORDS.map(|(word, _)| word);
+        let known = targets
+            .iter()
+            .map(String::as_str)
+            .chain(words)
+            .chain(["program", "tool"]);
+        let near = match text {
+            "on_behalf_of" => Some("person"),
+            _ => nearest(&text.replacen("resource.", "target.", 1), known),
+        };
+        let help = near.map_or_else(|| help.to_owned(), |known| format!("did you mean \"{known}\"?"));
+        report.add(at, format!("calls cannot be told apart by \"{}\"", shown(text)), help);
+    }
+    known.map(KeyPart::Target)
 }
 
 pub(super) fn read_amounts(report: &mut Report<'_>, fields: Fields<'_>, budget: &mut Budget) {

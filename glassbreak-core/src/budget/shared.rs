@@ -1,0 +1,97 @@
+//! Budgets that several sessions share: what a store is asked to count, and what its counts mean.
+
+use std::sync::Arc;
+
+use super::rules::{Budget, Rules};
+use super::story::{Story, Times};
+use super::{Demand, Event};
+use crate::call::Actor;
+use crate::clock::Timestamp;
+use crate::finding::{Finding, Layer, RuleId};
+
+/// Where the counts of shared budgets come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shared<'a> {
+    /// There is no store: they are counted in the session's own counters, as if this were the only session. So do tools
+    /// that judge without performing, and the tests of a policy folder.
+    Local,
+    /// What the store counted for [`Rules::demands`], in the same order, this call included. The session's counters
+    /// hold nothing of them.
+    Counted(&'a [u32]),
+}
+
+/// What a shared budget needs of the store that counts it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Needs {
+    /// `durability = "process"`: the count may be lost with the process.
+    Process,
+    /// `durability = "strict"`: the count must survive a restart.
+    Strict,
+}
+
+impl Needs {
+    /// The word that files use.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Process => "process",
+            Self::Strict => "strict",
+        }
+    }
+}
+
+impl Rules {
+    /// What a store is to count for this call of `actor`: one demand for each shared budget that it meets, in the order
+    /// of the file. Empty where no store need be asked.
+    pub fn demands(&self, event: &Event<'_>, actor: &Actor) -> Vec<Demand> {
+        self.met(event)
+            .map(|budget| Demand {
+                rule: Arc::clone(&budget.id),
+                scope: budget.whose.scope(actor),
+                key: super::key::hashed(&budget.key, event),
+                window: budget.window,
+                ceiling: u32::try_from(budget.ceiling).unwrap_or(u32::MAX),
+            })
+            .collect()
+    }
+
+    /// The refusal where a store says that the demand at `demand` is past its ceiling: how many would `count`, when
+    /// enough have left the window for it to pass, and what time the store has.
+    ///
+    /// A demand that this call does not make is a fault somewhere, and a refusal too.
+    pub fn over(
+        &self,
+        event: &Event<'_>,
+        demand: usize,
+        count: u32,
+        free_at: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Finding {
+        let Some(budget) = self.met(event).nth(demand) else {
+            return Finding::unavailable(
+                RuleId::known(Layer::Store, "counts"),
+                "the store refuses by a budget that this call does not meet",
+            );
+        };
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        Story::new(budget, event, count, Times::FreeAt(free_at, now)).past_ceiling()
+    }
+
+    /// What the strictest shared budget needs of a store; `None` where there is none, and no store is needed.
+    pub fn durability(&self) -> Option<Needs> {
+        self.budgets.iter().filter_map(|budget| budget.needs).max()
+    }
+
+    /// The first budget that needs just this of a store, to be named where the store cannot give it.
+    pub fn first_needing(&self, needs: Needs) -> Option<&str> {
+        let mut budgets = self.budgets.iter();
+        budgets
+            .find(|budget| budget.needs == Some(needs))
+            .map(|budget| &*budget.id)
+    }
+
+    /// The shared budgets that `event` meets.
+    pub(super) fn met(&self, event: &Event<'_>) -> impl Iterator<Item = &Budget> {
+        let budgets = self.budgets.iter();
+        budgets.filter(|budget| budget.is_shared() && budget.matches.fits(event))
+    }
+}
