@@ -44,10 +44,14 @@ impl Account {
     /// # Errors
     /// When it is none.
     pub fn from_stored(text: &str) -> Result<Self, BadWord> {
-        match text.strip_prefix("uid:").map(str::parse) {
-            Some(Ok(uid)) => Self::uid(uid),
-            _ => Self::of_host(text),
+        if let Some(Ok(uid)) = text.strip_prefix("uid:").map(str::parse) {
+            let account = Self::uid(uid)?;
+            // `uid:+7` and `uid:07` are nobody's: an account has one name.
+            if account.as_str() == text {
+                return Ok(account);
+            }
         }
+        Self::of_host(text)
     }
 
     /// The whole name, issuer and subject.
@@ -137,5 +141,44 @@ impl People {
     /// Who may do nothing for now.
     pub fn disabled(&self) -> impl Iterator<Item = &Word> {
         self.disabled.iter()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_has_one_name() {
+        for text in ["uid:0", "uid:1000", "sso:alice@example.com", "a:b:c", "UID:7"] {
+            assert_eq!(Account::from_stored(text).unwrap().as_str(), text);
+        }
+        for text in [
+            "uid:+7",
+            "uid:07",
+            "uid:",
+            "uid:-1",
+            "uid:4294967296",
+            "uid:x",
+            "alice",
+            ":x",
+            "s:",
+            "",
+        ] {
+            assert!(Account::from_stored(text).is_err(), "{text}");
+        }
+        assert!(Account::of_host("uid:7").is_err());
+    }
+
+    #[test]
+    fn an_account_stays_with_whom_it_was_given_to() {
+        let word = |name: &str| Word::new(name).unwrap();
+        let mut people = People::default();
+        let account = Account::uid(7).unwrap();
+        assert_eq!(people.add_account(account.clone(), word("alice")), Ok(()));
+        for other in ["bob", "alice"] {
+            assert_eq!(people.add_account(account.clone(), word(other)), Err(word("alice")));
+        }
+        assert_eq!(people.person_of(&account), Some(&word("alice")));
     }
 }

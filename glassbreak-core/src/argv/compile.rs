@@ -3,6 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
+use sha2::{Digest, Sha256};
+
 use super::compile_types::compile_types;
 use super::profile::{CwdRule, Dialect, Form, Node, OptSpec, Profile, Slot, Verdict};
 use super::program::{self, FactRef, Names, Program};
@@ -109,6 +111,7 @@ impl<'a> Compiler<'a> {
         }
         let takes_paths = self.takes_paths(&types);
         let program = Program {
+            hash: self.hash(profile, at),
             takes_paths,
             interpreter: profile.interpreter.clone(),
             name: self.name.into(),
@@ -128,6 +131,17 @@ impl<'a> Compiler<'a> {
         };
         let pins = self.pins(&profile.pin, &program, at);
         Program { pins, ..program }
+    }
+
+    /// The hash of what the profile was understood to say: how it is written does not matter, and what the pack says
+    /// is in it. Keys are in the order of the format, tables in that of their names.
+    fn hash(&mut self, profile: &Profile, at: &[Step<'_>]) -> [u8; 32] {
+        let text = serde_json::to_vec(profile).unwrap_or_else(|error| {
+            let what = format!("it cannot be written down: {error}");
+            self.problem(at, what, "this is a fault of the guard; report it");
+            Vec::new()
+        });
+        Sha256::digest(text).into()
     }
 
     #[expect(

@@ -51,7 +51,7 @@ use self::types::{Ground, Said};
 use crate::call::{Exec, Workspace};
 use crate::error::Problem;
 use crate::facts::{ArgvFacts, PinFact, Target};
-use crate::finding::{Finding, Outcome};
+use crate::finding::{Finding, Layer, Outcome, RuleId};
 use crate::label::{LabelSet, Vocabulary};
 use crate::shape::ProgramShape;
 use crate::source::Source;
@@ -143,6 +143,22 @@ impl Programs {
     /// program without profile: it gets no window.
     pub fn pins(&self, program: &str) -> &[PinFact] {
         self.by_name.get(program).map_or(&[], |program| &program.pins)
+    }
+
+    /// A hash of the profile of each program that `rule` can be of; none for a rule of programs without profile.
+    ///
+    /// The names of programs may hold dots, so a rule can look like one of two programs: it counts as of both.
+    pub(crate) fn hashes_of<'a>(&'a self, rule: &'a RuleId) -> impl Iterator<Item = (&'a str, &'a [u8; 32])> {
+        let prefix = Layer::Argv.as_str();
+        let said = rule
+            .as_str()
+            .strip_prefix(prefix)
+            .and_then(|rest| rest.strip_prefix('.'));
+        let programs = self.by_name.values().filter(move |program| {
+            let rest = said.and_then(|said| said.strip_prefix(&*program.name));
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        });
+        programs.map(|program| (&*program.name, &program.hash))
     }
 
     /// The interpreter that the profile names for `program`, if that is a script.

@@ -21,6 +21,8 @@ pub(crate) struct Program {
     pub(crate) nodes: Vec<Node>,
     /// The names of the profile's own facts.
     pub(crate) sets: Vec<Arc<str>>,
+    /// A hash of the whole profile, with the pack it extends.
+    pub(crate) hash: [u8; 32],
     /// What a window grant holds fixed.
     pub(crate) pins: Vec<PinFact>,
     /// The interpreter of a program that is a script.

@@ -26,6 +26,8 @@ pub struct Bundle {
     programs: Programs,
     tools: Tools,
     budgets: Rules,
+    /// The text of `budgets.toml`; empty without one.
+    pub(super) budgets_text: Box<str>,
     policies: Policies,
     cases: Vec<Case>,
     lints: Vec<Problem>,
@@ -177,6 +179,7 @@ impl Bundle {
             programs,
             tools,
             budgets,
+            budgets_text: budgets_source.map_or("", |source| source.text).into(),
             policies,
             cases,
             lints,

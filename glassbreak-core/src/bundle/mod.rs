@@ -2,7 +2,7 @@
 //!
 //! [`Bundle::open`] reads a folder, [`Bundle::from_files`] the same from memory, and [`Bundle::read_only`] is the
 //! built-in one: the shipped packs for the role `anonymous`. A bundle never changes and is shared freely between
-//! threads; [`Bundle::digest`] tells two of them apart.
+//! threads; [`Bundle::digest`] tells two of them apart, and [`Bundle::rule_hash`] one rule of theirs.
 //!
 //! | file | read by | says |
 //! |---|---|---|
@@ -36,6 +36,7 @@ mod folder;
 mod load;
 mod people;
 mod requests;
+mod rule_hash;
 mod settings;
 mod tools;
 

@@ -3,9 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use cedar_policy::{
-    Entities, Entity, EntityAttrEvaluationError, EntityTypeName, EntityUid, RestrictedExpression, Schema,
-};
+use cedar_policy::{Entities, Entity, EntityTypeName, EntityUid, RestrictedExpression, Schema};
 
 use crate::error::{Problem, nearest, shown};
 use crate::json::Json;
@@ -48,7 +46,7 @@ pub(super) fn load(input: &PolicyInput<'_>, schema: &Schema, uids: &Uids) -> Res
     // With the schema, Cedar checks the attributes and parents, and adds the actions.
     let read =
         Entities::from_json_str(file.text, Some(schema)).map_err(|error| vec![refused(&file, &one_line(&error))])?;
-    let ours = ours(input, uids).map_err(|error| vec![refused(&file, &one_line(&error))])?;
+    let ours = ours(input, uids).map_err(|error| vec![refused(&file, &error)])?;
     let entities = read
         .add_entities(ours, Some(schema))
         .map_err(|error| vec![refused(&file, &one_line(&error))])?;
@@ -94,7 +92,7 @@ pub(super) fn load(input: &PolicyInput<'_>, schema: &Schema, uids: &Uids) -> Res
     Ok(Snapshot { entities, declared })
 }
 
-fn ours(input: &PolicyInput<'_>, uids: &Uids) -> Result<Vec<Entity>, EntityAttrEvaluationError> {
+fn ours(input: &PolicyInput<'_>, uids: &Uids) -> Result<Vec<Entity>, String> {
     let plain = |ty: &EntityTypeName, id: &str| Entity::new_no_attrs(uid(ty, id), HashSet::new());
     let mut out: Vec<Entity> = Vec::new();
     out.extend(input.people.groups().map(|group| plain(&uids.group, group.as_str())));
@@ -103,11 +101,8 @@ fn ours(input: &PolicyInput<'_>, uids: &Uids) -> Result<Vec<Entity>, EntityAttrE
         // So that a policy can compare the person with a name in its context: Cedar cannot read an entity's id.
         let name = RestrictedExpression::new_string(person.to_string());
         let attributes = HashMap::from([("name".to_owned(), name)]);
-        out.push(Entity::new(
-            uid(&uids.person, person.as_str()),
-            attributes,
-            groups.collect(),
-        )?);
+        let person = Entity::new(uid(&uids.person, person.as_str()), attributes, groups.collect());
+        out.push(person.map_err(|error| one_line(&error))?);
     }
     out.extend(
         input

@@ -71,7 +71,7 @@ use cedar_policy::{Authorizer, Entities, PolicyId, Schema};
 use crate::call::{Actor, Word};
 use crate::error::Problem;
 use crate::facts::{Facts, SeqFacts};
-use crate::finding::{Finding, Outcome};
+use crate::finding::{Finding, Outcome, RuleId};
 use crate::label::Vocabulary;
 use crate::people::People;
 use crate::shape::Shape;
@@ -158,6 +158,14 @@ impl Policies {
     /// Each policy is judged on its own, so this is slower than [`decide`](Self::decide).
     pub fn explain(&self, question: &Question<'_>) -> Vec<PolicyTrace> {
         decide::explain(self, question)
+    }
+
+    /// What the policy that a finding names says: its text as Cedar prints it, with its annotations in the order of
+    /// their names. Blanks, comments and places in the file are not in it.
+    pub(crate) fn text_of(&self, rule: &RuleId) -> Option<String> {
+        let named = |known: &&Rule| [&known.held, &known.error, &known.partial].contains(&rule);
+        let rule = self.rules.iter().find(named)?;
+        Some(rule.policy.as_ref().to_string())
     }
 
     /// The schema that policies are checked against, as Cedar schema text: the generated part, then the host's.
