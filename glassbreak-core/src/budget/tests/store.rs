@@ -63,7 +63,9 @@ fn step() -> impl Strategy<Value = Step> {
 
 /// Every reservation by rule and scope: when, and under which key.
 #[derive(Default)]
-struct Store(BTreeMap<(Arc<str>, [u8; 16]), Vec<(i64, Option<[u8; 16]>)>>);
+struct Store(BTreeMap<(Arc<str>, [u8; 16]), Vec<Reservation>>);
+
+type Reservation = (i64, Option<[u8; 16]>);
 
 impl Store {
     /// How many there would be with one more. A call of no known key counts under every key of its scope, and goes by
