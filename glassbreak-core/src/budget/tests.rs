@@ -14,6 +14,7 @@ mod hash;
 mod load;
 mod model;
 mod shared;
+mod store;
 
 const OPS: &str = r#"
 schema = 1

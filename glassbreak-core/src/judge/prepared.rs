@@ -36,7 +36,7 @@ pub struct Prepared<'a> {
 /// Steps 1 and 2: hygiene, then the argv engine or the tool's manifest.
 ///
 /// # Errors
-/// The refusal of a call that fails hygiene; [`refused`] makes a judgement of it.
+/// The refusal of a call that fails hygiene; [`refused`](super::refused) makes a judgement of it.
 pub fn prepare<'a>(bundle: &'a Bundle, workspace: &Workspace, call: &'a Call) -> Result<Prepared<'a>, Box<Finding>> {
     let role = &call.actor.role;
     if !bundle.policies().has_role(role) {
