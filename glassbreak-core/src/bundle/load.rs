@@ -26,8 +26,6 @@ pub struct Bundle {
     programs: Programs,
     tools: Tools,
     budgets: Rules,
-    /// The text of `budgets.toml`; empty without one.
-    pub(super) budgets_text: Box<str>,
     policies: Policies,
     cases: Vec<Case>,
     lints: Vec<Problem>,
@@ -179,7 +177,6 @@ impl Bundle {
             programs,
             tools,
             budgets,
-            budgets_text: budgets_source.map_or("", |source| source.text).into(),
             policies,
             cases,
             lints,

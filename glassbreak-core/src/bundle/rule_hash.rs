@@ -9,7 +9,7 @@
 //! | `policy.no-permit` | `no_permit`, and `[ask]` |
 //! | `argv.unlisted.*` | `unlisted`, and `[ask]` |
 //! | `argv.<program>.*` | the whole profile of the program with the pack it builds on, and `[ask]` |
-//! | `budget.*` | `budgets.toml`, and `[ask]` |
+//! | `budget.<id>`, `budget.<id>.ceiling` | the budget or loop rule, and `[ask]` |
 //! | every other | the digest of the whole bundle: any change voids the grant |
 //!
 //! `[ask]` is in the hash wherever it may say who must agree, because then it is part of what the rule says. A policy
@@ -30,7 +30,7 @@ impl Bundle {
         let said = match rule.layer() {
             Some(Layer::Policy) => self.policy_said(rule),
             Some(Layer::Argv) => self.argv_said(rule),
-            Some(Layer::Budget) => Some(self.budget_said(rule)),
+            Some(Layer::Budget) => self.budget_said(rule),
             Some(Layer::Hygiene | Layer::Host | Layer::Lock | Layer::Store) | None => None,
         };
         let said = said.unwrap_or_else(|| Said::by(rule).part("bundle", self.digest().as_bytes()));
@@ -63,13 +63,19 @@ impl Bundle {
             .part(name, outcome.as_str().as_bytes())
     }
 
-    fn budget_said(&self, rule: &RuleId) -> Said {
-        self.whole_budgets_until_each_rule_has_a_hash(Said::by(rule).ask(&self.settings().ask))
-    }
-
-    /// All of `budgets.toml`, although one rule is meant: a grant is void once any of them changes.
-    fn whole_budgets_until_each_rule_has_a_hash(&self, said: Said) -> Said {
-        said.part("budgets", self.budgets_text.as_bytes())
+    /// A rule past a ceiling is `budget.<id>.ceiling`, and ids may hold dots: what can be of two budgets is of both.
+    fn budget_said(&self, rule: &RuleId) -> Option<Said> {
+        let id = rule.as_str().strip_prefix("budget.")?;
+        let ids = [Some(id), id.strip_suffix(".ceiling")];
+        let mut said = None;
+        for id in ids.into_iter().flatten() {
+            let Some(hash) = self.budgets().hash_of(id) else {
+                continue;
+            };
+            let before = said.unwrap_or_else(|| Said::by(rule).ask(&self.settings().ask));
+            said = Some(before.part("budget", id.as_bytes()).part("says", hash.as_bytes()));
+        }
+        said
     }
 }
 
@@ -403,7 +409,26 @@ mod tests {
             changed("people.toml", "[persons.alice]", "[persons.bob]\n[persons.alice]"),
             [""; 0]
         );
+    }
+
+    #[test]
+    fn a_budget_matters_to_itself_alone() {
         assert_eq!(changed("budgets.toml", "limit = 3", "limit = 4"), ["budget.many"]);
+        assert_eq!(
+            changed("budgets.toml", "limit = 3", "limit = 3\nceiling = 9"),
+            ["budget.many"]
+        );
+        let other = "schema = 1 # of this file\n[[loop]]\nid = \"stuck\"\nexact_repeat = 5";
+        assert_eq!(changed("budgets.toml", "schema = 1", other), [""; 0]);
+        let bundle = Bundle::from_files(&files()).unwrap();
+        let [own, ceiling, gone] =
+            ["budget.many", "budget.many.ceiling", "budget.gone"].map(|name| bundle.rule_hash(&rule(name)));
+        assert!(own != ceiling && own != gone && ceiling != gone);
+        let mut more = files();
+        more.insert("notes.md".to_owned(), b"x".to_vec());
+        let more = Bundle::from_files(&more).unwrap();
+        assert_eq!(more.rule_hash(&rule("budget.many.ceiling")), ceiling);
+        assert_ne!(more.rule_hash(&rule("budget.gone")), gone);
     }
 
     #[test]
