@@ -159,7 +159,7 @@ mod linux {
                 permit.forgo().await;
                 return Err(unavailable("the permit is of another kind than the call"));
             }
-            Verdict::Ask(escalation) => tell_ask(escalation),
+            Verdict::Ask(escalation) => tell_ask(*escalation),
             Verdict::Deny(denial) => tell_denial(&denial),
         })
     }
@@ -199,7 +199,6 @@ mod linux {
     fn tell_ask(escalation: Escalation) -> u8 {
         let who: Vec<String> = escalation
             .requirements()
-            .iter()
             .map(|(_, requirement)| people(requirement))
             .collect();
         let denial = escalation.into_denial();

@@ -10,7 +10,7 @@ use glassbreak_core::bundle::Bundle;
 use glassbreak_core::call::{Workspace, wire};
 use glassbreak_core::clock::Timestamp;
 use glassbreak_core::judge::{SessionState, judge};
-use uuid::Uuid;
+use glassbreak_core::store::OpId;
 
 struct Scratch(PathBuf);
 
@@ -21,8 +21,8 @@ impl Drop for Scratch {
 }
 
 /// A log of a permitted and a refused call, the id of the first, and its one file.
-fn sample() -> (Scratch, Uuid, PathBuf) {
-    let dir = std::env::temp_dir().join(format!("glassbreak-cli-audit-{}", Uuid::now_v7()));
+fn sample() -> (Scratch, OpId, PathBuf) {
+    let dir = std::env::temp_dir().join(format!("glassbreak-cli-audit-{}", OpId::mint(Timestamp::now())));
     let log = AuditLog::open(&dir).unwrap();
     let bundle = Bundle::read_only().unwrap();
     let state = SessionState::new(Workspace::new("/srv/ops").unwrap());
@@ -35,11 +35,11 @@ fn sample() -> (Scratch, Uuid, PathBuf) {
         r#"{"actor":{"role":"anonymous","instance":"ops-7","session":"s1","on_behalf_of":"alice"},
         "exec":{"argv":["cat","my notes.txt"]},"reason":"is \u001b[2Jit\u202e up?"}"#,
     );
-    let id = Uuid::now_v7();
+    let id = OpId::mint(Timestamp::now());
     log.append(Permitted::new(id, &call, &judgement, &bundle)).unwrap();
     let (call, judgement) = read(r#"{"exec":{"argv":["rm","-rf","/"]}}"#);
     let denial = judgement.denial().unwrap();
-    let refused = Refused::new(Uuid::now_v7(), Some(&call), &judgement, &denial, &bundle);
+    let refused = Refused::new(OpId::mint(Timestamp::now()), Some(&call), &judgement, &denial, &bundle);
     log.append(refused).unwrap();
     let finished = Finished {
         exit: Some(0),

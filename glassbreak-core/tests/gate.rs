@@ -201,20 +201,21 @@ async fn a_refused_call_does_not_run_and_is_recorded() {
 }
 
 #[tokio::test]
-async fn an_ask_carries_its_requirement_and_is_a_denial_as_long_as_nobody_is_asked() {
+async fn an_ask_carries_its_requirement_and_is_a_denial_where_nobody_may_agree() {
     let house = House::new().await;
     let Verdict::Ask(ask) = house.session("s").tool(word("deploy"), Args::new()).check().await else {
         panic!("no ask")
     };
-    assert_eq!(ask.requirements()[0].1.group, Some(word("oncall")));
+    assert_eq!(ask.requirements().next().unwrap().1.group, Some(word("oncall")));
     let denial = house
         .session("s")
         .tool(word("deploy"), Args::new())
         .authorize()
         .await
         .unwrap_err();
-    assert!(denial.asks());
-    assert_eq!(house.records(), ["call.refused", "call.refused"]);
+    assert_eq!(rules(&denial), ["store.request.quorum-impossible"]);
+    assert!(denial.why().contains("policy.deploy-asks"), "{denial}");
+    assert_eq!(house.records(), ["call.asked", "call.asked", "call.refused"]);
 }
 
 #[tokio::test]
@@ -764,7 +765,7 @@ mod guarded {
             Err(ToolError::Denied(denied)) => rules(denied.denial()).join(" "),
             other => panic!("{other:?}"),
         };
-        assert_eq!(refused(deploy(&session).await), "policy.deploy-asks");
+        assert_eq!(refused(deploy(&session).await), "store.request.quorum-impossible");
         assert_eq!(refused(mistyped(&session, 1.5).await), "hygiene.args.number");
         let records = house.records();
         let expected = [
@@ -772,6 +773,7 @@ mod guarded {
             "call.finished done",
             "call.permitted",
             "call.finished failed",
+            "call.asked",
             "call.refused",
             "call.refused",
         ];

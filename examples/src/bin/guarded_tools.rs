@@ -164,7 +164,7 @@ mod shop {
         let operation = json.get("operation");
         let tool = operation.and_then(|operation| operation.get("tool"));
         let what = match record.kind() {
-            Some(Kind::CallPermitted | Kind::CallRefused) => {
+            Some(Kind::CallPermitted | Kind::CallRefused | Kind::CallAsked) => {
                 tool.and_then(|tool| tool.as_str()).map(shown).unwrap_or_default()
             }
             Some(Kind::CallFinished) => text("outcome"),

@@ -155,7 +155,7 @@ mod guard {
                 return Err("there is no tool in this story".into());
             }
             Verdict::Ask(escalation) => {
-                let who = escalation.requirements().iter().map(|(_, who)| who.clone()).collect();
+                let who = escalation.requirements().map(|(_, who)| who.clone()).collect();
                 let denial = escalation.into_denial();
                 Answer { who, ..refused(denial) }
             }

@@ -30,13 +30,14 @@ impl Teller {
         let at = time(&record.at().to_string());
         let (word, what, below) = match record.kind() {
             Some(Kind::CallPermitted) => self.permitted(&json),
-            Some(Kind::CallRefused) => self.refused(&json),
+            Some(Kind::CallRefused | Kind::CallAsked) => self.refused(&json),
             Some(Kind::CallFinished) => self.finished(&json),
             Some(Kind::LockSet) => (self.style.red("locked   "), lock(&json), Vec::new()),
             Some(Kind::LockLifted) => (self.style.bold("unlocked "), lock(&json), Vec::new()),
             Some(Kind::LogOpened) => ("opened   ".to_owned(), opened(record, &json), Vec::new()),
             Some(Kind::LogClosed) => ("closed   ".to_owned(), format!("log {}", record.log()), Vec::new()),
             Some(Kind::LogCheckpoint) => ("signed   ".to_owned(), signed(&json), Vec::new()),
+            Some(kind) => (kind.as_str().to_owned(), String::new(), Vec::new()),
             None => (
                 shown_whole(record.kind_word()),
                 "(of a later version)".to_owned(),

@@ -3,10 +3,11 @@
 use std::fmt;
 
 use super::{Asked, Request};
+use crate::bundle::Bundle;
 use crate::call::Word;
-use crate::finding::RuleHash;
-use crate::finding::RuleId;
+use crate::finding::{RuleHash, RuleId};
 use crate::people::Account;
+use crate::policy::Approving;
 
 /// Who may answer requests, and by which rules: what a vote is checked against at the moment it counts.
 pub trait Electorate {
@@ -51,5 +52,54 @@ impl Ineligible {
 impl fmt::Display for Ineligible {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// The policy folder as it is now: `people.toml` for who belongs where, Cedar's `approve` for what they may agree to.
+impl Electorate for Bundle {
+    fn person_of(&self, account: &Account) -> Option<Word> {
+        self.people().person_of(account).cloned()
+    }
+
+    fn members(&self, group: &Word) -> Vec<Word> {
+        let people = self.people();
+        let members = people.persons().filter(|(_, groups)| groups.contains(group));
+        members
+            .map(|(person, _)| person.clone())
+            .filter(|person| !people.is_disabled(person))
+            .collect()
+    }
+
+    fn is_member(&self, person: &Word, group: &Word) -> Result<(), Ineligible> {
+        let people = self.people();
+        if people.is_disabled(person) {
+            return Err(Ineligible::new("they are disabled in people.toml"));
+        }
+        match people.groups_of(person) {
+            Some(groups) if groups.contains(group) => Ok(()),
+            Some(_) => Err(Ineligible::new(format!("they are not in the group `{group}`"))),
+            None => Err(Ineligible::new("they are not in people.toml")),
+        }
+    }
+
+    fn may_approve(&self, person: &Word, request: &Request, window: bool) -> Result<(), Ineligible> {
+        let rules: Vec<&str> = request.rules.iter().map(|asked| asked.rule.as_str()).collect();
+        let labels: Vec<&str> = request.labels.iter().map(|label| &**label).collect();
+        let approving = Approving {
+            person,
+            resource: (&request.resource.0, &request.resource.1),
+            rules: &rules,
+            risk: request.risk,
+            labels: &labels,
+            role: &request.role,
+            scope: if window { "window" } else { "once" },
+        };
+        self.policies()
+            .may_approve(&approving)
+            .map_err(|finding| Ineligible::new(finding.why()))
+    }
+
+    fn rule_hash(&self, asked: &Asked) -> RuleHash {
+        Self::rule_hash(self, &asked.rule)
     }
 }

@@ -13,6 +13,7 @@ use crate::label::Risk;
 use crate::lock::LockPath;
 use crate::notify::Card;
 use crate::people::Account;
+use crate::store::OpId;
 use crate::stored::id_type;
 
 id_type! {
@@ -28,7 +29,9 @@ pub struct Request {
     pub id: RequestId,
     /// How often it has changed: what a change must name to be taken.
     pub version: u32,
-    /// The call.
+    /// The call that asked first; others may have joined.
+    pub op: OpId,
+    /// What it is.
     pub digest: CallDigest,
     /// Who calls what.
     pub path: LockPath,

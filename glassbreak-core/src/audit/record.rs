@@ -1,8 +1,8 @@
 //! What is recorded: events, written straight from the values of a call.
 
+use crate::store::OpId;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
-use uuid::Uuid;
 
 use super::AuditError;
 use super::asking::{GrantOpened, GrantRevoked, RequestJoined, RequestOpened, RequestSettled, VoteCast, VoteNotTaken};
@@ -214,7 +214,7 @@ pub(super) fn write(event: &impl Serialize) -> Result<Vec<u8>, AuditError> {
 /// `call.permitted`: who may do what, by which rules.
 #[derive(Debug, Clone)]
 pub struct Permitted<'a> {
-    id: Uuid,
+    id: OpId,
     attempt: u32,
     call: &'a Call,
     judgement: &'a Judgement,
@@ -226,7 +226,7 @@ pub struct Permitted<'a> {
 
 impl<'a> Permitted<'a> {
     /// The first attempt at `call`, whose id the gate minted.
-    pub const fn new(id: Uuid, call: &'a Call, judgement: &'a Judgement, bundle: &'a Bundle) -> Self {
+    pub const fn new(id: OpId, call: &'a Call, judgement: &'a Judgement, bundle: &'a Bundle) -> Self {
         Self {
             id,
             attempt: 0,
@@ -297,7 +297,7 @@ impl<'a> From<Permitted<'a>> for Event<'a> {
 /// `call.refused`: who was refused what, by which rules, and what would be allowed.
 #[derive(Debug, Clone)]
 pub struct Refused<'a> {
-    id: Uuid,
+    id: OpId,
     attempt: u32,
     call: Option<&'a Call>,
     judgement: &'a Judgement,
@@ -309,7 +309,7 @@ pub struct Refused<'a> {
 impl<'a> Refused<'a> {
     /// A refusal of `call`, or of input that was not a call.
     pub const fn new(
-        id: Uuid,
+        id: OpId,
         call: Option<&'a Call>,
         judgement: &'a Judgement,
         denial: &'a Denial,
@@ -406,7 +406,7 @@ impl Serialize for StreamDigest {
 #[derive(Debug, Clone)]
 pub struct Finished {
     /// The call's id.
-    pub id: Uuid,
+    pub id: OpId,
     /// What came of it.
     pub outcome: Performed,
     /// The exit status of a program that ended by itself.
@@ -425,7 +425,7 @@ pub struct Finished {
 
 impl Finished {
     /// An outcome of which nothing more is known.
-    pub const fn new(id: Uuid, outcome: Performed) -> Self {
+    pub const fn new(id: OpId, outcome: Performed) -> Self {
         Self {
             id,
             outcome,

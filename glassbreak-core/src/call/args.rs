@@ -56,6 +56,24 @@ pub(super) fn from_json(json: &Json, place: &Place) -> Result<Args, Malformed> {
     }
 }
 
+/// Arguments as JSON; read back, they are the same.
+pub(super) fn to_json(args: &Args) -> serde_json::Value {
+    let fields = args
+        .iter()
+        .map(|(name, value)| (name.to_string(), value_to_json(value)));
+    serde_json::Value::Object(fields.collect())
+}
+
+fn value_to_json(value: &ArgValue) -> serde_json::Value {
+    match value {
+        ArgValue::Bool(value) => (*value).into(),
+        ArgValue::Int(value) => (*value).into(),
+        ArgValue::Str(text) => (&**text).into(),
+        ArgValue::List(items) => items.iter().map(value_to_json).collect(),
+        ArgValue::Record(args) => to_json(args),
+    }
+}
+
 fn value(json: &Json, place: &Place, depth: usize, left: &mut usize) -> Result<ArgValue, Malformed> {
     if depth > ArgValue::MAX_DEPTH {
         return Err(refused(

@@ -95,6 +95,48 @@ pub fn read(line: &[u8]) -> Result<Line, Malformed> {
     })
 }
 
+/// Writes the operation and the reason of a call as a line that [`read`] reads, without its actor; `None` where the
+/// input of a program is not text, which a line cannot hold.
+pub fn write(call: &Call) -> Option<String> {
+    let mut line = serde_json::Map::new();
+    match &call.operation {
+        Operation::Exec(exec) => {
+            let mut fields = serde_json::Map::new();
+            fields.insert(
+                "argv".to_owned(),
+                exec.argv().words().iter().map(|word| &**word).collect(),
+            );
+            if !exec.cwd().is_empty() {
+                fields.insert("cwd".to_owned(), exec.cwd().into());
+            }
+            if !exec.env().is_empty() {
+                let env = exec
+                    .env()
+                    .iter()
+                    .map(|(name, value)| (name.to_string(), (&**value).into()));
+                fields.insert("env".to_owned(), serde_json::Value::Object(env.collect()));
+            }
+            if let Some(stdin) = exec.stdin() {
+                fields.insert("stdin".to_owned(), std::str::from_utf8(stdin).ok()?.into());
+            }
+            line.insert("exec".to_owned(), fields.into());
+        }
+        Operation::Tool(tool) => {
+            let arguments = args::to_json(&tool.arguments);
+            let fields = serde_json::json!({ "name": tool.name.as_str(), "arguments": arguments });
+            line.insert("tool".to_owned(), fields);
+        }
+        Operation::Connect(connect) => {
+            let fields = serde_json::json!({ "host": connect.host.as_str(), "port": connect.port });
+            line.insert("connect".to_owned(), fields);
+        }
+    }
+    if let Some(reason) = &call.reason {
+        line.insert("reason".to_owned(), reason.as_str().into());
+    }
+    serde_json::to_string(&line).ok()
+}
+
 /// Turns a JSON object into a tool's arguments.
 ///
 /// # Errors

@@ -1,24 +1,30 @@
 //! Building a gate: what it needs, and what it refuses to stand on.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::locks::{Mirror, follow};
+use super::follow::follow;
+use super::locks::{self, Mirror};
 use super::{Gate, Inner, reach};
 use crate::audit::AuditLog;
+use crate::budget::Needs;
 use crate::bundle::Bundle;
+use crate::desk::Desk;
 use crate::exec::{ExecError, Limits, ProgramDirs, Runner};
 use crate::finding::{Layer, RuleId};
 use crate::guard::Check;
-use crate::store::{Store, StoreError};
+use crate::notify::Notifier;
+use crate::store::{Durability, Store, StoreError};
 
 /// A gate that is not built yet.
 #[derive(Debug)]
 pub struct GateBuilder {
     bundle: Bundle,
     store: Option<Arc<dyn Store>>,
+    store_time: Duration,
     audit: Option<AuditLog>,
+    notifiers: Vec<Arc<dyn Notifier>>,
     checks: Vec<Arc<dyn Check>>,
     check_time: Duration,
     permit_time: Duration,
@@ -40,6 +46,16 @@ pub enum BuildError {
     /// The policy folder could be changed by others.
     #[error("`{}` can be written by others: an agent that runs as one of them could change its own judge", .0.display())]
     Exposed(PathBuf),
+    /// A budget needs a store that keeps more than this one.
+    #[error(
+        "the budget `{budget}` says durability = \"{needs}\", and this store would lose its count with the process; take a durable store, or write \"process\""
+    )]
+    Forgetful {
+        /// The budget.
+        budget: String,
+        /// What it needs.
+        needs: &'static str,
+    },
     /// The store did not say which locks stand.
     #[error("the store does not say which locks stand: {0}")]
     Store(#[from] StoreError),
@@ -56,7 +72,9 @@ impl GateBuilder {
         Self {
             bundle,
             store: None,
+            store_time: Duration::from_secs(5),
             audit: None,
+            notifiers: Vec::new(),
             checks: Vec::new(),
             check_time: Duration::from_secs(5),
             permit_time: Duration::from_secs(60),
@@ -70,6 +88,20 @@ impl GateBuilder {
     #[must_use]
     pub fn store(mut self, store: impl Store) -> Self {
         self.store = Some(Arc::new(store));
+        self
+    }
+
+    /// How long the store may take for one step; 5 seconds unless said otherwise. Past it the call is denied.
+    #[must_use]
+    pub const fn store_time(mut self, time: Duration) -> Self {
+        self.store_time = time;
+        self
+    }
+
+    /// One more way to people. All of them show every request; whoever answers first, by whatever way, is heard.
+    #[must_use]
+    pub fn notifier(mut self, notifier: impl Notifier) -> Self {
+        self.notifiers.push(Arc::new(notifier));
         self
     }
 
@@ -134,6 +166,14 @@ impl GateBuilder {
         if let Some(exposed) = self.bundle.folder().and_then(reach::exposed) {
             return Err(BuildError::Exposed(exposed));
         }
+        let bundle = Arc::new(self.bundle);
+        if let Some(needs @ Needs::Strict) = bundle.budgets().durability()
+            && store.durability() <= Durability::Process
+        {
+            let budget = bundle.budgets().first_needing(needs).unwrap_or_default().to_owned();
+            let needs = needs.as_str();
+            return Err(BuildError::Forgetful { budget, needs });
+        }
         for check in &self.checks {
             let name = check.name();
             if name.contains('.') || RuleId::new(Layer::Host, name).is_err() {
@@ -145,21 +185,30 @@ impl GateBuilder {
             programs = programs.program_dir(dir)?;
         }
         let runner = Runner::new().home(self.home.as_deref().unwrap_or("/nonexistent"))?;
-        let locks = Arc::new(Mirror::new(store.locks().await?));
-        tokio::spawn(follow(Arc::clone(&store), Arc::downgrade(&locks)));
-        Ok(Gate {
+        let mirror = Arc::new(Mirror::new(store.locks().await?));
+        tokio::spawn(locks::follow(Arc::clone(&store), Arc::downgrade(&mirror)));
+        let desk = Desk::new(Arc::clone(&bundle), Arc::clone(&store), audit.clone());
+        let open = store.pending().await?;
+        let gate = Gate {
             inner: Arc::new(Inner {
-                bundle: self.bundle,
+                bundle,
                 store,
+                store_time: self.store_time,
                 audit,
+                desk,
+                notifiers: self.notifiers,
+                followers: Mutex::default(),
                 checks: self.checks,
                 check_time: self.check_time,
                 permit_time: self.permit_time,
                 programs,
                 limits: self.limits,
                 runner,
-                locks,
+                locks: mirror,
             }),
-        })
+        };
+        // What was asked before a restart is shown again: its old cards are gone.
+        open.iter().for_each(|request| follow(&gate, request, true));
+        Ok(gate)
     }
 }

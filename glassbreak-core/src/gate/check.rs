@@ -1,42 +1,52 @@
 //! The way of a call through the gate, up to the permit.
 
-use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::pin;
-use std::task::Poll;
-use std::time::Duration;
-
-use uuid::Uuid;
-
+use super::ask::{Asking, Escalation};
+use super::hold::{Hold, NotHeld};
+use super::hosts::Undecided;
 use super::locks::Stopped;
 use super::permit::{self, AnyPermit, Held};
-use super::{Escalation, Gate, Session, SessionCall, Verdict};
+use super::{Gate, Session, SessionCall, Verdict};
 use crate::argv::is_sensitive;
 use crate::audit::{Event, Permitted, Refused};
+use crate::budget::Shared;
 use crate::call::{Call, Malformed, Operation, Text, Word};
+use crate::clock::Timestamp;
 use crate::error::shown;
 use crate::exec::{ExecError, Pin};
-use crate::facts::Case;
-use crate::finding::{Denial, Finding, Layer, Level, Outcome, RuleId};
-use crate::guard::Check;
-use crate::judge::{Judgement, judge, refused};
+use crate::finding::{Denial, Finding, Layer, Outcome, RuleId};
+use crate::grant::{Grant, GrantId};
+use crate::judge::{Judgement, Prepared, prepare, refused};
 use crate::label::Risk;
 use crate::lock::Target;
+use crate::store::{OpId, Outcome as Fate};
 
 /// Judges one call, and records what came of it.
 pub(super) async fn check(gate: &Gate, call: SessionCall) -> Verdict {
+    attempt(gate, call, OpId::mint(Gate::now()), 0).await
+}
+
+/// Judges a call for the first time, or once more after people agreed: then it is the same call, by its id, and only
+/// what was opened for it differs.
+pub(super) async fn attempt(gate: &Gate, call: SessionCall, id: OpId, attempt: u32) -> Verdict {
     let SessionCall { session, call } = call;
     let mut made = Made {
-        id: Uuid::now_v7(),
+        id,
+        attempt,
         at: Gate::now(),
         admitted: false,
+        hold: None,
+        grant: None,
         session,
         call,
     };
-    let mut judgement = match made.judge(gate) {
-        Ok(judgement) => judgement,
-        Err(finding) => refused(gate.bundle(), *finding),
-    };
+    let Counted {
+        mut judgement,
+        admitted,
+        hold,
+        grants,
+    } = made.judge(gate).await;
+    made.admitted = admitted;
+    made.hold = hold;
     if judgement.ruling.outcome() != Outcome::Deny && !gate.inner.checks.is_empty() {
         let undecided = Undecided {
             made: &mut made,
@@ -50,21 +60,9 @@ pub(super) async fn check(gate: &Gate, call: SessionCall) -> Verdict {
         made.lock_session(gate, &judgement).await;
     }
     match judgement.ruling.outcome() {
-        Outcome::Allow => made.permit(gate, judgement),
-        Outcome::Ask => {
-            let owned = |(rule, requirement): (&RuleId, &_)| (rule.clone(), Clone::clone(requirement));
-            let requirements = judgement.requirements().into_iter().map(owned).collect();
-            let digest = judgement.digest;
-            match made.refuse(gate, &judgement) {
-                denial if denial.asks() => Verdict::Ask(Escalation {
-                    digest,
-                    requirements,
-                    denial,
-                }),
-                denial => Verdict::Deny(denial),
-            }
-        }
-        Outcome::Deny => Verdict::Deny(made.refuse(gate, &judgement)),
+        Outcome::Allow => made.allow(gate, judgement).await,
+        Outcome::Ask => made.ask(gate, judgement, grants).await,
+        Outcome::Deny => Verdict::Deny(made.refuse(gate, &judgement).await),
     }
 }
 
@@ -73,7 +71,7 @@ pub(super) fn malformed(session: &Session, malformed: &Malformed) -> Verdict {
     let gate = session.gate();
     let judgement = refused(gate.bundle(), malformed.finding());
     let denial = denial_of(&judgement);
-    let record = Refused::new(Uuid::now_v7(), None, &judgement, &denial, gate.bundle());
+    let record = Refused::new(OpId::mint(Gate::now()), None, &judgement, &denial, gate.bundle());
     match gate.inner.audit.append(Event::from(record)) {
         Ok(_) => Verdict::Deny(denial),
         Err(error) => Verdict::Deny(unrecorded(&error)),
@@ -100,32 +98,97 @@ fn denial_of(judgement: &Judgement) -> Denial {
 }
 
 /// A call on its way.
+#[derive(Debug)]
 pub(super) struct Made {
-    pub(super) id: Uuid,
-    pub(super) at: crate::clock::Timestamp,
+    pub(super) id: OpId,
+    pub(super) attempt: u32,
+    pub(super) at: Timestamp,
     /// Whether the session's counters hold it.
     pub(super) admitted: bool,
+    /// What the store holds of it.
+    pub(super) hold: Option<Hold>,
+    /// The grant that it has spent a use of.
+    pub(super) grant: Option<GrantId>,
     pub(super) session: Session,
     pub(super) call: Call,
 }
 
+/// A call that is judged and counted.
+struct Counted {
+    judgement: Judgement,
+    /// Whether the session's counters hold it.
+    admitted: bool,
+    hold: Option<Hold>,
+    /// The caller's grants, where the store was asked.
+    grants: Option<Vec<Grant>>,
+}
+
 impl Made {
-    /// Locks, then judging and counting in one step, so that two calls of a session cannot both be the last one.
-    fn judge(&mut self, gate: &Gate) -> Result<Judgement, Box<Finding>> {
+    /// Locks; where a rule is shared, the store's count; then judging and counting in one step, so that two calls of a
+    /// session cannot both be the last one.
+    async fn judge(&self, gate: &Gate) -> Counted {
         let session = &self.session.inner;
+        let refused = |finding: Finding| Counted {
+            judgement: refused(gate.bundle(), finding),
+            admitted: false,
+            hold: None,
+            grants: None,
+        };
+        let prepared = match prepare(gate.bundle(), session.dir.workspace(), &self.call) {
+            Ok(prepared) => prepared,
+            Err(finding) => return refused(*finding),
+        };
         let path = session.path.calling(name_of(&self.call));
-        let stopped = gate.inner.locks.stopped(&path).map(|stopped| locked(&stopped));
-        let mut state = session.state.lock().map_err(|_| {
-            Box::new(Finding::unavailable(
-                RuleId::known(Layer::Store, "session"),
-                "the session's counters broke in an earlier call; open a new session",
-            ))
-        })?;
-        let mut judgement = judge(gate.bundle(), &state, &self.call, self.at);
-        judgement.ruling = judgement.ruling.and(stopped);
-        self.admitted = judgement.ruling.outcome() == Outcome::Allow;
-        state.advance(gate.bundle(), &self.call, &judgement, self.at, self.admitted);
-        Ok(judgement)
+        if let Some(stopped) = gate.inner.locks.stopped(&path) {
+            return self.conclude(gate, prepared, Err(locked(&stopped)), None);
+        }
+        let demands = prepared.demands();
+        if demands.is_empty() {
+            return self.conclude(gate, prepared, Ok(&[]), None);
+        }
+        match Hold::reserve(gate, self.id, prepared.digest(), path, demands).await {
+            Ok((hold, held)) => self.conclude(gate, prepared, Ok(&held.counts), Some((hold, held.grants))),
+            Err(NotHeld::Over(over)) => {
+                let finding = prepared.over(over.demand, over.count, over.free_at, over.now);
+                self.conclude(gate, prepared, Err(finding), None)
+            }
+            Err(NotHeld::Because(finding)) => self.conclude(gate, prepared, Err(finding), None),
+        }
+    }
+
+    fn conclude(
+        &self,
+        gate: &Gate,
+        prepared: Prepared<'_>,
+        counts: Result<&[u32], Finding>,
+        held: Option<(Hold, Vec<Grant>)>,
+    ) -> Counted {
+        let (judgement, admitted) = match self.session.inner.state.lock() {
+            Ok(mut state) => {
+                let judgement = match counts {
+                    Ok(counts) => prepared.conclude(&state, self.at, Shared::Counted(counts), self.attempt),
+                    Err(finding) => prepared.stop(finding, self.attempt),
+                };
+                // An ask counts until it is known whether a grant lifts it: else two could both be the last one.
+                let admitted = judgement.ruling.outcome() != Outcome::Deny;
+                state.advance(gate.bundle(), &self.call, &judgement, self.at, admitted);
+                (judgement, admitted)
+            }
+            Err(_) => {
+                let broken = Finding::unavailable(
+                    RuleId::known(Layer::Store, "session"),
+                    "the session's counters broke in an earlier call; open a new session",
+                );
+                (refused(gate.bundle(), broken), false)
+            }
+        };
+        let (hold, grants) = held.unzip();
+        Counted {
+            judgement,
+            admitted,
+            hold,
+            grants,
+        }
     }
 
     /// A rule wants the session locked. The call is refused in any case; a lock that cannot be set is no reason to allow
@@ -186,49 +249,121 @@ impl Made {
         }
     }
 
-    fn refuse(mut self, gate: &Gate, judgement: &Judgement) -> Denial {
+    /// Records the refusal, and gives back what was counted.
+    pub(super) async fn refuse(mut self, gate: &Gate, judgement: &Judgement) -> Denial {
         self.refund(judgement);
         let denial = denial_of(judgement);
-        let record = Refused::new(self.id, Some(&self.call), judgement, &denial, gate.bundle());
-        match gate.inner.audit.append(Event::from(record)) {
-            Ok(_) => denial,
-            Err(error) => unrecorded(&error),
+        let written = self.record(gate, judgement, &denial);
+        if let Some(hold) = self.hold.take() {
+            hold.settle(gate, Fate::NotRun).await;
+        }
+        match written {
+            Ok(()) => denial,
+            Err(unrecorded) => unrecorded,
         }
     }
 
-    /// Identifies the file, records, and only then makes the permit.
-    fn permit(mut self, gate: &Gate, mut judgement: Judgement) -> Verdict {
-        let pin = match &self.call.operation {
-            Operation::Exec(exec) => match take_pin(gate, exec.argv().program()) {
-                Ok(pin) => Some(pin),
-                Err(error) => {
-                    let rule = format!("{}.program-file", exec.argv().program());
-                    // Nothing is wrong with the words: the program is missing, or not one that may be run here.
-                    let finding = Finding::unavailable(RuleId::known(Layer::Argv, &rule), error.to_string());
-                    judgement.ruling = judgement.ruling.and([finding]);
-                    return Verdict::Deny(self.refuse(gate, &judgement));
+    /// Records that the call is refused, or that people must agree first.
+    pub(super) fn record(&self, gate: &Gate, judgement: &Judgement, denial: &Denial) -> Result<(), Denial> {
+        let record = Refused::new(self.id, Some(&self.call), judgement, denial, gate.bundle()).attempt(self.attempt);
+        let written = gate.inner.audit.append(Event::from(record));
+        written.map(drop).map_err(|error| unrecorded(&error))
+    }
+
+    async fn refuse_also(self, gate: &Gate, mut judgement: Judgement, finding: Finding) -> Verdict {
+        judgement.ruling = judgement.ruling.and([finding]);
+        Verdict::Deny(self.refuse(gate, &judgement).await)
+    }
+
+    async fn allow(self, gate: &Gate, judgement: Judgement) -> Verdict {
+        match self.grounds(gate, &judgement) {
+            Ok(pin) => self.permit(gate, judgement, pin).await,
+            Err(finding) => self.refuse_also(gate, judgement, finding).await,
+        }
+    }
+
+    /// Only asks are left: a grant of this caller lifts them, or people are to be asked.
+    async fn ask(mut self, gate: &Gate, judgement: Judgement, grants: Option<Vec<Grant>>) -> Verdict {
+        let pin = match self.grounds(gate, &judgement) {
+            Ok(pin) => pin,
+            Err(finding) => return self.refuse_also(gate, judgement, finding).await,
+        };
+        let path = self.session.inner.path.calling(name_of(&self.call));
+        let Some(asking) = Asking::of(gate, &path, &judgement, pin.as_ref()) else {
+            return Verdict::Deny(self.refuse(gate, &judgement).await);
+        };
+        let grants = match grants {
+            Some(grants) => grants,
+            None => match Hold::reserve(gate, self.id, asking.digest(), path, Vec::new()).await {
+                Ok((hold, held)) => {
+                    self.hold = Some(hold);
+                    held.grants
                 }
+                Err(NotHeld::Because(finding)) => return self.refuse_also(gate, judgement, finding).await,
+                Err(NotHeld::Over(_)) => return Verdict::Deny(wrong_permit()),
             },
+        };
+        let now = Gate::now();
+        for grant in grants.iter().filter(|grant| grant.covers(asking.call(), now).is_ok()) {
+            let Some(hold) = &self.hold else { break };
+            match hold.claim(gate, grant.id, asking.call().clone()).await {
+                Ok(true) => {
+                    self.grant = Some(grant.id);
+                    return self.permit(gate, judgement, pin).await;
+                }
+                Ok(false) => {}
+                Err(finding) => return self.refuse_also(gate, judgement, finding).await,
+            }
+        }
+        self.refund(&judgement);
+        if let Some(hold) = self.hold.take() {
+            hold.settle(gate, Fate::Asked).await;
+        }
+        let denial = denial_of(&judgement);
+        match self.record(gate, &judgement, &denial) {
+            Ok(()) => Verdict::Ask(Box::new(Escalation::new(gate, self, judgement, asking, denial, pin))),
+            Err(denial) => Verdict::Deny(denial),
+        }
+    }
+
+    /// What the call stands on outside itself: for a program, its file and where its paths lead.
+    fn grounds(&self, gate: &Gate, judgement: &Judgement) -> Result<Option<Pin>, Finding> {
+        let pin = match &self.call.operation {
+            Operation::Exec(exec) => Some(take_pin(gate, exec.argv().program()).map_err(|error| {
+                // Nothing is wrong with the words: the program is missing, or not one that may be run here.
+                let rule = format!("{}.program-file", exec.argv().program());
+                Finding::unavailable(RuleId::known(Layer::Argv, &rule), error.to_string())
+            })?),
             Operation::Tool(_) | Operation::Connect(_) => None,
         };
-        if let Some(finding) = self.misled(&judgement) {
-            judgement.ruling = judgement.ruling.and([finding]);
-            return Verdict::Deny(self.refuse(gate, &judgement));
+        match self.misled(judgement) {
+            Some(finding) => Err(finding),
+            None => Ok(pin),
         }
+    }
+
+    /// Records, and only then makes the permit.
+    async fn permit(mut self, gate: &Gate, mut judgement: Judgement, pin: Option<Pin>) -> Verdict {
         let pin_value = pin.as_ref().and_then(|pin| serde_json::to_value(pin).ok());
-        let mut record = Permitted::new(self.id, &self.call, &judgement, gate.bundle());
+        let mut record = Permitted::new(self.id, &self.call, &judgement, gate.bundle())
+            .attempt(self.attempt)
+            .grant(self.grant);
         if let Some(pin) = &pin_value {
             record = record.pin(pin);
         }
         let audit = &gate.inner.audit;
-        // What changes things is on disk before it can happen; what only looks is in the kernel.
-        let written = if judgement.facts.risk > Risk::Low {
+        // What changes things, and what people agreed to, is on disk before it can happen; what only looks is in the
+        // kernel.
+        let written = if judgement.facts.risk > Risk::Low || self.grant.is_some() {
             audit.append_synced(Event::from(record))
         } else {
             audit.append(Event::from(record))
         };
         if let Err(error) = written {
             self.refund(&judgement);
+            if let Some(hold) = self.hold.take() {
+                hold.settle(gate, Fate::NotRun).await;
+            }
             return Verdict::Deny(unrecorded(&error));
         }
         let plan = judgement.plan.take();
@@ -240,43 +375,6 @@ impl Made {
                 None => Verdict::Deny(wrong_permit()),
             },
             _ => Verdict::Deny(wrong_permit()),
-        }
-    }
-}
-
-/// A call that host checks are asked about. Its counts are held meanwhile, so that a call made at the same time cannot
-/// take the same place; they are given back when nobody waits for the verdict any more, or a check brings this down.
-struct Undecided<'a> {
-    made: &'a mut Made,
-    judgement: &'a Judgement,
-    answered: bool,
-}
-
-impl Undecided<'_> {
-    /// What the checks say, up to the first that denies.
-    async fn ask_hosts(mut self, gate: &Gate) -> Vec<Finding> {
-        let mut found = Vec::with_capacity(gate.inner.checks.len());
-        for check in &gate.inner.checks {
-            let case = Case {
-                call: &self.made.call,
-                facts: &self.judgement.facts,
-            };
-            let finding = ask_host(check.as_ref(), case, gate.inner.check_time).await;
-            let denies = finding.level() >= Level::Deny;
-            found.push(finding);
-            if denies {
-                break;
-            }
-        }
-        self.answered = true;
-        found
-    }
-}
-
-impl Drop for Undecided<'_> {
-    fn drop(&mut self) {
-        if !self.answered {
-            self.made.refund(self.judgement);
         }
     }
 }
@@ -315,34 +413,6 @@ pub(super) fn locked(stopped: &Stopped) -> Finding {
         Stopped::Unknown => Finding::unavailable(
             RuleId::known(Layer::Lock, "unknown"),
             "the store has not said for over a second whether a lock stands",
-        ),
-    }
-}
-
-/// Asks a host's check; a panic and an answer that does not come are denials.
-async fn ask_host(check: &dyn Check, case: Case<'_>, most: Duration) -> Finding {
-    let broke = |code: &str, why: String| {
-        Finding::unavailable(RuleId::known(Layer::Host, &[check.name(), ".", code].concat()), why)
-    };
-    let asked = catch_unwind(AssertUnwindSafe(|| check.inspect(case)));
-    let Ok(answer) = asked else {
-        return broke("panic", format!("the check `{}` panicked", check.name()));
-    };
-    let mut answer = pin!(answer);
-    let guarded = std::future::poll_fn(|context| {
-        // A future that panicked is not polled again: the panic is its answer.
-        match catch_unwind(AssertUnwindSafe(|| answer.as_mut().poll(context))) {
-            Ok(Poll::Ready(finding)) => Poll::Ready(Some(finding)),
-            Ok(Poll::Pending) => Poll::Pending,
-            Err(_) => Poll::Ready(None),
-        }
-    });
-    match tokio::time::timeout(most, guarded).await {
-        Ok(Some(finding)) => finding,
-        Ok(None) => broke("panic", format!("the check `{}` panicked", check.name())),
-        Err(_) => broke(
-            "timeout",
-            format!("the check `{}` gave no answer in {} ms", check.name(), most.as_millis()),
         ),
     }
 }

@@ -5,17 +5,23 @@
 //! once, for a short time. Nothing else can make one.
 //!
 //! ```text
-//! Session ─ SessionCall ─▶ check ─ locks · judge · host checks · combine ─▶ Deny  ─ record
-//!                                                                       ├─▶ Ask   ─ record
-//!                                                                       └─▶ Allow ─ record, THEN the permit
+//! Session ─ SessionCall ─▶ check ─ locks · store's counts · judge · host checks · combine
+//!     ├─▶ Deny  ─ record
+//!     ├─▶ Ask   ─ a grant of this caller lifts it ─▶ as Allow
+//!     │           └ else record, THEN an Escalation ─ open ─▶ people ─▶ the whole check again
+//!     └─▶ Allow ─ record, THEN the permit
 //! Permit::run / exec ─ locks and the file again ─ body, under the lock watch ─ record
 //! ```
 //!
 //! **Invariant**: every permit has its `call.permitted` record before it exists; a record that cannot be written is a
 //! refusal. A permit that is dropped, or whose body panics, counts as spent.
 
+mod ask;
 mod builder;
 mod check;
+mod follow;
+mod hold;
+mod hosts;
 mod locks;
 #[doc(hidden)]
 pub mod macros;
@@ -26,24 +32,28 @@ mod run;
 mod session;
 mod verdict;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::task::JoinSet;
 
+pub use self::ask::{Escalation, Ticket, Waiting};
 pub use self::builder::{BuildError, GateBuilder};
-pub use self::operate::OperateError;
 pub use self::permit::{AnyPermit, ExecCall, Kind, Permit, ToolCall, ToolPlan};
 pub use self::run::Failure;
 pub use self::session::{Because, PendingExec, PendingTool, Session, SessionBuilder, SessionCall, SessionError};
-pub use self::verdict::{Denied, Escalation, Verdict};
+pub use self::verdict::{Denied, Verdict};
 use crate::audit::AuditLog;
 use crate::bundle::Bundle;
 use crate::call::Actor;
 use crate::clock::Timestamp;
+use crate::desk::Desk;
+pub use crate::desk::OperateError;
 use crate::exec::{Limits, ProgramDirs, Runner};
 use crate::finding::Denial;
 use crate::guard::{Check, Guard};
+use crate::notify::Notifier;
 use crate::store::Store;
 
 /// The guard of one host process. Clones share everything.
@@ -54,9 +64,14 @@ pub struct Gate {
 
 #[derive(Debug)]
 struct Inner {
-    bundle: Bundle,
+    bundle: Arc<Bundle>,
     store: Arc<dyn Store>,
+    store_time: Duration,
     audit: AuditLog,
+    desk: Desk,
+    notifiers: Vec<Arc<dyn Notifier>>,
+    /// What follows the open requests; it ends with the gate.
+    followers: Mutex<JoinSet<()>>,
     checks: Vec<Arc<dyn Check>>,
     check_time: Duration,
     permit_time: Duration,
@@ -75,6 +90,11 @@ impl Gate {
     /// The policy folder it judges by.
     pub fn bundle(&self) -> &Bundle {
         &self.inner.bundle
+    }
+
+    /// Where its requests are answered, ended and revoked.
+    pub fn desk(&self) -> &Desk {
+        &self.inner.desk
     }
 
     /// Begins a session of `actor`.
@@ -96,7 +116,7 @@ impl Guard for Gate {
     async fn authorize(&self, call: SessionCall) -> Result<AnyPermit, Denial> {
         match self.check(call).await {
             Verdict::Allow(permit) => Ok(permit),
-            Verdict::Ask(escalation) => Err(escalation.into_denial()),
+            Verdict::Ask(escalation) => escalation.wait().await,
             Verdict::Deny(denial) => Err(denial),
         }
     }

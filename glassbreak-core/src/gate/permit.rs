@@ -14,6 +14,7 @@ use crate::exec::Pin;
 use crate::finding::{Denial, Finding, Findings, Layer, RuleId, Ruling};
 use crate::judge::Judgement;
 use crate::lock::LockPath;
+use crate::store::Outcome;
 
 /// What a permit is for: running a program or calling a tool. Sealed.
 pub trait Kind: sealed::Sealed {
@@ -189,10 +190,28 @@ impl Held {
     }
 
     /// The call is proven not to have run.
-    pub(super) fn not_run(mut self) {
+    pub(super) async fn not_run(mut self) {
         let finished = Finished::new(self.made.id, Performed::NotRun);
         self.made.refund(&self.judgement);
         self.record(finished);
+        self.settle(Outcome::NotRun).await;
+    }
+
+    /// Records how the call ended, and tells the store.
+    pub(super) async fn ended(mut self, finished: Finished) {
+        let outcome = match finished.outcome {
+            Performed::Done => Outcome::Done,
+            // Only [`not_run`](Self::not_run) proves that.
+            Performed::Failed | Performed::NotRun => Outcome::Failed,
+        };
+        self.record(finished);
+        self.settle(outcome).await;
+    }
+
+    async fn settle(&mut self, outcome: Outcome) {
+        if let Some(hold) = self.made.hold.take() {
+            hold.settle(&self.gate, outcome).await;
+        }
     }
 
     pub(super) fn finished(&self, outcome: Performed) -> Finished {
@@ -257,7 +276,7 @@ impl<K: Kind> Permit<K> {
             Some(held.denied(Finding::deny(rule, error.to_string(), "make the call again")))
         };
         if let Some(denial) = held.stopped().or_else(changed) {
-            held.not_run();
+            held.not_run().await;
             return Err(E::from(Denied(denial)));
         }
         let ended = {
@@ -279,12 +298,14 @@ impl<K: Kind> Permit<K> {
                 } else {
                     Performed::Failed
                 };
-                held.record(held.finished(outcome));
+                let finished = held.finished(outcome);
+                held.ended(finished).await;
                 result
             }
             Err(denial) => {
                 // It was cut: nobody knows how far it came.
-                held.record(held.finished(Performed::Failed));
+                let finished = held.finished(Performed::Failed);
+                held.ended(finished).await;
                 Err(E::from(Denied(denial)))
             }
         }
@@ -292,7 +313,7 @@ impl<K: Kind> Permit<K> {
 
     /// Gives the permit back unused: the call is proven not to have run, and is counted nowhere.
     pub async fn forgo(self) {
-        self.held.not_run();
+        self.held.not_run().await;
     }
 }
 

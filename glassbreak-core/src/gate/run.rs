@@ -41,7 +41,7 @@ impl Permit<ExecCall> {
         let Self { held, plan, pin, .. } = self;
         let stopped = held.stopped();
         let (Some(pin), None) = (pin, stopped.as_ref()) else {
-            held.not_run();
+            held.not_run().await;
             return Err(Denied(stopped.unwrap_or_else(super::check::wrong_permit)).into());
         };
         let gate = &held.gate.inner;
@@ -50,23 +50,28 @@ impl Permit<ExecCall> {
         let result = gate.runner.run(&plan, &pin, dir, gate.limits, locked, sink).await;
         match result {
             Ok(ran) => {
-                held.record(finished(&ran, held.finished(outcome(&ran))));
-                match &ran.ended_by {
+                let finished = finished(&ran, held.finished(outcome(&ran)));
+                let stopped = match &ran.ended_by {
                     EndedBy::Cancelled(cancelled) => {
                         let rule = RuleId::known(Layer::Lock, "came");
                         let finding = Finding::deny(rule, cancelled.reason(), "wait until a person lifts the lock");
-                        let denial = held.denied(finding);
-                        Err(Denied(denial).into())
+                        Some(held.denied(finding))
                     }
-                    _ => Ok(ran),
+                    _ => None,
+                };
+                held.ended(finished).await;
+                match stopped {
+                    Some(denial) => Err(Denied(denial).into()),
+                    None => Ok(ran),
                 }
             }
             Err(error) if error.effect() == Effect::NotRun => {
-                held.not_run();
+                held.not_run().await;
                 Err(error.into())
             }
             Err(error) => {
-                held.record(held.finished(Performed::Failed));
+                let finished = held.finished(Performed::Failed);
+                held.ended(finished).await;
                 Err(error.into())
             }
         }

@@ -3,15 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use super::ask::{Ticket, Waiting};
 use super::permit::{AnyPermit, ExecCall, Permit, ToolCall};
 use super::run::Failure;
 use super::{Denied, Gate, Verdict, reach};
 use crate::call::{Actor, Args, Argv, Call, Exec, Malformed, Operation, Text, Tool, Word, Workspace};
+use crate::desk::OperateError;
 use crate::exec::{Collected, ExecError, Ran, WorkspaceDir};
 use crate::finding::Denial;
 use crate::guard::Guard;
 use crate::judge::SessionState;
-use crate::lock::LockPath;
+use crate::lock::{LockPath, Target};
+use crate::store::Which;
 
 /// What an agent makes its calls through. Clones are the same session: they share its counters.
 #[derive(Debug, Clone)]
@@ -153,6 +156,29 @@ impl Session {
         .tool(name, arguments)
     }
 
+    /// Comes back to a call of this agent and session that waits for people: in this process, or in another one that
+    /// shares the store.
+    ///
+    /// # Errors
+    /// When there is no such request, it is another caller's, or the call cannot be made again from it.
+    pub async fn resume(&self, ticket: Ticket) -> Result<Waiting, Denial> {
+        Waiting::resume(self, ticket).await
+    }
+
+    /// Ends the session: what it asked is withdrawn, and its grants are revoked. Calls may still be made, and begin
+    /// anew.
+    ///
+    /// # Errors
+    /// When the store or the audit log does not answer.
+    pub async fn close(&self) -> Result<(), OperateError> {
+        let target = Target::Session(self.inner.actor.session.clone());
+        let (Ok(reason), Ok(by)) = (Text::new("the session ended"), Word::new("session")) else {
+            return Ok(());
+        };
+        let desk = self.inner.gate.desk();
+        desk.revoke_now(Which::Under(target), reason, by).await.map(drop)
+    }
+
     /// A call ready to be judged.
     pub fn call(&self, operation: Operation, reason: Option<Text>) -> SessionCall {
         let call = Call {
@@ -236,13 +262,16 @@ impl PendingExec {
     /// Judges the call and gives the right to run it.
     ///
     /// # Errors
-    /// The refusal; as long as asking people is not built, an ask is one too.
+    /// The refusal. Where people must agree they are asked, and it waits for them, at most until the deadline.
     pub async fn authorize(self) -> Result<Permit<ExecCall>, Denial> {
-        match self.check().await {
-            Verdict::Allow(AnyPermit::Exec(permit)) => Ok(permit),
-            Verdict::Allow(AnyPermit::Tool(_)) => Err(super::check::wrong_permit()),
-            Verdict::Ask(escalation) => Err(escalation.into_denial()),
-            Verdict::Deny(denial) => Err(denial),
+        let permit = match self.check().await {
+            Verdict::Allow(permit) => permit,
+            Verdict::Ask(escalation) => escalation.wait().await?,
+            Verdict::Deny(denial) => return Err(denial),
+        };
+        match permit {
+            AnyPermit::Exec(permit) => Ok(permit),
+            AnyPermit::Tool(_) => Err(super::check::wrong_permit()),
         }
     }
 
@@ -271,13 +300,16 @@ impl PendingTool {
     /// Judges the call and gives the right to perform it.
     ///
     /// # Errors
-    /// The refusal; as long as asking people is not built, an ask is one too.
+    /// The refusal. Where people must agree they are asked, and it waits for them, at most until the deadline.
     pub async fn authorize(self) -> Result<Permit<ToolCall>, Denial> {
-        match self.check().await {
-            Verdict::Allow(AnyPermit::Tool(permit)) => Ok(permit),
-            Verdict::Allow(AnyPermit::Exec(_)) => Err(super::check::wrong_permit()),
-            Verdict::Ask(escalation) => Err(escalation.into_denial()),
-            Verdict::Deny(denial) => Err(denial),
+        let permit = match self.check().await {
+            Verdict::Allow(permit) => permit,
+            Verdict::Ask(escalation) => escalation.wait().await?,
+            Verdict::Deny(denial) => return Err(denial),
+        };
+        match permit {
+            AnyPermit::Tool(permit) => Ok(permit),
+            AnyPermit::Exec(_) => Err(super::check::wrong_permit()),
         }
     }
 }

@@ -1,8 +1,8 @@
 //! A ruling made usable.
 
+use super::ask::Escalation;
 use super::permit::AnyPermit;
-use crate::call::CallDigest;
-use crate::finding::{Denial, Requirement, RuleId};
+use crate::finding::Denial;
 
 /// The answer to a call. Exhaustive on purpose: hosts match all three.
 #[must_use = "an unread verdict guards nothing"]
@@ -10,35 +10,10 @@ use crate::finding::{Denial, Requirement, RuleId};
 pub enum Verdict {
     /// It may be performed, once, by this permit.
     Allow(AnyPermit),
-    /// People must agree first.
-    Ask(Escalation),
+    /// People must agree first. Nobody was asked yet: [`Escalation::wait`] asks and waits, [`Escalation::open`] only asks.
+    Ask(Box<Escalation>),
     /// No.
     Deny(Denial),
-}
-
-/// A call that people must agree to. Asking them is not built yet: it carries what would be asked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Escalation {
-    pub(super) digest: Option<CallDigest>,
-    pub(super) requirements: Vec<(RuleId, Requirement)>,
-    pub(super) denial: Denial,
-}
-
-impl Escalation {
-    /// The call.
-    pub const fn digest(&self) -> Option<CallDigest> {
-        self.digest
-    }
-
-    /// For each rule that asks: who must agree, and what they may open. All of it is needed.
-    pub fn requirements(&self) -> &[(RuleId, Requirement)] {
-        &self.requirements
-    }
-
-    /// The refusal that this is as long as nobody is asked.
-    pub fn into_denial(self) -> Denial {
-        self.denial
-    }
 }
 
 /// A refusal as an error: what a guarded function gives back in place of its result.

@@ -5,7 +5,8 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use glassbreak_core::audit::{AuditLog, ChainEnd, State, Timeline, VerifyOptions, verify};
-use uuid::Uuid;
+use glassbreak_core::clock::Timestamp;
+use glassbreak_core::store::OpId;
 
 use crate::support::{Scratch, finished, permitted};
 
@@ -21,7 +22,7 @@ fn writer() {
     let log = AuditLog::open(dir).unwrap();
     let mut out = std::io::stdout().lock();
     loop {
-        let id = Uuid::now_v7();
+        let id = OpId::mint(Timestamp::now());
         let receipt = log.append(permitted(id)).unwrap();
         writeln!(out, "ack {} {}", receipt.seq, receipt.hash).unwrap();
         log.finish(finished(id)).unwrap();

@@ -14,15 +14,15 @@ use glassbreak_core::bundle::Bundle;
 use glassbreak_core::call::{Call, Text, Word, Workspace, wire};
 use glassbreak_core::clock::Timestamp;
 use glassbreak_core::judge::{Judgement, SessionState, judge};
+use glassbreak_core::store::OpId;
 use serde_json::json;
-use uuid::Uuid;
 
 /// A folder that goes when the test does.
 pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
     pub(crate) fn new() -> Self {
-        let path = std::env::temp_dir().join(format!("glassbreak-audit-{}", Uuid::now_v7()));
+        let path = std::env::temp_dir().join(format!("glassbreak-audit-{}", OpId::mint(Timestamp::now())));
         fs::DirBuilder::new().mode(0o700).create(&path).unwrap();
         Self(path)
     }
@@ -78,11 +78,11 @@ pub(crate) fn case(line: &str) -> (Call, Judgement) {
     (call, judgement)
 }
 
-pub(crate) fn permitted(id: Uuid) -> Permitted<'static> {
+pub(crate) fn permitted(id: OpId) -> Permitted<'static> {
     Permitted::new(id, &CASE.0, &CASE.1, &BUNDLE)
 }
 
-pub(crate) fn finished(id: Uuid) -> Finished {
+pub(crate) fn finished(id: OpId) -> Finished {
     let stdout = StreamDigest {
         sha256: [7; 32],
         bytes: 12,
@@ -97,14 +97,20 @@ pub(crate) fn finished(id: Uuid) -> Finished {
 
 /// One record of each kind that a host writes.
 pub(crate) fn write_some(log: &AuditLog) {
-    let id = Uuid::now_v7();
+    let id = OpId::mint(Timestamp::now());
     let (pin, position) = (json!({"path": "/usr/bin/cat", "inode": 5}), json!(17));
     log.append(permitted(id).pin(&pin).store_position(&position)).unwrap();
     log.finish(finished(id)).unwrap();
     let (call, judgement) = case(r#"{"exec":{"argv":["rm","-rf","/"]},"reason":"tidy"}"#);
     let denial = judgement.denial().unwrap();
-    log.append(Refused::new(Uuid::now_v7(), Some(&call), &judgement, &denial, &BUNDLE))
-        .unwrap();
+    log.append(Refused::new(
+        OpId::mint(Timestamp::now()),
+        Some(&call),
+        &judgement,
+        &denial,
+        &BUNDLE,
+    ))
+    .unwrap();
     let (session, alice) = (Word::new("s1").unwrap(), Word::new("alice").unwrap());
     let reason = Text::new("enough").unwrap();
     let change = LockChange {

@@ -13,7 +13,8 @@ use glassbreak_core::audit::{
     AuditError, AuditLog, AuditOptions, ChainEnd, ChainReport, Checkpoint, CheckpointSink, Checkpoints, Follow,
     KeyFile, Kind, State, Timeline, VerifyOptions, verify,
 };
-use uuid::Uuid;
+use glassbreak_core::clock::Timestamp;
+use glassbreak_core::store::OpId;
 
 use crate::support::{Scratch, finished, permitted, write_some};
 
@@ -31,7 +32,7 @@ fn eight_threads_write_one_chain() {
             let log = log.clone();
             scope.spawn(move || {
                 let write = |_| {
-                    let id = Uuid::now_v7();
+                    let id = OpId::mint(Timestamp::now());
                     let receipt = log.append(permitted(id)).unwrap();
                     log.finish(finished(id)).unwrap();
                     receipt
@@ -65,19 +66,19 @@ fn outcomes_are_in_the_order_of_handing_over_and_written_soon() {
     let scratch = Scratch::new();
     let log = AuditLog::open(scratch.dir()).unwrap();
     let lines = || fs::read(log.path()).unwrap().iter().filter(|b| **b == b'\n').count();
-    log.finish(finished(Uuid::now_v7())).unwrap();
-    log.append(permitted(Uuid::now_v7())).unwrap();
+    log.finish(finished(OpId::mint(Timestamp::now()))).unwrap();
+    log.append(permitted(OpId::mint(Timestamp::now()))).unwrap();
     assert_eq!(lines(), 3);
-    log.finish(finished(Uuid::now_v7())).unwrap();
+    log.finish(finished(OpId::mint(Timestamp::now()))).unwrap();
     let begun = Instant::now();
     while lines() < 4 {
         assert!(begun.elapsed() < Duration::from_secs(2));
         std::thread::sleep(Duration::from_millis(1));
     }
-    log.finish(finished(Uuid::now_v7())).unwrap();
+    log.finish(finished(OpId::mint(Timestamp::now()))).unwrap();
     log.sync().unwrap();
     assert_eq!(lines(), 5);
-    log.finish(finished(Uuid::now_v7())).unwrap();
+    log.finish(finished(OpId::mint(Timestamp::now()))).unwrap();
     let dir = scratch.dir();
     drop(log);
     let kinds: Vec<_> = Timeline::open(&dir)
@@ -96,11 +97,11 @@ fn a_closed_log_takes_nothing_more() {
     let other = log.clone();
     log.close().unwrap();
     assert!(matches!(
-        other.append(permitted(Uuid::now_v7())),
+        other.append(permitted(OpId::mint(Timestamp::now()))),
         Err(AuditError::Closed)
     ));
     assert!(matches!(
-        other.finish(finished(Uuid::now_v7())),
+        other.finish(finished(OpId::mint(Timestamp::now()))),
         Err(AuditError::Closed)
     ));
     log.close().unwrap();
@@ -119,16 +120,16 @@ fn a_log_that_someone_else_changes_takes_nothing_more() {
     for meddle in meddlers {
         let scratch = Scratch::new();
         let log = AuditLog::open(scratch.dir()).unwrap();
-        log.append(permitted(Uuid::now_v7())).unwrap();
+        log.append(permitted(OpId::mint(Timestamp::now()))).unwrap();
         meddle(log.path());
-        let first = log.append(permitted(Uuid::now_v7())).unwrap_err();
+        let first = log.append(permitted(OpId::mint(Timestamp::now()))).unwrap_err();
         assert!(matches!(first, AuditError::Io { .. }), "{first}");
         assert!(matches!(
-            log.append(permitted(Uuid::now_v7())),
+            log.append(permitted(OpId::mint(Timestamp::now()))),
             Err(AuditError::Dead { .. })
         ));
         assert!(matches!(
-            log.finish(finished(Uuid::now_v7())),
+            log.finish(finished(OpId::mint(Timestamp::now()))),
             Err(AuditError::Dead { .. })
         ));
         assert!(matches!(log.close(), Err(AuditError::Dead { .. })));
@@ -205,10 +206,10 @@ fn checkpoints_come_by_count_by_time_and_on_close() {
         }
     };
     for _ in 0..10 {
-        log.append(permitted(Uuid::now_v7())).unwrap();
+        log.append(permitted(OpId::mint(Timestamp::now()))).unwrap();
     }
     wait_for(1);
-    log.append(permitted(Uuid::now_v7())).unwrap();
+    log.append(permitted(OpId::mint(Timestamp::now()))).unwrap();
     wait_for(2);
     std::thread::sleep(Duration::from_millis(1_500));
     assert_eq!(count(), 2, "an idle log signs nothing");
@@ -296,7 +297,7 @@ fn a_full_disk_refuses_and_goes_on_refusing() {
     let log = AuditLog::open(at.join("audit")).unwrap();
     let mut acknowledged = 1;
     let error = loop {
-        match log.append(permitted(Uuid::now_v7())) {
+        match log.append(permitted(OpId::mint(Timestamp::now()))) {
             Ok(receipt) => acknowledged = receipt.seq,
             Err(error) => break error,
         }
@@ -307,11 +308,11 @@ fn a_full_disk_refuses_and_goes_on_refusing() {
         "{error}"
     );
     assert!(matches!(
-        log.append(permitted(Uuid::now_v7())),
+        log.append(permitted(OpId::mint(Timestamp::now()))),
         Err(AuditError::Dead { .. })
     ));
     assert!(matches!(
-        log.append_synced(permitted(Uuid::now_v7())),
+        log.append_synced(permitted(OpId::mint(Timestamp::now()))),
         Err(AuditError::Dead { .. })
     ));
     let path = log.path().to_owned();
@@ -336,7 +337,7 @@ fn following_tells_what_comes() {
     let mut follow = Follow::new(scratch.dir());
     assert_eq!(follow.poll(3).unwrap().len(), 3);
     assert!(follow.poll(usize::MAX).unwrap().is_empty());
-    log.append(permitted(Uuid::now_v7())).unwrap();
+    log.append(permitted(OpId::mint(Timestamp::now()))).unwrap();
     let other = AuditLog::open(scratch.dir()).unwrap();
     let kinds = |follow: &mut Follow| -> Vec<_> {
         let news = follow.poll(usize::MAX).unwrap().into_iter();
@@ -364,8 +365,8 @@ fn verifying_a_log_that_is_written_raises_no_false_alarm() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while busy() {
-                log.append(permitted(Uuid::now_v7())).unwrap();
-                log.finish(finished(Uuid::now_v7())).unwrap();
+                log.append(permitted(OpId::mint(Timestamp::now()))).unwrap();
+                log.finish(finished(OpId::mint(Timestamp::now()))).unwrap();
                 std::thread::sleep(Duration::from_micros(200));
             }
         });
@@ -400,9 +401,9 @@ fn verifying_a_log_that_is_written_raises_no_false_alarm() {
 fn what_a_record_costs() {
     let scratch = Scratch::new();
     let log = AuditLog::open(scratch.dir()).unwrap();
-    let measure = |what: &str, times: u32, write: &dyn Fn(Uuid)| {
+    let measure = |what: &str, times: u32, write: &dyn Fn(OpId)| {
         let begun = Instant::now();
-        (0..times).for_each(|_| write(Uuid::now_v7()));
+        (0..times).for_each(|_| write(OpId::mint(Timestamp::now())));
         println!("{what}: {:?} each", begun.elapsed() / times);
     };
     for _ in 0..3 {

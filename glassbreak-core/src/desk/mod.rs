@@ -6,19 +6,20 @@
 //!
 //! **Invariant**: a vote and a grant are recorded, on disk, before they take effect.
 
+mod operate;
+
 use std::sync::Arc;
 
+pub use self::operate::OperateError;
 use crate::approval::{self, Answer, Ballot, Electorate, Request, RequestId, State, Step, VoteRefused};
-use crate::audit::{AuditError, AuditLog, Event, GrantOpened, GrantRevoked, RequestSettled, VoteCast, VoteNotTaken};
+use crate::audit::{AuditError, AuditLog, Event, GrantOpened, RequestSettled, VoteCast, VoteNotTaken};
 use crate::bundle::Bundle;
 use crate::call::{Text, Word};
 use crate::clock::Timestamp;
-use crate::finding::Finding;
 use crate::grant::{Grant, GrantId};
 use crate::lock::Lock;
 use crate::people::Account;
-use crate::policy::{Operate, Operation};
-use crate::store::{Decide, Decided, Ended, Revoke, Store, StoreError, Which};
+use crate::store::{Decide, Decided, LockView, Store, StoreError};
 
 /// Where requests are answered. Clones share everything.
 #[derive(Debug, Clone)]
@@ -54,24 +55,6 @@ pub enum VoteError {
     #[error(transparent)]
     Audit(#[from] AuditError),
     /// The store did not do it, or did not say so: look at the request again.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-}
-
-/// Why grants were not revoked, or not known to be.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum RevokeError {
-    /// No person has this account.
-    #[error("no person in people.toml has the account {0}")]
-    UnknownAccount(Account),
-    /// No policy permits it.
-    #[error("{}", .0.why())]
-    Refused(Box<Finding>),
-    /// It could not be recorded. It was done all the same.
-    #[error(transparent)]
-    Audit(#[from] AuditError),
-    /// The store did not do it, or did not say so.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -115,6 +98,14 @@ impl Desk {
     /// When the store cannot answer.
     pub async fn grants(&self) -> Result<Vec<Grant>, StoreError> {
         self.store.grants().await
+    }
+
+    /// The locks that stand.
+    ///
+    /// # Errors
+    /// When the store cannot answer.
+    pub async fn locks(&self) -> Result<LockView, StoreError> {
+        self.store.locks().await
     }
 
     /// Waits until a request has changed since `version`.
@@ -178,7 +169,12 @@ impl Desk {
 
     /// The vote, and the grant that comes of it, on disk.
     fn record(&self, before: &Request, step: &Step) -> Result<(), AuditError> {
-        let vote = step.request.votes.iter().rev().find(|vote| !before.votes.contains(vote));
+        let vote = step
+            .request
+            .votes
+            .iter()
+            .rev()
+            .find(|vote| !before.votes.contains(vote));
         if let Some(vote) = vote {
             self.audit.append(Event::VoteCast(VoteCast { request: before, vote }))?;
         }
@@ -270,65 +266,6 @@ impl Desk {
             }
         }
         Ok(self.store.request(id).await?)
-    }
-
-    /// Ends grants before their time, and cancels open requests; `account` belongs to a person whom a policy on
-    /// `Action::"revoke"` permits it.
-    ///
-    /// # Errors
-    /// When no policy permits it: nothing is revoked. When the store fails: perhaps it is. When it cannot be recorded: it
-    /// is revoked all the same, because taking back must not wait for a full disk.
-    pub async fn revoke(&self, which: Which, reason: Text, account: &Account) -> Result<Ended, RevokeError> {
-        let by = self
-            .person_of(account)
-            .ok_or_else(|| RevokeError::UnknownAccount(account.clone()))?;
-        let (kind, id) = named(&which);
-        let operation = Operation {
-            person: &by,
-            operate: Operate::Revoke,
-            kind,
-            id: &id,
-            on_behalf_of: "",
-        };
-        self.bundle
-            .policies()
-            .may_operate(&operation)
-            .map_err(|finding| RevokeError::Refused(Box::new(finding)))?;
-        self.revoke_now(which, reason, by).await
-    }
-
-    /// Ends grants and requests without asking a policy: for whom one permits it, and for the end of a session.
-    pub(crate) async fn revoke_now(&self, which: Which, reason: Text, by: Word) -> Result<Ended, RevokeError> {
-        let (kind, id) = named(&which);
-        let which_text = format!("{kind} {id}");
-        let record = GrantRevoked {
-            which: which_text.trim_end(),
-            by: &by,
-            reason: &reason,
-        };
-        let written = self.audit.append_synced(Event::GrantRevoked(record));
-        let at = Timestamp::now();
-        let ended = self.store.revoke(Revoke { which, by, reason, at }).await?;
-        for id in &ended.requests {
-            if let Some(request) = self.store.request(*id).await? {
-                self.settled(&request)?;
-            }
-        }
-        written?;
-        Ok(ended)
-    }
-
-    /// Records that a request was ended by somebody who does not record, such as a lock.
-    pub(crate) fn tell_settled(&self, request: &Request) -> Result<(), AuditError> {
-        self.settled(request)
-    }
-}
-
-fn named(which: &Which) -> (&'static str, String) {
-    match which {
-        Which::Grant(id) => ("grant", id.to_string()),
-        Which::Request(id) => ("request", id.to_string()),
-        Which::Under(target) => (target.kind(), target.name().map_or_else(String::new, ToString::to_string)),
     }
 }
 

@@ -1,0 +1,189 @@
+//! What operators do: lock, unlock, revoke.
+
+use super::Desk;
+use crate::approval::RequestId;
+use crate::audit::{AuditError, Event, GrantRevoked, LockChange, Target as Recorded};
+use crate::call::{Text, Word};
+use crate::clock::Timestamp;
+use crate::finding::Finding;
+use crate::lock::{Lock, Target};
+use crate::people::Account;
+use crate::policy::{Operate, Operation};
+use crate::store::{Ended, Position, Revoke, StoreError, Unlock, Unlocked, Which};
+
+/// Why an operator's word was not carried out, or not known to be.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OperateError {
+    /// No person has this account.
+    #[error("no person in people.toml has the account {0}")]
+    UnknownAccount(Account),
+    /// No policy permits it.
+    #[error("{}", .0.why())]
+    Refused(Box<Finding>),
+    /// It could not be recorded. A lock stands and a grant is revoked all the same; nothing was lifted.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    /// The store did not do it, or did not say so.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl Desk {
+    /// The person of an account, as operators need one.
+    ///
+    /// # Errors
+    /// When nobody has it.
+    pub fn operator(&self, account: &Account) -> Result<Word, OperateError> {
+        self.person_of(account)
+            .ok_or_else(|| OperateError::UnknownAccount(account.clone()))
+    }
+
+    /// Locks `target`: refuses new calls under it from now on, ends what runs, revokes its grants and withdraws what it
+    /// asks. `by` is a person whom a policy on `Action::"lock"` permits it.
+    ///
+    /// # Errors
+    /// When no policy permits it: nothing is locked. When the store fails: perhaps it is. When it cannot be recorded: it
+    /// is locked all the same, because stopping must not wait for a full disk.
+    pub async fn lock(&self, target: Target, reason: Text, by: Word) -> Result<Position, OperateError> {
+        self.may_operate(Operate::Lock, target.kind(), target.name(), &target, &by)?;
+        self.lock_now(target, reason, by).await
+    }
+
+    /// Locks without asking a policy: for people whom one permits it, and for rules.
+    pub(crate) async fn lock_now(&self, target: Target, reason: Text, by: Word) -> Result<Position, OperateError> {
+        let change = LockChange {
+            target: recorded(&target),
+            by: &by,
+            reason: Some(&reason),
+        };
+        let written = self.audit.append_synced(Event::LockSet(change));
+        // What the lock will withdraw; one that is opened in between is withdrawn too, and only not recorded here.
+        let open = self.store.pending().await.unwrap_or_default();
+        let under: Vec<RequestId> = open
+            .iter()
+            .filter(|request| request.path.is_under(&target))
+            .map(|request| request.id)
+            .collect();
+        let at = Timestamp::now();
+        let position = self.store.lock(Lock { target, reason, by, at }).await?;
+        let told = self.tell_settled(&under).await;
+        written?;
+        told?;
+        Ok(position)
+    }
+
+    /// Lifts the lock on `target`; `by` is a person whom a policy on `Action::"unlock"` permits it.
+    ///
+    /// # Errors
+    /// When no policy permits it, or it cannot be recorded or stored.
+    pub async fn unlock(&self, target: Target, reason: Text, by: Word) -> Result<Unlocked, OperateError> {
+        self.may_operate(Operate::Unlock, target.kind(), target.name(), &target, &by)?;
+        let seen = self.store.locks().await?.position;
+        let change = LockChange {
+            target: recorded(&target),
+            by: &by,
+            reason: Some(&reason),
+        };
+        self.audit.append_synced(Event::LockLifted(change))?;
+        let unlock = Unlock {
+            target,
+            by,
+            reason,
+            seen,
+        };
+        Ok(self.store.unlock(unlock).await?)
+    }
+
+    /// Ends grants before their time, and withdraws open requests; `by` is a person whom a policy on `Action::"revoke"`
+    /// permits it.
+    ///
+    /// # Errors
+    /// When no policy permits it: nothing is revoked. When the store fails: perhaps it is. When it cannot be recorded: it
+    /// is revoked all the same, because taking back must not wait for a full disk.
+    pub async fn revoke(&self, which: Which, reason: Text, by: Word) -> Result<Ended, OperateError> {
+        let (kind, id) = named(&which);
+        let nobody = Target::All;
+        let target = match &which {
+            Which::Under(target) => target,
+            Which::Grant(_) | Which::Request(_) => &nobody,
+        };
+        let id = Word::new(&id).ok();
+        self.may_operate(Operate::Revoke, kind, id.as_ref(), target, &by)?;
+        self.revoke_now(which, reason, by).await
+    }
+
+    /// Revokes without asking a policy: for whom one permits it, and for the end of a session.
+    pub(crate) async fn revoke_now(&self, which: Which, reason: Text, by: Word) -> Result<Ended, OperateError> {
+        let (kind, id) = named(&which);
+        let which_text = format!("{kind} {id}");
+        let record = GrantRevoked {
+            which: which_text.trim_end(),
+            by: &by,
+            reason: &reason,
+        };
+        let written = self.audit.append_synced(Event::GrantRevoked(record));
+        let at = Timestamp::now();
+        let ended = self.store.revoke(Revoke { which, by, reason, at }).await?;
+        let told = self.tell_settled(&ended.requests).await;
+        written?;
+        told?;
+        Ok(ended)
+    }
+
+    /// Records how requests ended that nobody decided.
+    async fn tell_settled(&self, requests: &[RequestId]) -> Result<(), OperateError> {
+        for id in requests {
+            if let Some(request) = self.store.request(*id).await? {
+                self.settled(&request)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn may_operate(
+        &self,
+        operate: Operate,
+        kind: &str,
+        name: Option<&Word>,
+        target: &Target,
+        by: &Word,
+    ) -> Result<(), OperateError> {
+        let on_behalf_of = match target {
+            Target::Person(person) => person.as_str(),
+            _ => "",
+        };
+        let operation = Operation {
+            person: by,
+            operate,
+            kind,
+            id: name.map_or("", Word::as_str),
+            on_behalf_of,
+        };
+        self.bundle()
+            .policies()
+            .may_operate(&operation)
+            .map_err(|finding| OperateError::Refused(Box::new(finding)))
+    }
+}
+
+fn named(which: &Which) -> (&'static str, String) {
+    match which {
+        Which::Grant(id) => ("grant", id.to_string()),
+        Which::Request(id) => ("request", id.to_string()),
+        Which::Under(target) => (
+            target.kind(),
+            target.name().map_or_else(String::new, ToString::to_string),
+        ),
+    }
+}
+
+fn recorded(target: &Target) -> Recorded<'_> {
+    match target {
+        Target::All => Recorded::All,
+        Target::Agent(name) => Recorded::Agent(name),
+        Target::Session(name) => Recorded::Session(name),
+        Target::Tool(name) => Recorded::Tool(name),
+        Target::Person(name) => Recorded::Person(name),
+    }
+}
