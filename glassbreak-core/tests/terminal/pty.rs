@@ -1,4 +1,10 @@
 //! A terminal with a person at it: a pty, and a program of which it is the controlling terminal.
+//! The tests of the command use it too, not all of it.
+#![allow(
+    dead_code,
+    clippy::allow_attributes,
+    reason = "used in part, by another crate's tests too"
+)]
 
 use std::fs::File;
 use std::io::{Read, Write};
@@ -23,7 +29,7 @@ pub(crate) struct Heard {
 }
 
 impl Heard {
-    fn follow(mut from: impl Read + AsFd + Send + 'static) -> Self {
+    pub(crate) fn follow(mut from: impl Read + AsFd + Send + 'static) -> Self {
         let heard = Self::default();
         let to = heard.clone();
         std::thread::spawn(move || {
@@ -81,6 +87,8 @@ pub(crate) struct Seated {
     pub(crate) screen: Heard,
     /// What goes to its standard output, which is a pipe.
     pub(crate) out: Heard,
+    /// What goes to its standard error, where that was made a pipe.
+    pub(crate) err: Heard,
 }
 
 impl Seated {
@@ -107,6 +115,7 @@ impl Seated {
         let master = File::from(master);
         Some(Self {
             out: Heard::follow(child.stdout.take().unwrap()),
+            err: child.stderr.take().map(Heard::follow).unwrap_or_default(),
             screen: Heard::follow(master.try_clone().unwrap()),
             keys: Some(master),
             child,
