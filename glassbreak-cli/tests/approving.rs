@@ -348,7 +348,8 @@ async fn looking_and_stopping_need_no_terminal_and_answering_does() {
     let (_, out, _) = house.run("", &["pending", "--json"]);
     let json: serde_json::Value = serde_json::from_str(out.trim()).unwrap();
     assert_eq!(json["request"]["id"], id.as_str());
-    let (code, out, _) = house.run("", &["show", &id[30..]]);
+    let end: String = id.chars().skip(30).collect();
+    let (code, out, _) = house.run("", &["show", &end]);
     assert_eq!(code, 0, "{out}");
     assert!(
         out.contains("what = \"x\\\\y once | deny > \"") && out.contains("state       pending"),
@@ -542,7 +543,8 @@ fn exec_asks_here_or_elsewhere_and_comes_back_by_its_ticket() {
     let heard = pty::Heard::follow(waiting.stderr.take().unwrap());
     let at = heard.wait("ticket:   ");
     heard.wait("until:");
-    let ticket = heard.text()[at..].lines().next().unwrap().to_owned();
+    let text = heard.text();
+    let ticket = text.get(at..).unwrap().lines().next().unwrap().to_owned();
     waiting.kill().unwrap();
     waiting.wait().unwrap();
     let id = ticket.split('.').next().unwrap();
