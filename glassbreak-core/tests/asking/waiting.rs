@@ -85,6 +85,29 @@ async fn a_call_is_resumed_by_its_ticket_in_another_process_and_only_once() {
 }
 
 #[tokio::test]
+async fn a_call_that_needs_no_approval_any_more_still_has_one_permit() {
+    let store = MemoryStore::new();
+    let house = House::over(files(), store.clone()).await;
+    let waiting = open(&house, "s", "web").await;
+    let (ticket, request) = (waiting.ticket(), waiting.request().clone());
+    house.once("sso:bob", &request).await;
+    let mut eased = files();
+    let policy = String::from_utf8(eased["p.cedar"].clone()).unwrap();
+    eased.insert(
+        "p.cedar".to_owned(),
+        policy.replacen("tool:deploy", "tool:restart", 1).into_bytes(),
+    );
+    let eased = House::over(eased, store).await;
+    let session = eased.session("s");
+    let first = session.resume(ticket).await.unwrap().wait().await;
+    assert!(first.is_ok(), "{first:?}");
+    for _ in 0..2 {
+        let denial = session.resume(ticket).await.unwrap().wait().await.unwrap_err();
+        assert_eq!(rules(&denial), ["budget.call-already-permitted"]);
+    }
+}
+
+#[tokio::test]
 async fn what_the_agent_asked_is_judged_again_after_people_agreed() {
     let house = House::new().await;
     let waiting = open(&house, "s", "web").await;
