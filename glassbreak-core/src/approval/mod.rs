@@ -34,7 +34,7 @@ mod request;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
-mod town;
+pub(crate) mod town;
 
 pub use self::electorate::{Electorate, Ineligible};
 pub use self::machine::{Ballot, Step, VoteRefused, cancel, expire, impossible, vote};

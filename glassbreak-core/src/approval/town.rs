@@ -11,36 +11,36 @@ use crate::lock::LockPath;
 use crate::notify::Card;
 use crate::people::Account;
 
-pub(super) const T0: i64 = 1_790_000_000_000;
-pub(super) const OPEN: i64 = 300_000;
+pub(crate) const T0: i64 = 1_790_000_000_000;
+pub(crate) const OPEN: i64 = 300_000;
 
-pub(super) fn at(millis: i64) -> Timestamp {
+pub(crate) fn at(millis: i64) -> Timestamp {
     Timestamp::from_millis(T0 + millis)
 }
 
-pub(super) fn word(text: &str) -> Word {
+pub(crate) fn word(text: &str) -> Word {
     Word::new(text).unwrap()
 }
 
-pub(super) fn account(text: &str) -> Account {
+pub(crate) fn account(text: &str) -> Account {
     Account::of_host(text).unwrap()
 }
 
 /// Persons, their groups and accounts, and what the rules say now.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Town {
-    pub(super) groups: BTreeMap<Word, BTreeSet<Word>>,
-    pub(super) accounts: BTreeMap<Account, Word>,
-    pub(super) disabled: BTreeSet<Word>,
+pub(crate) struct Town {
+    pub(crate) groups: BTreeMap<Word, BTreeSet<Word>>,
+    pub(crate) accounts: BTreeMap<Account, Word>,
+    pub(crate) disabled: BTreeSet<Word>,
     /// Whom the policies let approve nothing, and no window.
-    pub(super) barred: BTreeSet<Word>,
-    pub(super) once_only: BTreeSet<Word>,
-    pub(super) changed: BTreeSet<RuleId>,
+    pub(crate) barred: BTreeSet<Word>,
+    pub(crate) once_only: BTreeSet<Word>,
+    pub(crate) changed: BTreeSet<RuleId>,
 }
 
 impl Town {
     /// Persons with one account each, `sso:<name>`, by group.
-    pub(super) fn of(groups: &[(&str, &[&str])]) -> Self {
+    pub(crate) fn of(groups: &[(&str, &[&str])]) -> Self {
         let mut town = Self::default();
         for (group, persons) in groups {
             for person in *persons {
@@ -85,7 +85,7 @@ impl Electorate for Town {
 }
 
 /// A rule that asks `quorum` of `group`.
-pub(super) fn asked(id: &str, group: Option<&str>, quorum: u8, own: bool) -> Asked {
+pub(crate) fn asked(id: &str, group: Option<&str>, quorum: u8, own: bool) -> Asked {
     Asked {
         rule: RuleId::new(Layer::Policy, id).unwrap(),
         hash: RuleHash::from_bytes([7; 32]),
@@ -100,7 +100,7 @@ pub(super) fn asked(id: &str, group: Option<&str>, quorum: u8, own: bool) -> Ask
 }
 
 /// A request of an agent that acts for alice; with a window on offer.
-pub(super) fn request(rules: Vec<Asked>) -> Request {
+pub(crate) fn request(rules: Vec<Asked>) -> Request {
     let mut actor = Actor::new(word("ops"), word("s-1"));
     actor.on_behalf_of = Some(word("alice"));
     let tool = Tool {
@@ -143,7 +143,7 @@ pub(super) fn request(rules: Vec<Asked>) -> Request {
     }
 }
 
-pub(super) fn window(millis: u64, uses: u32, pins: &[&str]) -> Answer {
+pub(crate) fn window(millis: u64, uses: u32, pins: &[&str]) -> Answer {
     Answer::Window {
         span: Span::from_millis(millis),
         uses,
