@@ -181,6 +181,10 @@ fn may_agree(
     electorate: &dyn Electorate,
 ) -> Result<(), VoteRefused> {
     let barred = |why: Ineligible| VoteRefused::Ineligible(vote.person.clone(), why);
+    // An account that was taken from a person, or given to another, votes for nobody it voted for before.
+    if electorate.person_of(&vote.account).as_ref() != Some(&vote.person) {
+        return Err(VoteRefused::UnknownAccount(vote.account.clone()));
+    }
     let window = matches!(vote.answer, Answer::Window { .. });
     let alone = wanted(places) == 1;
     let mut first = None;
@@ -295,7 +299,12 @@ fn opened(request: &Request, votes: &[Vote], now: Timestamp, id: GrantId) -> Gra
             Pins::new(),
         )
     });
+    // Also where it comes down to once: who agreed to a minute did not agree to five.
+    let mut shortest = Grant::ONCE;
     for vote in votes {
+        if let Answer::Window { span, .. } = &vote.answer {
+            shortest = shortest.min(*span);
+        }
         window = match (window, &vote.answer) {
             (Some((span, uses, mut all)), Answer::Window { span: s, uses: u, pins }) => {
                 let named = pins.iter().chain(&request.pins);
@@ -314,7 +323,7 @@ fn opened(request: &Request, votes: &[Vote], now: Timestamp, id: GrantId) -> Gra
             span,
             uses,
         ),
-        None => (Scope::Once { digest: request.digest }, Grant::ONCE, 1),
+        None => (Scope::Once { digest: request.digest }, shortest, 1),
     };
     Grant {
         id,

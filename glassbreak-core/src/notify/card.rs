@@ -90,6 +90,18 @@ impl Card {
         card
     }
 
+    /// A card of one line, for tests of what keeps and carries requests.
+    #[doc(hidden)]
+    pub fn plain(headline: &str, risk: Risk) -> Self {
+        Self {
+            risk,
+            headline: headline.into(),
+            sections: Vec::new(),
+            says: None,
+            whole: true,
+        }
+    }
+
     /// Whether it shows the whole call. Where it does not, nobody can agree to the call.
     pub const fn is_whole(&self) -> bool {
         self.whole
