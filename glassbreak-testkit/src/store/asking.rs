@@ -11,7 +11,9 @@ use glassbreak_core::label::Risk;
 use glassbreak_core::lock::{LockPath, Target};
 use glassbreak_core::notify::Card;
 use glassbreak_core::people::Account;
-use glassbreak_core::store::{Caps, Claim, Claimed, Decide, Decided, Ended, Open, Opened, Reserve, Revoke, Which};
+use glassbreak_core::store::{
+    Caps, Claim, Claimed, Decide, Decided, Ended, OpId, Open, Opened, Reserve, Revoke, Which,
+};
 
 use super::rig::{Rig, digest, fail, path, reason, word};
 
@@ -106,6 +108,7 @@ impl Rig {
             request: Request {
                 id: RequestId::mint(self.at()),
                 version: 0,
+                op: OpId::mint(self.at()),
                 digest: digest("restart"),
                 path: path("s-1", "restart"),
                 role: word("ops"),
