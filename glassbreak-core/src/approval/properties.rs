@@ -266,9 +266,9 @@ fn voted(town: &Town, before: &Request, ballot: &Ballot, now: Timestamp, result:
 fn play(mut town: Town, first: Request, events: Vec<Event>) {
     let mut now = at(0);
     let mut request = first;
-    let set = |set: &mut std::collections::BTreeSet<Word>, person: usize, on: bool| match on {
-        true => drop(set.insert(word(PERSONS[person]))),
-        false => drop(set.remove(&word(PERSONS[person]))),
+    let set = |set: &mut std::collections::BTreeSet<Word>, person: usize, on: bool| {
+        set.retain(|other| *other != word(PERSONS[person]));
+        set.extend(on.then(|| word(PERSONS[person])));
     };
     for event in events {
         let before = request.clone();
