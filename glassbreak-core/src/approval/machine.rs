@@ -224,8 +224,8 @@ fn within_offer(request: &Request, answer: &Answer) -> Result<(), VoteRefused> {
         return Err(VoteRefused::Beyond("the number of calls"));
     }
     // One that is not known cannot be compared, so the window would cover nothing or anything.
-    let unknown = |pin: &&Box<str>| !request.facts.contains_key(*pin);
-    match pins.iter().chain(&request.pins).find(unknown) {
+    let mut held = pins.iter().chain(&request.pins);
+    match held.find(|pin| !request.facts.contains_key(*pin)) {
         Some(pin) => Err(VoteRefused::UnknownPin(pin.clone())),
         None => Ok(()),
     }

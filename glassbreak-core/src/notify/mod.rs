@@ -6,6 +6,8 @@
 //! anything: silence is a no.
 
 mod card;
+#[cfg(test)]
+mod card_tests;
 #[cfg(unix)]
 mod terminal;
 
