@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use std::hash::RandomState;
 
 use cedar_policy::{
-    ActionConstraint, Authorizer, Effect, EntityId, EntityTypeName, EntityUid, Policy, PolicyId, PolicySet, Schema,
+    ActionConstraint, Authorizer, Effect, EntityId, EntityTypeName, EntityUid, Expression, Policy, PolicyId, PolicySet,
+    Schema,
 };
 use cedar_policy_core::ast::Expr;
 
@@ -66,7 +67,12 @@ fn load_here(input: &PolicyInput<'_>) -> Result<Policies, Vec<Problem>> {
 
     let rules: Vec<Rule> = read.into_iter().map(|read| read.rule).collect();
     let by_id = (rules.iter().enumerate()).map(|(n, rule)| (rule.policy.id().clone(), n));
+    let all = PolicySet::from_policies(rules.iter().map(|rule| rule.policy.clone())).map_err(|_| {
+        let what = "the policies do not fit into one set";
+        vec![Problem::in_file(".", what, "this is a fault of the guard; report it")]
+    })?;
     Ok(Policies {
+        all,
         by_id: by_id.collect(),
         rules,
         schema_text,
@@ -316,6 +322,7 @@ fn rule_of(policy: &Policy, annotations: Annotations, file: &str, line: u32) -> 
         hint: hint.into(),
         scope: Scope::of(&policy),
         reads: (policy.as_ref().non_scope_constraints()).map_or_else(Reads::default, Reads::of),
+        condition: policy.as_ref().non_scope_constraints().cloned().map(Expression::from),
         policy,
         class,
         requirement,

@@ -51,6 +51,7 @@ mod approve;
 mod context;
 mod decide;
 mod entities;
+mod evaluate;
 mod load;
 mod operate;
 mod persons;
@@ -66,7 +67,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::hash::RandomState;
 
-use cedar_policy::{Authorizer, Entities, PolicyId, Schema};
+use cedar_policy::{Authorizer, Entities, PolicyId, PolicySet, Schema};
 
 use crate::call::{Actor, Word};
 use crate::error::Problem;
@@ -110,6 +111,8 @@ pub struct Policies {
     schema: Schema,
     entities: Entities,
     rules: Vec<Rule>,
+    /// All of them, for the oracle.
+    all: PolicySet,
     by_id: HashMap<PolicyId, usize>,
     calls: Calls,
     no_permit: Outcome,

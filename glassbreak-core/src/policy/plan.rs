@@ -1,17 +1,17 @@
-//! What a question can meet, found once for each role, action and resource: the policies whose scope matches, as
-//! policy sets of their own, so that Cedar does not walk the rest, and what of the context they read.
+//! What a question can meet, found once for each role, action and resource: the policies whose scope matches, so that
+//! nothing else is walked, and what of the context they read.
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::sync::{Arc, RwLock};
 
 use cedar_policy::{
-    ActionConstraint, Entities, EntityTypeName, EntityUid, Policy, PolicySet, PrincipalConstraint, ResourceConstraint,
+    ActionConstraint, Entities, EntityTypeName, EntityUid, Expression, Policy, PrincipalConstraint, ResourceConstraint,
 };
 
 use crate::error::shown;
 use crate::facts::{ArgvFacts, Fact, Target};
-use crate::finding::{Finding, Layer, Outcome, Requirement, RuleId};
+use crate::finding::{Finding, Layer, Level, Outcome, Requirement, RuleId};
 
 use super::load::{Uids, uid};
 use super::reads::Reads;
@@ -23,8 +23,10 @@ use super::{Action, Class, Policies, Question, Resource};
 pub(super) struct Rule {
     pub(super) id: Box<str>,
     pub(super) class: Class,
-    /// As it is evaluated: without places in its text.
+    /// Without places in its text: what the oracle is asked about.
     pub(super) policy: Policy,
+    /// Its `when` and `unless` parts, without places; `None` where it has none and holds wherever its scope matches.
+    pub(super) condition: Option<Expression>,
     pub(super) scope: Scope,
     pub(super) reads: Reads,
     pub(super) requirement: Option<Requirement>,
@@ -136,14 +138,14 @@ pub(super) struct Plan {
     resource: OwnedResource,
     known: Known,
     pub(super) names: Names,
-    /// The policies to evaluate.
-    pub(super) all: PolicySet,
-    /// The permits among them.
-    pub(super) permits: PolicySet,
+    /// The policies to evaluate: plain forbids, soft ones, permits.
+    pub(super) evaluated: Vec<usize>,
     /// What they read.
     pub(super) reads: Reads,
     /// What those say that are not to be evaluated.
     pub(super) unread: Vec<Finding>,
+    /// Whether one of those denies.
+    pub(super) unread_denies: bool,
     /// Every policy whose scope matches, and whether it is to be evaluated.
     pub(super) relevant: Vec<(usize, bool)>,
     /// What is said where no permit holds.
@@ -292,8 +294,8 @@ impl Policies {
                 Resource::Tool(id) => OwnedResource::Tool(id.into()),
                 Resource::Host { ty, id } => OwnedResource::Host(ty.into(), id.into()),
             },
-            all: PolicySet::new(),
-            permits: PolicySet::new(),
+            evaluated: Vec::new(),
+            unread_denies: false,
             reads: Reads::default(),
             unread: Vec::new(),
             relevant: Vec::new(),
@@ -313,12 +315,16 @@ impl Policies {
                 continue;
             }
             plan.reads.join(&rule.reads);
-            let added = plan.all.add(rule.policy.clone()).is_ok()
-                && (rule.class != Class::Permit || plan.permits.add(rule.policy.clone()).is_ok());
-            if !added {
-                return Err(refusal("internal", "the matching policies do not fit together", REPORT));
-            }
+            plan.evaluated.push(n);
         }
+        plan.unread_denies = plan.unread.iter().any(|finding| finding.level() >= Level::Deny);
+        // Stable: within a class the order of files and lines stays.
+        plan.evaluated
+            .sort_by_key(|n| match self.rules.get(*n).map(|rule| rule.class) {
+                Some(Class::HardForbid) | None => 0,
+                Some(Class::SoftForbid) => 1,
+                Some(Class::Permit) => 2,
+            });
         Ok(plan)
     }
 
