@@ -4,7 +4,7 @@ use cedar_policy::{Context, EvaluationError, Request};
 
 use crate::finding::Finding;
 
-use super::evaluate::Truth;
+use super::engine::Truth;
 use super::plan::{Plan, REPORT, Rule, refusal};
 use super::{Class, Held, Policies, PolicyTrace, Question, context};
 
@@ -90,16 +90,16 @@ pub(super) fn explain(policies: &Policies, question: &Question<'_>) -> Vec<Polic
     let relevant = plan
         .relevant
         .iter()
-        .filter_map(|(n, read)| Some((policies.rules.get(*n)?, *read)));
+        .filter_map(|(n, read)| Some((*n, policies.rules.get(*n)?, *read)));
     relevant
-        .map(|(rule, read)| PolicyTrace {
+        .map(|(place, rule, read)| PolicyTrace {
             id: rule.id.to_string(),
             class: rule.class,
             held: match &request {
                 _ if !read && question.facts.partial => Held::Partial,
                 _ if !read => Held::Error(rule.unread_open().why().to_owned()),
                 Err(finding) => Held::Error(finding.why().to_owned()),
-                Ok(request) => policies.held_alone(rule, request),
+                Ok(request) => policies.held_alone(place, request),
             },
             reason: rule.reason.as_deref().map(str::to_owned),
             file: rule.file.to_string(),
@@ -110,8 +110,8 @@ pub(super) fn explain(policies: &Policies, question: &Question<'_>) -> Vec<Polic
 
 impl Policies {
     /// What one policy says by itself.
-    fn held_alone(&self, rule: &Rule, request: &Request) -> Held {
-        match self.truth(rule, request) {
+    fn held_alone(&self, place: usize, request: &Request) -> Held {
+        match self.engine.truth(place, request) {
             Truth::Holds => Held::Yes,
             Truth::DoesNot => Held::No,
             Truth::Error(error) => Held::Error(reason_of(&error)),

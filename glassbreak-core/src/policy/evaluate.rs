@@ -1,18 +1,15 @@
-//! Evaluating the conditions of a plan, one pass, and Cedar itself beside it as the oracle.
+//! From the truths of a plan's policies to findings, in one pass, and the oracle that watches it.
 //!
-//! Cedar's authorizer rebuilds every condition with its scope on every call and sorts the outcomes into maps. Here the
-//! scope was matched once, when the plan was made, and only the `when` part is evaluated, by Cedar's own
-//! `eval_expression`: what a condition means stays Cedar's to say. What the pass makes of the truths is ours, so
-//! [`Policies::shadow`] asks the authorizer too: for every call in a build with debug assertions, which tests are, and
-//! for one in [`SHADOW_EVERY`] otherwise. Where they do not agree the call is denied.
+//! [`Policies::judge`] asks Cedar's authorizer too: for every call in a build with debug assertions, which tests are, and
+//! for one in [`SHADOW_EVERY`] otherwise. Where the two do not agree the call is denied.
 
 use std::cell::Cell;
 
-use cedar_policy::{
-    AuthorizationError, Decision, EvalResult, EvaluationError, PolicyId, PolicySet, Request, eval_expression,
-};
+use cedar_policy::Request;
 
-use super::plan::{Plan, REPORT, Rule, refusal};
+use super::decide::reason_of;
+use super::engine::Truth;
+use super::plan::{Plan, REPORT, refusal};
 use super::{Class, Policies};
 use crate::finding::{Finding, Level};
 
@@ -23,29 +20,7 @@ const SHADOW_EVERY: u32 = 4096;
 const STACK_LEFT: usize = 512 * 1024;
 const STACK_NEW: usize = 4 * 1024 * 1024;
 
-/// Whether a condition holds.
-pub(super) enum Truth {
-    Holds,
-    DoesNot,
-    Error(EvaluationError),
-    /// It is neither true nor false, which validated conditions always are.
-    NoTruth,
-}
-
 impl Policies {
-    /// Whether a rule's condition holds for a request that its scope matches.
-    pub(super) fn truth(&self, rule: &Rule, request: &Request) -> Truth {
-        let Some(condition) = &rule.condition else {
-            return Truth::Holds;
-        };
-        match eval_expression(request, &self.entities, condition) {
-            Ok(EvalResult::Bool(true)) => Truth::Holds,
-            Ok(EvalResult::Bool(false)) => Truth::DoesNot,
-            Ok(_) => Truth::NoTruth,
-            Err(error) => Truth::Error(error),
-        }
-    }
-
     /// The least permissive answer over every possible truth of what could not be evaluated.
     pub(super) fn judge(&self, plan: &Plan, request: &Request) -> Vec<Finding> {
         stacker::maybe_grow(STACK_LEFT, STACK_NEW, || {
@@ -68,17 +43,16 @@ impl Policies {
             let Some(rule) = self.rules.get(*place) else {
                 return vec![lost()];
             };
-            let class = rule.class;
-            if denied && class == Class::Permit {
+            if denied && rule.class == Class::Permit {
                 return findings;
             }
-            let finding = match self.truth(rule, request) {
+            let finding = match self.engine.truth(*place, request) {
                 Truth::DoesNot => continue,
                 Truth::Holds => {
-                    permitted |= class == Class::Permit;
+                    permitted |= rule.class == Class::Permit;
                     rule.holds()
                 }
-                Truth::Error(error) => rule.failed(&super::decide::reason_of(&error)),
+                Truth::Error(error) => rule.failed(&reason_of(&error)),
                 Truth::NoTruth => rule.failed("it is neither true nor false"),
             };
             denied |= finding.level() >= Level::Deny;
@@ -96,50 +70,18 @@ impl Policies {
     /// # Errors
     /// That it does not: one of the two is wrong, and nobody knows which.
     fn shadow(&self, plan: &Plan, request: &Request) -> Result<(), Finding> {
-        let disagree = |what: String| Err(refusal("oracle", what, REPORT));
-        let limited;
         // Where some policies are not evaluated because of what a call leaves open, Cedar is not asked about those either.
-        let policies = if plan.unread.is_empty() {
-            &self.all
+        let cedars = if plan.unread.is_empty() {
+            Some(self.engine.oracle(request))
         } else {
-            let evaluated = plan.evaluated.iter().filter_map(|place| self.rules.get(*place));
-            limited = PolicySet::from_policies(evaluated.map(|rule| rule.policy.clone())).map_err(|_| lost())?;
-            &limited
+            self.engine.oracle_of(&plan.evaluated, request)
         };
-        let response = self.authorizer.is_authorized(request, policies, &self.entities);
-        let mut errors: Vec<&PolicyId> = response
-            .diagnostics()
-            .errors()
-            .map(|error| {
-                let AuthorizationError::PolicyEvaluationError(error) = error;
-                error.policy_id()
-            })
-            .collect();
-        let mut reasons: Vec<&PolicyId> = response.diagnostics().reason().collect();
-        let (mut permits, mut forbids, mut ours_in_error) = (Vec::new(), Vec::new(), Vec::new());
-        for place in &plan.evaluated {
-            let Some(rule) = self.rules.get(*place) else {
-                return Err(lost());
-            };
-            match (self.truth(rule, request), rule.class) {
-                (Truth::DoesNot, _) => {}
-                (Truth::Holds, Class::Permit) => permits.push(rule.policy.id()),
-                (Truth::Holds, _) => forbids.push(rule.policy.id()),
-                (Truth::Error(_) | Truth::NoTruth, _) => ours_in_error.push(rule.policy.id()),
-            }
+        let ours = self.engine.answer(&plan.evaluated, request);
+        if cedars.is_some_and(|cedars| cedars == ours) {
+            return Ok(());
         }
-        let allowed = forbids.is_empty() && !permits.is_empty();
-        let mut ours = if forbids.is_empty() { permits } else { forbids };
-        for ids in [&mut errors, &mut reasons, &mut ours, &mut ours_in_error] {
-            ids.sort_unstable();
-        }
-        if allowed != (response.decision() == Decision::Allow) {
-            return disagree("Cedar itself decides otherwise about this call".to_owned());
-        }
-        if ours != reasons || ours_in_error != errors {
-            return disagree("Cedar itself finds other policies to hold for this call".to_owned());
-        }
-        Ok(())
+        let why = "Cedar itself finds other policies to hold for this call";
+        Err(refusal("oracle", why, REPORT))
     }
 }
 

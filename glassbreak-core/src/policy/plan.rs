@@ -5,14 +5,13 @@ use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::sync::{Arc, RwLock};
 
-use cedar_policy::{
-    ActionConstraint, Entities, EntityTypeName, EntityUid, Expression, Policy, PrincipalConstraint, ResourceConstraint,
-};
+use cedar_policy::{EntityTypeName, EntityUid};
 
 use crate::error::shown;
 use crate::facts::{ArgvFacts, Fact, Target};
 use crate::finding::{Finding, Layer, Level, Outcome, Requirement, RuleId};
 
+use super::engine::Names;
 use super::load::{Uids, uid};
 use super::reads::Reads;
 use super::schema::{CallShape, FactsShape};
@@ -23,11 +22,6 @@ use super::{Action, Class, Policies, Question, Resource};
 pub(super) struct Rule {
     pub(super) id: Box<str>,
     pub(super) class: Class,
-    /// Without places in its text: what the oracle is asked about.
-    pub(super) policy: Policy,
-    /// Its `when` and `unless` parts, without places; `None` where it has none and holds wherever its scope matches.
-    pub(super) condition: Option<Expression>,
-    pub(super) scope: Scope,
     pub(super) reads: Reads,
     pub(super) requirement: Option<Requirement>,
     pub(super) reason: Option<Box<str>>,
@@ -38,64 +32,6 @@ pub(super) struct Rule {
     pub(super) partial: RuleId,
     pub(super) why: Box<str>,
     pub(super) hint: Box<str>,
-}
-
-/// The scope of a policy.
-#[derive(Debug)]
-pub(super) struct Scope {
-    principal: PrincipalConstraint,
-    action: ActionConstraint,
-    resource: ResourceConstraint,
-}
-
-impl Scope {
-    pub(super) fn of(policy: &Policy) -> Self {
-        Self {
-            principal: policy.principal_constraint(),
-            action: policy.action_constraint(),
-            resource: policy.resource_constraint(),
-        }
-    }
-
-    /// Whether a question can meet the policy. A scope cannot be in error, so a policy that this leaves out would
-    /// have said nothing.
-    pub(super) fn matches(&self, names: &Names, entities: &Entities) -> bool {
-        // Cedar's `in` holds for the thing itself; `is_ancestor_of` does not say so for an entity it knows.
-        let within = |thing: &EntityUid, group: &EntityUid| thing == group || entities.is_ancestor_of(group, thing);
-        let Names {
-            principal,
-            action,
-            resource,
-        } = names;
-        let of_principal = match &self.principal {
-            PrincipalConstraint::Any => true,
-            PrincipalConstraint::Eq(name) => principal == name,
-            PrincipalConstraint::In(group) => within(principal, group),
-            PrincipalConstraint::Is(ty) => principal.type_name() == ty,
-            PrincipalConstraint::IsIn(ty, group) => principal.type_name() == ty && within(principal, group),
-        };
-        let of_action = match &self.action {
-            ActionConstraint::Any => true,
-            ActionConstraint::Eq(name) => action == name,
-            ActionConstraint::In(groups) => groups.iter().any(|group| within(action, group)),
-        };
-        let of_resource = match &self.resource {
-            ResourceConstraint::Any => true,
-            ResourceConstraint::Eq(name) => resource == name,
-            ResourceConstraint::In(group) => within(resource, group),
-            ResourceConstraint::Is(ty) => resource.type_name() == ty,
-            ResourceConstraint::IsIn(ty, group) => resource.type_name() == ty && within(resource, group),
-        };
-        of_principal && of_action && of_resource
-    }
-}
-
-/// The entities of a request.
-#[derive(Debug)]
-pub(super) struct Names {
-    pub(super) principal: EntityUid,
-    pub(super) action: EntityUid,
-    pub(super) resource: EntityUid,
 }
 
 /// How much of the facts can be relied on.
@@ -220,7 +156,7 @@ impl Policies {
     /// The entity of a declared role.
     pub(super) fn role(&self, role: &str) -> Option<EntityUid> {
         let name = uid(&self.plans.uids.role, role);
-        self.entities.get(&name).is_some().then_some(name)
+        self.engine.entities().get(&name).is_some().then_some(name)
     }
 
     /// The plan for a question, or why there is none.
@@ -300,10 +236,10 @@ impl Policies {
             unread: Vec::new(),
             relevant: Vec::new(),
         };
-        for (n, rule) in self.rules.iter().enumerate() {
-            if !rule.scope.matches(&plan.names, &self.entities) {
-                continue;
-            }
+        for n in self.engine.matching(&plan.names) {
+            let Some(rule) = self.rules.get(n) else {
+                return Err(refusal("internal", "a policy was lost", REPORT));
+            };
             let unread = match known {
                 Known::Whole => None,
                 Known::NotAll => rule.reads.facts_loosely.then(|| rule.unread_open()),
