@@ -16,8 +16,8 @@ use glassbreak_core::finding::Outcome;
 use glassbreak_core::gate::{AnyPermit, Denied, Gate, Permit, Session, ToolCall, Verdict};
 use glassbreak_core::judge::{Judgement, SessionState, judge};
 use glassbreak_core::store::MemoryStore;
+use glassbreak_core::store::OpId;
 use tokio::runtime::{Builder, Runtime};
-use uuid::Uuid;
 
 /// A gate with a memory store, a log in a folder of its own, and no host checks; a session in use, and one more call.
 #[derive(Debug)]
@@ -95,7 +95,11 @@ fn now<T>(future: impl Future<Output = T>) -> T {
 impl Calling {
     /// A session that has made twenty calls.
     pub fn new() -> Self {
-        let folder = std::env::temp_dir().join(format!("glassbreak-bench-{}-{}", std::process::id(), Uuid::new_v4()));
+        let folder = std::env::temp_dir().join(format!(
+            "glassbreak-bench-{}-{}",
+            std::process::id(),
+            OpId::mint(Timestamp::now())
+        ));
         std::fs::create_dir_all(folder.join("work")).expect("a folder");
         let work = folder.join("work");
         let actor = Actor::new(word("ops-agent"), word("s"));
@@ -192,7 +196,7 @@ impl Tried {
     /// Writing `call.permitted` alone.
     pub fn record_permitted(&self) {
         let record = Permitted::new(
-            Uuid::now_v7(),
+            OpId::mint(Timestamp::now()),
             &self.calling.call,
             &self.judgement,
             &self.calling.bundle,
@@ -210,7 +214,7 @@ impl Tried {
     pub fn record_finished(&self) {
         let record = Finished {
             waited_ms: Some(0),
-            ..Finished::new(Uuid::now_v7(), Performed::Done)
+            ..Finished::new(OpId::mint(Timestamp::now()), Performed::Done)
         };
         self.calling.audit.finish(Event::from(record)).expect("recorded");
     }

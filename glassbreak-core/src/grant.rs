@@ -282,3 +282,196 @@ impl Grant {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::call::{Actor, Args, Tool};
+    use crate::finding::Layer;
+
+    fn word(text: &str) -> Word {
+        Word::new(text).unwrap()
+    }
+
+    fn at(millis: i64) -> Timestamp {
+        Timestamp::from_millis(millis)
+    }
+
+    fn rule(id: &str, hash: u8) -> (RuleId, RuleHash) {
+        (
+            RuleId::new(Layer::Policy, id).unwrap(),
+            RuleHash::from_bytes([hash; 32]),
+        )
+    }
+
+    fn digest(name: &str) -> CallDigest {
+        CallDigest::of_tool(&Tool {
+            name: word(name),
+            arguments: Args::new(),
+        })
+    }
+
+    fn actor() -> Actor {
+        let mut actor = Actor::new(word("ops"), word("s-1"));
+        actor.instance = Some(word("ops-7"));
+        actor.on_behalf_of = Some(word("alice"));
+        actor.parents = vec![word("planner")];
+        actor
+    }
+
+    fn call() -> Use {
+        let facts = [("target.kind", "pod"), ("target.name", "web"), ("command", "delete")];
+        Use {
+            path: LockPath::new(&actor(), "kubectl"),
+            digest: digest("kubectl"),
+            action: "exec:kubectl".into(),
+            facts: Arc::new(facts.map(|(name, value)| (name.into(), value.into())).into()),
+            asks: vec![rule("r", 1), rule("s", 2)],
+            file: Some(FileMark::of("inode 7")),
+        }
+    }
+
+    fn grant(scope: Scope) -> Grant {
+        let call = call();
+        Grant {
+            id: GrantId::mint(at(0)),
+            request: RequestId::mint(at(0)),
+            path: call.path,
+            lifts: call.asks,
+            scope,
+            file: call.file,
+            uses: 0,
+            max_uses: 2,
+            not_before: at(1_000),
+            expires_at: at(2_000),
+            revoked: None,
+        }
+    }
+
+    fn once() -> Grant {
+        let digest = call().digest;
+        grant(Scope::Once { digest })
+    }
+
+    fn window() -> Grant {
+        let pins = [("target.kind", "pod"), ("command", "delete")];
+        grant(Scope::Window {
+            action: "exec:kubectl".into(),
+            pins: pins.map(|(name, value)| (name.into(), value.into())).into(),
+        })
+    }
+
+    #[test]
+    fn a_grant_stands_from_its_beginning_until_its_end() {
+        for grant in [once(), window()] {
+            let covers = |millis| grant.covers(&call(), at(millis));
+            assert_eq!((covers(999), covers(1_000)), (Err(Mismatch::NotYet), Ok(())));
+            assert_eq!((covers(1_999), covers(2_000)), (Ok(()), Err(Mismatch::Expired)));
+            assert_eq!(covers(i64::MAX), Err(Mismatch::Expired));
+        }
+    }
+
+    #[test]
+    fn what_is_revoked_or_used_up_covers_nothing() {
+        for grant in [once(), window()] {
+            let (by, at) = (word("carol"), at(1_500));
+            let revoked = Grant {
+                revoked: Some(Revoked { by: by.clone(), at }),
+                ..grant.clone()
+            };
+            assert_eq!(revoked.covers(&call(), at), Err(Mismatch::Revoked { by }));
+            for (uses, covers) in [
+                (1, Ok(())),
+                (2, Err(Mismatch::UsedUp)),
+                (u32::MAX, Err(Mismatch::UsedUp)),
+            ] {
+                let used = Grant { uses, ..grant.clone() };
+                assert_eq!(used.covers(&call(), at), covers);
+            }
+        }
+    }
+
+    #[test]
+    fn a_change_of_any_field_is_noticed() {
+        let path = |change: &dyn Fn(&mut Actor)| {
+            let mut actor = actor();
+            change(&mut actor);
+            LockPath::new(&actor, "kubectl")
+        };
+        let asks = |asks: &[(RuleId, RuleHash)]| Use {
+            asks: asks.to_vec(),
+            ..call()
+        };
+        let other = |id| Mismatch::OtherRule { rule: rule(id, 0).0 };
+        let changed = |id| Mismatch::RuleChanged { rule: rule(id, 0).0 };
+        let mut all = vec![
+            (asks(&[]), Mismatch::NothingAsked),
+            (asks(&[rule("r", 1), rule("s", 2), rule("t", 3)]), other("t")),
+            (asks(&[rule("t", 1)]), other("t")),
+            (asks(&[rule("r", 2), rule("s", 2)]), changed("r")),
+            (asks(&[rule("r", 1), rule("s", 1)]), changed("s")),
+            (Use { file: None, ..call() }, Mismatch::OtherFile),
+            (
+                Use {
+                    file: Some(FileMark::of("inode 8")),
+                    ..call()
+                },
+                Mismatch::OtherFile,
+            ),
+        ];
+        let paths = [
+            path(&|actor| actor.session = word("s-2")),
+            path(&|actor| actor.instance = Some(word("ops-8"))),
+            path(&|actor| actor.instance = None),
+            path(&|actor| actor.role = word("dev")),
+            path(&|actor| actor.on_behalf_of = Some(word("bob"))),
+            path(&|actor| actor.on_behalf_of = None),
+            path(&|actor| actor.parents = Vec::new()),
+            call().path.calling("helm"),
+            call().path.calling("KUBECTL"),
+        ];
+        all.extend(paths.map(|path| (Use { path, ..call() }, Mismatch::OtherCaller)));
+        for grant in [once(), window()] {
+            for (call, why) in &all {
+                assert_eq!(grant.covers(call, at(1_500)).as_ref(), Err(why));
+            }
+            // A part of what it lifts may ask; no file is a file of its own.
+            assert_eq!(grant.covers(&asks(&[rule("s", 2)]), at(1_500)), Ok(()));
+            let bare = Grant {
+                file: None,
+                ..grant.clone()
+            };
+            assert_eq!(bare.covers(&call(), at(1_500)), Err(Mismatch::OtherFile));
+        }
+    }
+
+    #[test]
+    fn once_is_one_digest_and_a_window_its_action_and_pins() {
+        let digest = digest("helm");
+        let other = Use { digest, ..call() };
+        assert_eq!(once().covers(&other, at(1_500)), Err(Mismatch::OtherCall));
+        assert_eq!(window().covers(&other, at(1_500)), Ok(()));
+        let action: Arc<str> = "exec:helm".into();
+        let other = Use { action, ..call() };
+        assert_eq!(window().covers(&other, at(1_500)), Err(Mismatch::OtherAction));
+        let facts = |change: &dyn Fn(&mut Pins)| {
+            let mut call = call();
+            change(Arc::make_mut(&mut call.facts));
+            call
+        };
+        for name in ["target.kind", "command"] {
+            let why = Err(Mismatch::OtherFact { name: name.into() });
+            for value in ["", "POD", "pod ", "*"] {
+                let other = facts(&|facts| drop(facts.insert(name.into(), value.into())));
+                assert_eq!(window().covers(&other, at(1_500)), why);
+            }
+            assert_eq!(
+                window().covers(&facts(&|facts| drop(facts.remove(name))), at(1_500)),
+                why
+            );
+            assert!(window().covers(&facts(&Pins::clear), at(1_500)).is_err());
+        }
+        let other = facts(&|facts| drop(facts.insert("target.name".into(), "db".into())));
+        assert_eq!(window().covers(&other, at(1_500)), Ok(()));
+    }
+}

@@ -13,18 +13,29 @@
 //!    └────── the session ends, a lock, a change ────▶ Cancelled
 //! ```
 //!
-//! - Every rule that asks must be satisfied. Rules that name the same group share its quorum, the highest; a person
-//!   counts once, whatever groups they are in and however many accounts they have.
-//! - The person that the agent acts for may agree only where every rule says `@self("allow")` and one person is enough.
+//! - Every rule that asks must be satisfied, each by distinct persons of its group; rules that name the same group share
+//!   the highest quorum. A person has one vote however many accounts they have, and one in two groups serves both.
+//! - Every vote is checked anew with each further one: one whose person or account does not count any more is dropped.
+//! - The person that the agent acts for counts only in a group whose every rule says `@self("allow")`, and where one
+//!   person of it is enough.
 //! - A no wins, and needs only membership in a group that is asked.
 //! - A window is offered where every rule that asks has one, the call was understood whole and its risk is not high.
-//!   Votes narrow: the shortest window, the fewest uses and all added pins count; one `once` makes it once.
+//!   Votes narrow: the shortest window, the fewest uses and all added pins count; one `once` makes it once, for no longer
+//!   than the shortest window.
 //! - Silence is a no.
 
 mod electorate;
+#[cfg(test)]
+mod key_tests;
 mod machine;
+#[cfg(test)]
+mod properties;
 mod quorum;
 mod request;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+pub(crate) mod town;
 
 pub use self::electorate::{Electorate, Ineligible};
 pub use self::machine::{Ballot, Step, VoteRefused, cancel, expire, impossible, vote};

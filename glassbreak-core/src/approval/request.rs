@@ -210,7 +210,12 @@ impl Request {
         // Compared as a whole: the caller with session, agents and person, and the tool's name.
         field(&serde_json::to_vec(&self.path).unwrap_or_default());
         field(self.action.as_bytes());
-        for name in &self.pins {
+        // Counted, so that no name can be taken for what follows the list.
+        let mut pins: Vec<&str> = self.pins.iter().map(|name| &**name).collect();
+        pins.sort_unstable();
+        pins.dedup();
+        field(&u64::try_from(pins.len()).unwrap_or(u64::MAX).to_be_bytes());
+        for name in pins {
             field(name.as_bytes());
             // Not known is a value of its own, and not the empty one.
             field(self.facts.get(name).map_or(&[0xff][..], |value| value.as_bytes()));
@@ -218,6 +223,7 @@ impl Request {
         field(b"rules");
         let mut rules: Vec<&str> = self.rules.iter().map(|asked| asked.rule.as_str()).collect();
         rules.sort_unstable();
+        rules.dedup();
         rules.iter().for_each(|rule| field(rule.as_bytes()));
         hasher.finalize().into()
     }

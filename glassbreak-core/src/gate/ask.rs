@@ -568,7 +568,9 @@ impl Waiting {
 
     fn refused(&self, finding: &Finding) -> Denial {
         let finding = asked_by(&self.request.rules, finding);
-        let judgement = crate::judge::refused(self.gate.bundle(), finding.clone());
+        let mut judgement = crate::judge::refused(self.gate.bundle(), finding.clone());
+        judgement.digest = Some(self.request.digest);
+        judgement.facts.risk = self.request.risk;
         refusal(
             &self.gate,
             &self.session,

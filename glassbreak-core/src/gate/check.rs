@@ -14,7 +14,7 @@ use crate::clock::Timestamp;
 use crate::error::shown;
 use crate::exec::{ExecError, Pin};
 use crate::finding::{Denial, Finding, Layer, Outcome, RuleId};
-use crate::grant::{Grant, GrantId};
+use crate::grant::Grant;
 use crate::judge::{Judgement, Prepared, prepare, refused};
 use crate::label::Risk;
 use crate::lock::Target;
@@ -108,7 +108,7 @@ pub(super) struct Made {
     /// What the store holds of it.
     pub(super) hold: Option<Hold>,
     /// The grant that it has spent a use of.
-    pub(super) grant: Option<GrantId>,
+    pub(super) grant: Option<Grant>,
     pub(super) session: Session,
     pub(super) call: Call,
 }
@@ -143,7 +143,9 @@ impl Made {
             return self.conclude(gate, prepared, Err(locked(&stopped)), None);
         }
         let demands = prepared.demands();
-        if demands.is_empty() {
+        // A call that people were asked about may be taken up in two places at once: the store lets one have it, also
+        // where nothing asks any more.
+        if demands.is_empty() && self.attempt == 0 {
             return self.conclude(gate, prepared, Ok(&[]), None);
         }
         match Hold::reserve(gate, self.id, prepared.digest(), path, demands).await {
@@ -307,11 +309,11 @@ impl Made {
         for grant in grants.iter().filter(|grant| grant.covers(asking.call(), now).is_ok()) {
             let Some(hold) = &self.hold else { break };
             match hold.claim(gate, grant.id, asking.call().clone()).await {
-                Ok(true) => {
-                    self.grant = Some(grant.id);
+                Ok(Some(grant)) => {
+                    self.grant = Some(*grant);
                     return self.permit(gate, judgement, pin).await;
                 }
-                Ok(false) => {}
+                Ok(None) => {}
                 Err(finding) => return self.refuse_also(gate, judgement, finding).await,
             }
         }
@@ -347,7 +349,7 @@ impl Made {
         let pin_value = pin.as_ref().and_then(|pin| serde_json::to_value(pin).ok());
         let mut record = Permitted::new(self.id, &self.call, &judgement, gate.bundle())
             .attempt(self.attempt)
-            .grant(self.grant);
+            .grant(self.grant.as_ref().map(|grant| grant.id));
         if let Some(pin) = &pin_value {
             record = record.pin(pin);
         }

@@ -11,6 +11,7 @@ use crate::call::CallDigest;
 use crate::clock::Span;
 use crate::error::shown;
 use crate::finding::{Finding, Layer, RuleId};
+use crate::grant::{Grant, GrantId, Use};
 use crate::lock::LockPath;
 use crate::store::{Attempt, Claim, Claimed, Fate, Held, OpId, Outcome, Over, Reserve, Reserved, Settle, StoreError};
 
@@ -67,14 +68,9 @@ impl Hold {
         }
     }
 
-    /// Spends a use of a grant on the call; `Err` says what refuses the call, `Ok(false)` that this grant does not cover
+    /// Spends a use of a grant on the call; `Err` says what refuses the call, `Ok(None)` that this grant does not cover
     /// it.
-    pub(super) async fn claim(
-        &self,
-        gate: &Gate,
-        grant: crate::grant::GrantId,
-        call: crate::grant::Use,
-    ) -> Result<bool, Finding> {
+    pub(super) async fn claim(&self, gate: &Gate, grant: GrantId, call: Use) -> Result<Option<Box<Grant>>, Finding> {
         let claim = Claim {
             op: self.op,
             attempt: self.attempt,
@@ -83,8 +79,8 @@ impl Hold {
             at: Gate::now(),
         };
         match within(gate, gate.inner.store.claim(claim)).await? {
-            Claimed::Used { .. } => Ok(true),
-            Claimed::Refused(_) => Ok(false),
+            Claimed::Used { grant, .. } => Ok(Some(grant)),
+            Claimed::Refused(_) => Ok(None),
             Claimed::Locked(lock) => Err(locked(&Stopped::By(lock))),
             Claimed::NotHeld(fate) => Err(taken(fate)),
             Claimed::Clock { latest } => Err(clock(latest)),

@@ -146,7 +146,12 @@ impl Held {
     pub(super) fn new(gate: &Gate, made: Made, judgement: Judgement) -> Self {
         let path = made.session.inner.path.calling(name_of(&made.call));
         let permitted = Instant::now();
-        let expires = permitted + gate.inner.permit_time;
+        // A right that people gave ends with what they gave.
+        let left = made.grant.as_ref().map(|grant| grant.expires_at.since(Gate::now()));
+        let left = left.map_or(gate.inner.permit_time, |left| {
+            std::time::Duration::from_millis(left.as_millis()).min(gate.inner.permit_time)
+        });
+        let expires = permitted + left;
         Self {
             gate: gate.clone(),
             made,

@@ -6,6 +6,8 @@
 //! anything: silence is a no.
 
 mod card;
+#[cfg(test)]
+mod card_tests;
 mod page;
 #[cfg(target_os = "linux")]
 mod terminal;

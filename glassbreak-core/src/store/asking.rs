@@ -6,7 +6,8 @@ use super::{Attempt, Fate, OpId, Position, StoreError, StoreErrorKind};
 use crate::approval::{Request, RequestId, State};
 use crate::call::{Text, Word};
 use crate::clock::{Span, Timestamp};
-use crate::grant::{Grant, GrantId, Mismatch, Use};
+use crate::finding::{RuleHash, RuleId};
+use crate::grant::{Grant, GrantId, Mismatch, Scope, Use};
 use crate::lock::{Lock, Target};
 
 /// A question to be put to people.
@@ -111,13 +112,26 @@ impl Decide {
         if moved != self.next {
             return bad("more than the votes and the state would change, or the version does not follow");
         }
+        let asked = |(rule, hash): &(RuleId, RuleHash)| {
+            current
+                .rules
+                .iter()
+                .any(|asked| asked.rule == *rule && asked.hash == *hash)
+        };
+        let opens = |scope: &Scope| match scope {
+            Scope::Once { digest } => *digest == current.digest,
+            Scope::Window { action, .. } => *action == current.action && current.offer.is_some(),
+        };
         match (&self.next.state, &self.grant) {
             (State::Approved { grant: named }, Some(grant)) => {
                 let fits = grant.id == *named
                     && grant.request == current.id
                     && grant.uses == 0
                     && grant.revoked.is_none()
-                    && grant.path == current.path;
+                    && grant.path == current.path
+                    && grant.file == current.file
+                    && grant.lifts.iter().all(asked)
+                    && opens(&grant.scope);
                 if fits {
                     Ok(())
                 } else {

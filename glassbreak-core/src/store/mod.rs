@@ -67,9 +67,9 @@ pub trait Ledger: fmt::Debug + Send + Sync + 'static {
     /// 2. A time that is not believed: [`Clock`](Reserved::Clock).
     /// 3. The op was reserved before, with another digest: [`Mismatch`](Reserved::Mismatch).
     /// 4. The same attempt reserved it, has not settled it, and its lease has not ended: the first answer again, word
-    ///    for word, and nothing is counted twice.
-    /// 5. The op was settled as [`Asked`](Outcome::Asked) in time: it goes on as if it were new, unless this attempt is
-    ///    the one that asked.
+    ///    for word, and nothing is counted twice; its grants are those that stand now.
+    /// 5. The op was settled as [`Asked`](Outcome::Asked) in time, and spent no grant: it goes on as if it were new,
+    ///    unless this attempt is the one that asked.
     /// 6. The op was reserved before in any other way, or might have been and is forgotten: [`Taken`](Reserved::Taken).
     ///    Of any number of attempts at one op, in any number of processes, at most one holds it at a time, and after one
     ///    that did not end as `Asked` none ever does.
@@ -107,7 +107,7 @@ pub trait Ledger: fmt::Debug + Send + Sync + 'static {
     ///
     /// In this order: a lock on the path of the call, [`Locked`](Claimed::Locked); a time that is not believed,
     /// [`Clock`](Claimed::Clock); no reservation of the op by this attempt that is unsettled and within its lease,
-    /// [`NotHeld`](Claimed::NotHeld); the same grant was claimed for this op before, the same answer again, and nothing is
+    /// [`NotHeld`](Claimed::NotHeld); another digest than the op stands for, [`Refused`](Claimed::Refused); the same grant was claimed for this op before, the same answer again, and nothing is
     /// spent twice; what [`Grant::covers`](crate::grant::Grant::covers) says by the store's time, [`Refused`](Claimed::Refused);
     /// [`Used`](Claimed::Used). An op spends at most one grant: another one is refused.
     ///
@@ -129,7 +129,8 @@ pub trait Requests: fmt::Debug + Send + Sync + 'static {
     /// says. The store's time counts: it becomes `opened_at`, and `deadline` lies `lasts` after it.
     ///
     /// # Errors
-    /// When the store cannot answer; the request may be open all the same.
+    /// When the id was used before and this does not join its request. And when the store cannot answer; the request may
+    /// be open all the same.
     async fn open(&self, open: Open) -> Result<Opened, StoreError>;
 
     /// A request as it stands; `None` where there is none of this id, or it is forgotten. One that was settled is kept
@@ -154,7 +155,8 @@ pub trait Requests: fmt::Debug + Send + Sync + 'static {
     ///
     /// # Errors
     /// When what is asked makes no sense: a version that does not follow, a request with another call, a grant without an
-    /// approval or the other way round. And when the store cannot answer.
+    /// approval or the other way round, a grant of something else than the request or with an id that was used before.
+    /// And when the store cannot answer.
     async fn decide(&self, decide: Decide) -> Result<Decided, StoreError>;
 
     /// Waits until a request is at another version than `version`, and returns it; `None` where there is no such
@@ -170,7 +172,8 @@ pub trait Requests: fmt::Debug + Send + Sync + 'static {
     /// When the store cannot answer.
     async fn grants(&self) -> Result<Vec<Grant>, StoreError>;
 
-    /// Ends grants that stand and cancels requests that are open. A second time nothing is left to end.
+    /// Ends grants that stand or have yet to begin, and cancels requests that are open. A second time nothing is left to
+    /// end. A time that is not believed does not stand in the way.
     ///
     /// # Errors
     /// When they may still stand.

@@ -21,26 +21,32 @@
 //!
 //! | guarantee | tests |
 //! |---|---|
-//! | G1 no allow after expiry | with grants; of leases: `a_lease_*`, `a_late_word_*` |
-//! | G2 no allow after an acknowledged lock | `a_lock_*`, `nothing_is_held_above_*` |
-//! | G3 counts hold all that was acknowledged | `every_answer_is_the_models`, `calls_that_race_*`, `dropped_*`; over a crash: with durable stores |
-//! | G4 an op has one effect | `a_repeat_*`, `another_attempt_*`, `of_many_attempts_*`, `settling_twice_*` |
-//! | G5 an approval is decided once | with approvals |
+//! | G1 no allow after expiry | `a_grant_ends_*`, `an_approval_at_the_deadline_*`; of leases: `a_lease_*`, `a_late_word_*` |
+//! | G2 no allow after an acknowledged lock or revocation | `a_lock_*`, `nothing_is_held_above_*`, `what_is_revoked_*`, `nothing_is_used_above_*` |
+//! | G3 counts hold all that was acknowledged | `every_answer_is_the_models`, `calls_that_race_*`, `dropped_*`; over a crash: `after_a_restart_*` |
+//! | G4 an op has one effect | `a_repeat_*`, `another_attempt_*`, `of_many_attempts_*`, `settling_twice_*`, `an_op_that_asked_*`, `one_op_spends_*` |
+//! | G5 an approval is decided once | `of_many_decisions_*`, `what_is_settled_*`, `there_is_never_a_second_grant_*` |
 //! | G6 all demands or none | `nothing_of_a_refused_call_*`, `calls_with_many_demands_*` |
 //! | G7 what is unsure is an error | `too_many_*`, `only_the_holder_*`; faults of a server: with the stores that have one |
 //! | G8 no call outlives its deadline | with the stores that wait |
 //! | G9 a position in every answer | `epochs_tell_the_order_*`, `the_order_of_epochs_explains_*` |
-//! | G10 the loss window is as named | `what_may_be_lost_is_named`; the claim itself: with durable stores |
+//! | G10 the loss window is as named | `what_may_be_lost_is_named`; the claim itself: `after_a_restart_*` |
 
+mod asking;
 pub mod checks;
+mod hooked;
 mod model;
 mod rig;
 
+use std::fmt;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use glassbreak_core::store::{FakeClock, Store};
 
+pub use self::asking::Question;
+pub use self::hooked::{Hooked, When};
 pub use self::model::every_answer_is_the_models;
 pub use self::rig::{Draft, Rig};
 
@@ -51,6 +57,20 @@ pub struct Subject {
     other: Arc<dyn Store>,
     clock: Arc<FakeClock>,
     rounds: usize,
+    reopen: Option<Reopen>,
+}
+
+/// A future in a box, as async trait methods return them.
+pub type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
+
+/// How a new process opens a store.
+#[derive(Clone)]
+struct Reopen(Arc<dyn Fn() -> BoxFuture<Arc<dyn Store>> + Send + Sync>);
+
+impl fmt::Debug for Reopen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Reopen")
+    }
 }
 
 impl Subject {
@@ -62,7 +82,16 @@ impl Subject {
             other,
             clock,
             rounds: 10_000,
+            reopen: None,
         }
+    }
+
+    /// A store that outlives its process: `open` makes a further handle on the same data, as a new process would. It
+    /// closes nothing. [`store_restart_suite!`](crate::store_restart_suite) needs it.
+    #[must_use]
+    pub fn restarting(self, open: impl Fn() -> BoxFuture<Arc<dyn Store>> + Send + Sync + 'static) -> Self {
+        let reopen = Some(Reopen(Arc::new(open)));
+        Self { reopen, ..self }
     }
 
     /// Races fewer or more times than 10,000.
@@ -139,6 +168,74 @@ macro_rules! store_suite {
             epochs_tell_the_order_of_changes
             all_handles_see_the_same
             what_may_be_lost_is_named
+            // Keys that are not known.
+            scopes_count_apart
+            a_call_of_unknown_key_counts_under_every_key
+            a_demand_of_unknown_key_is_held_against_the_fullest
+            a_demand_of_unknown_key_passes_when_no_key_is_full
+            unknown_keys_of_one_call_count_each
+            a_call_of_unknown_key_is_given_back
+            // Ops that asked.
+            an_op_that_asked_goes_on_with_another_attempt
+            an_op_that_asked_is_taken_for_the_attempt_that_asked
+            an_op_that_asked_too_late_does_not_go_on
+            an_op_that_ended_otherwise_does_not_go_on
+            an_op_that_asked_still_stands_for_one_digest
+            what_goes_on_passes_the_ceilings_anew
+            an_op_that_spent_a_grant_does_not_go_on
+            of_attempts_that_race_after_asking_one_holds_it
+            // Opening requests.
+            a_request_is_opened_with_the_times_of_the_store
+            the_same_question_joins_while_it_is_open
+            another_question_does_not_join
+            a_request_past_its_deadline_is_not_joined
+            a_request_on_a_locked_path_is_not_opened
+            a_request_at_a_time_not_believed_is_not_opened
+            no_more_are_pending_than_may_be
+            no_more_are_opened_in_an_hour_than_may_be
+            a_question_rests_after_a_no
+            a_question_does_not_rest_after_any_other_end
+            an_id_names_one_request
+            of_racing_openings_of_one_question_one_opens_it
+            requests_are_found_by_id_and_while_they_are_pending
+            // Deciding.
+            a_decision_is_seen_by_every_handle
+            a_decision_on_what_has_changed_is_a_conflict
+            an_approval_at_the_deadline_is_untimely
+            an_expiry_before_the_deadline_is_untimely
+            a_request_may_be_cancelled_at_any_time
+            a_decision_at_a_time_not_believed_changes_nothing
+            a_decision_on_nothing_is_unknown
+            an_approval_under_a_lock_is_refused
+            a_decision_that_makes_no_sense_is_invalid_and_changes_nothing
+            what_is_settled_never_changes
+            there_is_never_a_second_grant_of_one_request
+            of_many_decisions_that_race_one_wins
+            whoever_waits_for_a_request_is_woken
+            // Using grants.
+            what_is_held_names_the_callers_grants
+            a_claim_is_answered_in_the_order_of_the_contract
+            a_grant_for_one_call_covers_no_other
+            a_window_covers_only_what_it_holds_fixed
+            a_call_that_asks_nothing_uses_no_grant
+            a_claim_is_for_the_call_that_is_held
+            a_claim_by_whoever_does_not_hold_the_call_is_not_held
+            a_repeated_claim_gets_the_first_answer_and_spends_once
+            one_op_spends_one_grant
+            a_grant_is_used_as_often_as_it_may_be
+            a_use_is_never_given_back
+            a_grant_ends_at_the_very_moment_it_names
+            a_grant_does_not_begin_before_its_time
+            of_many_claims_that_race_for_one_use_one_gets_it
+            claims_that_race_for_a_window_use_it_up_exactly
+            // Ending grants.
+            what_is_revoked_does_not_stand
+            a_revocation_ends_what_a_lock_on_its_target_would_stop
+            a_revocation_is_made_once
+            a_revocation_needs_no_good_clock
+            a_grant_that_has_not_begun_is_revoked_too
+            a_lock_ends_grants_and_requests_for_good
+            nothing_is_used_above_the_epoch_of_a_lock
             // Races.
             dropped_calls_count_at_most_once_and_are_never_lost
             calls_that_race_for_one_budget_are_admitted_up_to_it_exactly
@@ -161,5 +258,27 @@ macro_rules! store_suite {
                 $crate::store::run($subject, $crate::store::checks::$check);
             }
         )*
+    };
+}
+
+/// One `#[test]` for each thing that must outlive the process: for stores that are durable, besides
+/// [`store_suite!`](crate::store_suite).
+///
+/// The argument is as there, and each [`Subject`](crate::store::Subject) tells how a new process opens it
+/// ([`Subject::restarting`](crate::store::Subject::restarting)); one that does not fails every test.
+#[macro_export]
+macro_rules! store_restart_suite {
+    ($subject:expr) => {
+        $crate::store_suite! { @each $subject;
+            after_a_restart_counts_stand
+            after_a_restart_ops_are_taken
+            after_a_restart_an_op_that_asked_goes_on
+            after_a_restart_time_has_not_gone_back
+            after_a_restart_requests_are_as_they_were
+            after_a_restart_a_question_rests_and_caps_hold
+            after_a_restart_grants_stand_with_their_uses
+            after_a_restart_locks_stand
+            after_a_restart_positions_go_on
+        }
     };
 }

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 
+use glassbreak_core::clock::Timestamp;
 use glassbreak_core::lock::Target;
 use glassbreak_core::store::{
-    Fate, Outcome, Position, Reserve, Reserved, Settled, StoreError, StoreErrorKind, Unlocked,
+    Attempt, Fate, Outcome, Position, Reserve, Reserved, Settled, StoreError, StoreErrorKind, Unlocked,
 };
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
@@ -17,9 +18,9 @@ use super::{Subject, runtime};
 /// One thing that happens to a store.
 #[derive(Debug, Clone)]
 enum Step {
-    /// A call under these keys, each with its ceiling.
+    /// A call that counts so.
     Call {
-        demands: Vec<(bool, u64, u32)>,
+        demands: Vec<Wants>,
         lease: i64,
     },
     /// A call made before, again.
@@ -39,10 +40,19 @@ enum Step {
     Jump(i64),
 }
 
+/// A demand: of which rule, in which scope, under which key if it is known, and of how many at most.
+type Wants = (bool, u8, Option<u64>, u32);
+
 fn step() -> impl Strategy<Value = Step> {
-    let demand = (any::<bool>(), 0..3_u64, 0..6_u32);
+    let key = proptest::option::weighted(0.8, 0..3_u64);
+    let demand = (proptest::bool::weighted(0.8), 0..2_u8, key, 0..7_u32);
     let lease = prop_oneof![Just(0), Just(1_000), Just(60_000), Just(2 * WINDOW)];
-    let outcome = prop_oneof![Just(Outcome::Done), Just(Outcome::Failed), Just(Outcome::NotRun)];
+    let outcome = prop_oneof![
+        1 => Just(Outcome::Done),
+        1 => Just(Outcome::Failed),
+        1 => Just(Outcome::NotRun),
+        2 => Just(Outcome::Asked),
+    ];
     let rarely = || proptest::bool::weighted(0.2);
     let span = prop_oneof![
         0..2_000_i64,
@@ -100,6 +110,12 @@ impl Row {
     fn counts(&self) -> bool {
         self.settled.is_none_or(|settled| !settled.refunded)
     }
+
+    /// Whether this attempt may go on with it, as another one asked.
+    fn goes_on(&self, attempt: Attempt) -> bool {
+        let asked = |settled: Settled| settled.outcome == Outcome::Asked && !settled.late;
+        self.settled.is_some_and(asked) && self.call.attempt != attempt
+    }
 }
 
 impl Model {
@@ -138,11 +154,12 @@ impl Model {
                 return self.unmoved(answer.position());
             }
         };
-        if let Some(row) = self.rows.iter().find(|row| row.call.op == call.op) {
-            if row.call.digest != call.digest {
-                assert!(matches!(answer, Reserved::Mismatch { .. }), "{answer:?}");
-                return self.unmoved(answer.position());
-            }
+        let known = self.rows.iter().find(|row| row.call.op == call.op);
+        if known.is_some_and(|row| row.call.digest != call.digest) {
+            assert!(matches!(answer, Reserved::Mismatch { .. }), "{answer:?}");
+            return self.unmoved(answer.position());
+        }
+        if let Some(row) = known.filter(|row| !row.goes_on(call.attempt)) {
             let fate = match row.settled {
                 Some(settled) => Fate::Settled(settled.outcome),
                 None if now > row.deadline => Fate::PresumedSpent,
@@ -160,15 +177,15 @@ impl Model {
         }
         let mut counts = Vec::new();
         for (place, demand) in call.demands.iter().enumerate() {
-            let counted = self.rows.iter().filter(|row| row.counts() && now - row.at <= WINDOW);
-            let before = counted.flat_map(|row| &row.call.demands);
-            let all = before.chain(call.demands.iter().take(place + 1));
-            let same = all.filter(|other| (&other.rule, other.key) == (&demand.rule, demand.key));
-            let count = u32::try_from(same.count()).unwrap_or(u32::MAX);
+            let count = self.count(call, place, now);
             if count > demand.ceiling {
+                let leaving = self.rows.iter().map(|row| row.at + WINDOW + 1);
+                let free = leaving.filter(|at| *at > now && self.count(call, place, *at) <= demand.ceiling);
+                let free_at = free.min();
                 match answer {
                     Reserved::Over(over) => {
                         assert_eq!((over.demand, over.count, over.now.as_millis()), (place, count, now));
+                        assert_eq!(over.free_at.map(Timestamp::as_millis), free_at);
                     }
                     ref other => fail(&format!("{other:?}, not over")),
                 }
@@ -183,6 +200,7 @@ impl Model {
         assert_eq!((&*held.counts, held.now.as_millis()), (&*counts, now));
         assert_eq!(held.deadline.as_millis(), deadline);
         self.moved(held.position);
+        self.rows.retain(|row| row.call.op != call.op);
         self.rows.push(Row {
             call: call.clone(),
             answer,
@@ -216,11 +234,30 @@ impl Model {
         }
         let late = self.time(at).map_or(true, |now| now > deadline);
         assert_eq!((answer.outcome, answer.late), (outcome, late));
-        assert_eq!(answer.refunded, outcome == Outcome::NotRun && !late);
+        assert_eq!(answer.refunded, outcome.refunds() && !late);
         self.moved(answer.position);
         if let Some(row) = self.rows.get_mut(place) {
             row.settled = Some(answer);
         }
+    }
+
+    /// How many count at a time under the demand at `place` of a call, it and those before it included.
+    fn count(&self, call: &Reserve, place: usize, now: i64) -> u32 {
+        let counted = self.rows.iter().filter(|row| row.counts() && now - row.at <= WINDOW);
+        let before = counted.flat_map(|row| &row.call.demands);
+        let all = before.chain(call.demands.iter().take(place + 1));
+        let Some(demand) = call.demands.get(place) else {
+            return 0;
+        };
+        let same = all.filter(|other| (&other.rule, other.scope) == (&demand.rule, demand.scope));
+        let keys: Vec<_> = same.map(|demand| demand.key).collect();
+        let under = |key: Option<[u8; 16]>| keys.iter().filter(|other| other.is_none() || **other == key).count();
+        let count = match demand.key {
+            Some(_) => under(demand.key),
+            // The keys that are not known count under each, and under none besides.
+            None => keys.iter().map(|key| under(*key)).max().unwrap_or(0),
+        };
+        u32::try_from(count).unwrap_or(u32::MAX)
     }
 
     fn moved(&mut self, position: Position) {
@@ -247,8 +284,8 @@ async fn play(rig: Rig, steps: Vec<Step>) {
             Step::Call { demands, lease } => {
                 let draft = demands
                     .iter()
-                    .fold(rig.call().leased(lease), |draft, (rule, key, ceiling)| {
-                        draft.under(if *rule { "a" } else { "b" }, *key, *ceiling)
+                    .fold(rig.call().leased(lease), |draft, (rule, scope, key, ceiling)| {
+                        draft.within(if *rule { "a" } else { "b" }, *scope, *key, *ceiling)
                     });
                 let call = draft.done();
                 model.reserved(&call, rig.ask(call.clone()).await);
@@ -269,6 +306,10 @@ async fn play(rig: Rig, steps: Vec<Step>) {
                 }
                 let call = draft.done();
                 model.reserved(&call, rig.ask(call.clone()).await);
+                // The second runner may settle it, and ask again.
+                if another && !other_digest {
+                    calls.push(call);
+                }
             }
             Step::Settle {
                 which,

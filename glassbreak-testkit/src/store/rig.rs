@@ -5,13 +5,14 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use glassbreak_core::call::{Actor, Args, CallDigest, Text, Tool, Word};
 use glassbreak_core::clock::{Span, Timestamp};
+use glassbreak_core::grant::Use;
 use glassbreak_core::lock::{Lock, LockPath, Target};
 use glassbreak_core::store::{
     Attempt, Demand, FakeClock, Held, OpId, Outcome, Over, Position, Reserve, Reserved, Settle, Settled, Store, Unlock,
     Unlocked,
 };
 
-use super::Subject;
+use super::{Reopen, Subject};
 
 /// When tests begin.
 const BEGIN: i64 = 1_790_000_000_000;
@@ -28,6 +29,7 @@ pub struct Rig {
     pub(super) rounds: usize,
     clock: Arc<FakeClock>,
     now: Arc<AtomicI64>,
+    reopen: Option<Reopen>,
 }
 
 impl Rig {
@@ -38,6 +40,7 @@ impl Rig {
             other,
             clock,
             rounds,
+            reopen,
         } = subject;
         Self {
             store,
@@ -45,6 +48,7 @@ impl Rig {
             rounds,
             clock,
             now: Arc::new(AtomicI64::new(BEGIN)),
+            reopen,
         }
     }
 
@@ -54,6 +58,26 @@ impl Rig {
         let mut turned = self.clone();
         std::mem::swap(&mut turned.store, &mut turned.other);
         turned
+    }
+
+    /// The same rig, working through new handles, opened as a new process would.
+    ///
+    /// # Panics
+    /// When the subject does not tell how ([`Subject::restarting`]).
+    pub async fn restarted(&self) -> Self {
+        let Some(Reopen(open)) = &self.reopen else {
+            fail("this subject does not tell how a new process opens the store: see `Subject::restarting`");
+        };
+        Self {
+            store: open().await,
+            other: open().await,
+            ..self.clone()
+        }
+    }
+
+    /// What time callers take it to be.
+    pub fn at(&self) -> Timestamp {
+        Timestamp::from_millis(self.now())
     }
 
     /// What time callers take it to be, in milliseconds.
@@ -74,7 +98,7 @@ impl Rig {
 
     /// A call that nobody made yet, of session `s-1`, with nothing to count.
     pub fn call(&self) -> Draft {
-        let at = Timestamp::from_millis(self.now());
+        let at = self.at();
         Draft(Reserve {
             op: OpId::mint(at),
             attempt: Attempt::mint(),
@@ -89,7 +113,7 @@ impl Rig {
     /// The same message again, now.
     pub fn again(&self, call: &Reserve) -> Draft {
         Draft(Reserve {
-            at: Timestamp::from_millis(self.now()),
+            at: self.at(),
             ..call.clone()
         })
     }
@@ -129,7 +153,7 @@ impl Rig {
             op: call.op,
             attempt: call.attempt,
             outcome,
-            at: Timestamp::from_millis(self.now()),
+            at: self.at(),
         }
     }
 
@@ -147,7 +171,7 @@ impl Rig {
             target,
             reason: reason(),
             by: word(by),
-            at: Timestamp::from_millis(self.now()),
+            at: self.at(),
         }
     }
 
@@ -179,11 +203,23 @@ impl Draft {
 
     /// The same under another rule.
     #[must_use]
-    pub fn under(mut self, rule: &str, key: u64, ceiling: u32) -> Self {
+    pub fn under(self, rule: &str, key: u64, ceiling: u32) -> Self {
+        self.within(rule, 9, Some(key), ceiling)
+    }
+
+    /// One more whose key is not known, of at most `ceiling` in ten minutes.
+    #[must_use]
+    pub fn on_unknown(self, ceiling: u32) -> Self {
+        self.within("deletions", 9, None, ceiling)
+    }
+
+    /// One more under a rule, in a scope, under a key where it is known.
+    #[must_use]
+    pub fn within(mut self, rule: &str, scope: u8, key: Option<u64>, ceiling: u32) -> Self {
         self.0.demands.push(Demand {
             rule: rule.into(),
-            scope: [9; 16],
-            key: Some(spread(key)),
+            scope: [scope; 16],
+            key: key.map(spread),
             window: Span::from_millis(WINDOW.unsigned_abs()),
             ceiling,
         });
@@ -208,6 +244,13 @@ impl Draft {
     #[must_use]
     pub fn along(mut self, path: LockPath) -> Self {
         self.0.path = path;
+        self
+    }
+
+    /// What a use of a grant is for: its caller and its digest.
+    #[must_use]
+    pub fn using(mut self, call: &Use) -> Self {
+        (self.0.path, self.0.digest) = (call.path.clone(), call.digest);
         self
     }
 
@@ -237,7 +280,7 @@ fn spread(key: u64) -> [u8; 16] {
         .to_be_bytes()
 }
 
-pub(super) fn digest(tool: &str) -> CallDigest {
+pub(crate) fn digest(tool: &str) -> CallDigest {
     CallDigest::of_tool(&Tool {
         name: word(tool),
         arguments: Args::new(),
@@ -253,7 +296,7 @@ pub(super) fn path(session: &str, tool: &str) -> LockPath {
     LockPath::new(&actor, tool)
 }
 
-fn reason() -> Text {
+pub(super) fn reason() -> Text {
     match Text::new("enough") {
         Ok(text) => text,
         Err(error) => fail(&error.to_string()),

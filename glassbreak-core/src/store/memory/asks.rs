@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::approval::{self, Request, RequestId, State};
 use crate::clock::{Span, Timestamp};
-use crate::grant::{Grant, GrantId, Revoked, Use};
+use crate::grant::{Grant, GrantId, Mismatch, Revoked, Use};
 use crate::lock::{LockPath, Target};
 use crate::store::{Decide, Open, Unasked, Which};
 
@@ -36,16 +36,20 @@ pub(super) enum Admitted {
 }
 
 impl Asks {
-    pub(super) fn open(&mut self, open: Open, now: Timestamp) -> Admitted {
+    /// Opens it, or tells what stands in its way; `None` where its id was used before, for something else.
+    pub(super) fn open(&mut self, open: Open, now: Timestamp) -> Option<Admitted> {
         self.forget(now);
         let key = open.request.key();
         let same = |kept: &&Kept| kept.key == key;
         let open_now = |kept: &&Kept| kept.request.state == State::Pending && !kept.request.is_late(now);
         if let Some(kept) = self.requests.values().filter(same).find(open_now) {
-            return Admitted::Joined(kept.request.clone());
+            return Some(Admitted::Joined(kept.request.clone()));
+        }
+        if self.requests.contains_key(&open.request.id) {
+            return None;
         }
         if let Some(unasked) = self.resting(&open, &key, now).or_else(|| self.capped(&open, now)) {
-            return Admitted::Refused(unasked);
+            return Some(Admitted::Refused(unasked));
         }
         let request = Request {
             version: 0,
@@ -61,7 +65,7 @@ impl Asks {
             moved_at: now,
         };
         self.requests.insert(request.id, kept);
-        Admitted::Opened(request)
+        Some(Admitted::Opened(request))
     }
 
     fn resting(&self, open: &Open, key: &[u8; 32], now: Timestamp) -> Option<Unasked> {
@@ -106,6 +110,11 @@ impl Asks {
         self.requests.get(id).map(|kept| &kept.request)
     }
 
+    /// Whether a grant of this id was ever given.
+    pub(super) fn has_grant(&self, id: &GrantId) -> bool {
+        self.grants.contains_key(id)
+    }
+
     pub(super) fn pending(&self) -> Vec<Request> {
         let all = self.requests.values().map(|kept| &kept.request);
         all.filter(|request| request.state == State::Pending).cloned().collect()
@@ -130,8 +139,8 @@ impl Asks {
     }
 
     /// Spends one use.
-    pub(super) fn spend(&mut self, id: &GrantId, call: &Use, now: Timestamp) -> Result<Grant, crate::grant::Mismatch> {
-        let grant = self.grants.get_mut(id).ok_or(crate::grant::Mismatch::Unknown)?;
+    pub(super) fn spend(&mut self, id: &GrantId, call: &Use, now: Timestamp) -> Result<Grant, Mismatch> {
+        let grant = self.grants.get_mut(id).ok_or(Mismatch::Unknown)?;
         grant.covers(call, now)?;
         grant.uses = grant.uses.saturating_add(1);
         Ok(grant.clone())
@@ -146,7 +155,9 @@ impl Asks {
         now: Timestamp,
     ) -> (Vec<GrantId>, Vec<RequestId>) {
         let mut grants = Vec::new();
-        for grant in self.grants.values_mut().filter(|grant| grant.stands(now).is_ok()) {
+        // One that has not begun would stand later.
+        let may_stand = |grant: &&mut Grant| matches!(grant.stands(now), Ok(()) | Err(Mismatch::NotYet));
+        for grant in self.grants.values_mut().filter(may_stand) {
             let meant = match which {
                 Which::Grant(id) => grant.id == *id,
                 Which::Request(id) => grant.request == *id,

@@ -109,11 +109,12 @@ impl Row {
         now > self.deadline
     }
 
-    /// Whether it ended with people being asked, so that another attempt may go on with it.
+    /// Whether it ended with people being asked, so that another attempt may go on with it. One that spent a grant does
+    /// not: the next attempt could spend another.
     fn goes_on(&self, attempt: Attempt) -> bool {
         let asked =
             matches!(&self.state, State::Settled(settled) if settled.outcome == Outcome::Asked && !settled.late);
-        asked && self.attempt != attempt
+        asked && self.spent.is_none() && self.attempt != attempt
     }
 
     fn fate(&self, now: Timestamp) -> Fate {
@@ -329,7 +330,12 @@ impl Books {
             Reading::Now(now) => now,
             Reading::Ahead { latest } => return refused(Unasked::Clock { latest }),
         };
-        Ok(match asks.open(open, now) {
+        let id = open.request.id;
+        let Some(admitted) = asks.open(open, now) else {
+            let what = format!("the id {id} was used before");
+            return Err(StoreError::new(StoreErrorKind::Invalid, HERE, what));
+        };
+        Ok(match admitted {
             Admitted::Opened(request) => {
                 self.moved();
                 Opened::Opened(Box::new(request))
@@ -363,6 +369,10 @@ impl Books {
             return Ok(Decided::Conflict(Box::new(current.clone())));
         }
         decide.check(current)?;
+        if let Some(grant) = decide.grant.as_ref().filter(|grant| asks.has_grant(&grant.id)) {
+            let what = format!("there is a grant {} already", grant.id);
+            return Err(StoreError::new(StoreErrorKind::Invalid, HERE, what));
+        }
         let now = match self.time.0.read(decide.at).ok_or_else(|| poisoned(HERE))? {
             Reading::Now(now) => now,
             Reading::Ahead { latest } => return Ok(Decided::Clock { latest }),
@@ -563,16 +573,16 @@ impl Gathered<'_> {
             let earlier = demands.get(..place).unwrap_or_default();
             let none = Counters::default();
             let shard = self.place(&demand.scope).and_then(|place| self.shards.get(place));
-            let tally = shard.map_or(&none, |shard| &**shard).count(demand, now, earlier);
-            let ceiling = usize::try_from(demand.ceiling).unwrap_or(usize::MAX);
-            if tally.count > ceiling {
+            let counters = shard.map_or(&none, |shard| &**shard);
+            let count = counters.count(demand, now, earlier);
+            if count > usize::try_from(demand.ceiling).unwrap_or(usize::MAX) {
                 return Err(Excess {
                     demand: place,
-                    count: whole(tally.count),
-                    free_at: tally.free_at(now, demand.window, tally.count - ceiling),
+                    count: whole(count),
+                    free_at: counters.free_at(demand, now, earlier),
                 });
             }
-            counts.push(whole(tally.count));
+            counts.push(whole(count));
         }
         Ok(counts.into())
     }

@@ -41,45 +41,70 @@ impl Group {
         }
     }
 
-    /// The counter that a known key goes by, or the fullest where it is not known, with what this call adds to each.
-    fn held_against(&self, demand: &Demand, now: Timestamp, earlier: &[Demand]) -> (Option<&Counter>, usize) {
+    /// Visits the counter that a known key goes by, or all of them where it is not known, each with how many count under
+    /// it, this demand and `earlier` ones of its call included.
+    fn against(
+        &self,
+        demand: &Demand,
+        now: Timestamp,
+        earlier: &[&Demand],
+        visit: &mut dyn FnMut(Option<&Counter>, usize),
+    ) {
         let added = |key: Option<[u8; 16]>| earlier.iter().filter(|demand| demand.key == key).count();
-        let of = |key: [u8; 16]| {
+        let unknowns = self
+            .unknown
+            .as_ref()
+            .map_or(0, |counter| counter.count(now, demand.window));
+        let all_keys = unknowns + added(None) + 1;
+        let mut of = |key: [u8; 16]| {
             let counter = self.keys.get(&key);
             let count = counter.map_or(0, |counter| counter.count(now, demand.window));
-            (counter, count + added(Some(key)))
+            visit(counter, count + added(Some(key)) + all_keys);
         };
-        let (counter, count) = match demand.key {
-            Some(key) => of(key),
-            None => {
-                let all = self
-                    .keys
-                    .keys()
-                    .copied()
-                    .chain(earlier.iter().filter_map(|demand| demand.key));
-                all.map(of).max_by_key(|(_, count)| *count).unwrap_or((None, 0))
-            }
-        };
-        (counter, count + added(None))
+        if let Some(key) = demand.key {
+            return of(key);
+        }
+        self.keys.keys().copied().for_each(&mut of);
+        earlier.iter().filter_map(|demand| demand.key).for_each(of);
+        visit(None, all_keys);
     }
 }
 
 impl Counters {
     /// How many count under a demand, this one included; `earlier` are those of the same call before it.
-    pub(super) fn count(&self, demand: &Demand, now: Timestamp, earlier: &[Demand]) -> Tally<'_> {
-        let none = Group::default();
-        let group = self.group(demand);
+    pub(super) fn count(&self, demand: &Demand, now: Timestamp, earlier: &[Demand]) -> usize {
+        let mut most = 0;
+        self.against(demand, now, earlier, &mut |_, count| most = most.max(count));
+        most
+    }
+
+    /// When enough have left the window for a demand to pass: under every key, where its own is not known. `None` where
+    /// waiting does not help.
+    pub(super) fn free_at(&self, demand: &Demand, now: Timestamp, earlier: &[Demand]) -> Option<Timestamp> {
+        let unknown = self.group(demand).and_then(|group| group.unknown.as_ref());
+        let ceiling = usize::try_from(demand.ceiling).unwrap_or(usize::MAX);
+        let mut last = Some(Timestamp::from_millis(i64::MIN));
+        self.against(demand, now, earlier, &mut |own, count| {
+            if count > ceiling {
+                let rings = own.into_iter().chain(unknown);
+                last = last.and_then(|last| Some(last.max(leaves(rings, now, demand.window, count - ceiling)?)));
+            }
+        });
+        last
+    }
+
+    fn against(
+        &self,
+        demand: &Demand,
+        now: Timestamp,
+        earlier: &[Demand],
+        visit: &mut dyn FnMut(Option<&Counter>, usize),
+    ) {
         let same = |other: &&Demand| other.rule == demand.rule && other.scope == demand.scope;
-        let earlier: Vec<Demand> = earlier.iter().filter(same).cloned().collect();
-        let (own, count) = match group {
-            Some(group) => group.held_against(demand, now, &earlier),
-            None => (None, none.held_against(demand, now, &earlier).1),
-        };
-        let unknown = group.and_then(|group| group.unknown.as_ref());
-        let unknowns = unknown.map_or(0, |counter| counter.count(now, demand.window));
-        Tally {
-            count: count + unknowns + 1,
-            rings: [own, unknown],
+        let earlier: Vec<&Demand> = earlier.iter().filter(same).collect();
+        match self.group(demand) {
+            Some(group) => group.against(demand, now, &earlier, visit),
+            None => Group::default().against(demand, now, &earlier, visit),
         }
     }
 
@@ -151,24 +176,19 @@ impl Counters {
     }
 }
 
-/// How many count, and where their times are.
-#[derive(Debug)]
-pub(super) struct Tally<'a> {
-    pub(super) count: usize,
-    rings: [Option<&'a Counter>; 2],
-}
-
-impl Tally<'_> {
-    /// When the oldest `leaving` have left the window.
-    pub(super) fn free_at(&self, now: Timestamp, window: Span, leaving: usize) -> Option<Timestamp> {
-        let rings = self.rings.iter().flatten();
-        let mut times: Vec<Timestamp> = rings.flat_map(|counter| counter.ring.within(now, window)).collect();
-        times.sort_unstable();
-        let last = times.get(leaving.checked_sub(1)?)?;
-        let window = i64::try_from(window.as_millis()).ok()?;
-        let free = last.as_millis().checked_add(window)?.checked_add(1)?;
-        Some(Timestamp::from_millis(free))
-    }
+/// When the oldest `leaving` of these have left the window.
+fn leaves<'a>(
+    counters: impl Iterator<Item = &'a Counter>,
+    now: Timestamp,
+    window: Span,
+    leaving: usize,
+) -> Option<Timestamp> {
+    let mut times: Vec<Timestamp> = counters.flat_map(|counter| counter.ring.within(now, window)).collect();
+    times.sort_unstable();
+    let last = times.get(leaving.checked_sub(1)?)?;
+    let window = i64::try_from(window.as_millis()).ok()?;
+    let free = last.as_millis().checked_add(window)?.checked_add(1)?;
+    Some(Timestamp::from_millis(free))
 }
 
 /// How many calls count under one rule and key.

@@ -243,3 +243,6 @@ fn the_times_of_one_key_stay_in_order_whatever_the_clocks() {
         );
     });
 }
+
+#[path = "explored_asks.rs"]
+mod people;

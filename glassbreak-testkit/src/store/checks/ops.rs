@@ -5,7 +5,7 @@ use glassbreak_core::store::{Fate, Outcome, Reserve, Reserved, StoreErrorKind};
 
 use super::super::rig::{LEASE, Rig, fail, over};
 
-async fn fate(rig: &Rig, call: &Reserve) -> Fate {
+pub(super) async fn fate(rig: &Rig, call: &Reserve) -> Fate {
     match rig.ask(rig.again(call).by_another()).await {
         Reserved::Taken { fate, .. } => fate,
         other => fail(&format!("{other:?}")),

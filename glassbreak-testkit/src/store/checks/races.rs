@@ -14,7 +14,7 @@ use super::super::rig::{Rig, fail};
 const TASKS: u64 = 64;
 
 /// Runs one task for each of `n`, through both handles by turns, and returns what they returned.
-async fn race<T, F>(rig: &Rig, tasks: u64, job: impl Fn(Rig, u64) -> F) -> Vec<T>
+pub(super) async fn race<T, F>(rig: &Rig, tasks: u64, job: impl Fn(Rig, u64) -> F) -> Vec<T>
 where
     T: Send + 'static,
     F: Future<Output = T> + Send + 'static,
@@ -34,7 +34,7 @@ where
     results
 }
 
-fn is_held(answer: &Reserved) -> bool {
+pub(super) fn is_held(answer: &Reserved) -> bool {
     matches!(answer, Reserved::Held(_))
 }
 

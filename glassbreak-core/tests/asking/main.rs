@@ -1,0 +1,10 @@
+//! Asking people through the gate: what they agree to passes, nothing else does, and all of it is recorded.
+
+#![cfg(target_os = "linux")]
+#![expect(clippy::tests_outside_test_module, reason = "this is a test binary")]
+
+mod grants;
+mod people;
+mod shared;
+mod support;
+mod waiting;
