@@ -17,7 +17,10 @@ use super::{EXIT, Place, at_store, one_of};
 use crate::Failure;
 use crate::style::Style;
 
-/// List what agents ask people, the oldest first.
+/// List what agents ask people.
+///
+/// One line each, the oldest first: the id, how long people have, how much is at stake, what would happen, who asks for
+/// whom, and who must agree and has.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT)]
 pub(crate) struct Pending {
@@ -31,7 +34,9 @@ pub(crate) struct Pending {
     json: bool,
 }
 
-/// Show one request whole: the card that people are shown, who must agree, who has, and what became of it.
+/// Show one request whole.
+///
+/// The card that people are shown, who must agree, who has, and what became of it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT)]
 pub(crate) struct Show {

@@ -252,3 +252,22 @@ fn nothing_that_an_agent_writes_draws_a_card_or_a_prompt() {
         .collect();
     assert_eq!(shown, include_str!("words.txt"), "{shown}");
 }
+
+#[test]
+fn a_terminal_that_was_left_in_raw_mode_takes_lines_and_is_put_back() {
+    let shell = format!(
+        "stty raw -echo; '{}' {}; stty -a | tr ' ' '\\n' | grep -x -e -icanon",
+        me(),
+        CHILD.join(" ")
+    );
+    let Some(mut seated) = Seated::start("sh", &["-c", &shell], |command| {
+        command.env("GLASSBREAK_TTY_CASE", "one");
+    }) else {
+        return;
+    };
+    seated.prompt(0);
+    seated.type_in("on\u{7f}nce\r");
+    let (code, out, screen) = seated.end();
+    assert_eq!(code, Some(0), "{out}\n{screen}");
+    assert!(out.contains("RESULT ran deploy") && out.ends_with("-icanon\n"), "{out}");
+}
