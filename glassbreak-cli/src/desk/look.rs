@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::{EXIT, Place, at_store, one_of};
 use crate::Failure;
-use crate::style::Style;
+use crate::style::{self, Style};
 
 /// List what agents ask people.
 ///
@@ -72,10 +72,15 @@ pub(crate) fn pending(options: &Pending) -> Result<ExitCode, Failure> {
             Vec::new()
         };
         if options.json {
-            requests
+            requests.iter().for_each(|request| {
+                say!(
+                    "{}",
+                    style::json(&json!({ "request": brief(request, now) }).to_string())
+                )
+            });
+            grants
                 .iter()
-                .for_each(|request| say!("{}", json!({ "request": brief(request, now) })));
-            grants.iter().for_each(|grant| say!("{}", json!({ "grant": grant })));
+                .for_each(|grant| say!("{}", style::json(&json!({ "grant": grant }).to_string())));
             return Ok(ExitCode::SUCCESS);
         }
         if requests.is_empty() {
@@ -107,7 +112,7 @@ pub(crate) fn show(options: &Show) -> Result<ExitCode, Failure> {
         };
         if options.json {
             let json = serde_json::to_string(&request).map_err(super::unavailable)?;
-            say!("{json}");
+            say!("{}", style::json(&json));
         } else {
             say!("{}", page(&request, Timestamp::now(), width()));
             say!("  {:12}{}", "state", state(&request, &*store).await?);
@@ -122,7 +127,7 @@ pub(crate) fn locks(options: &Locks) -> Result<ExitCode, Failure> {
         if options.json {
             for lock in locks.iter() {
                 let json = serde_json::to_string(&**lock).map_err(super::unavailable)?;
-                say!("{json}");
+                say!("{}", style::json(&json));
             }
             return Ok(ExitCode::SUCCESS);
         }
