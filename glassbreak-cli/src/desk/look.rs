@@ -72,15 +72,15 @@ pub(crate) fn pending(options: &Pending) -> Result<ExitCode, Failure> {
             Vec::new()
         };
         if options.json {
-            requests.iter().for_each(|request| {
+            for request in &requests {
                 say!(
                     "{}",
                     style::json(&json!({ "request": brief(request, now) }).to_string())
-                )
-            });
-            grants
-                .iter()
-                .for_each(|grant| say!("{}", style::json(&json!({ "grant": grant }).to_string())));
+                );
+            }
+            for grant in &grants {
+                say!("{}", style::json(&json!({ "grant": grant }).to_string()));
+            }
             return Ok(ExitCode::SUCCESS);
         }
         if requests.is_empty() {
