@@ -215,7 +215,10 @@ impl Writer {
     }
 
     fn undo(&mut self, fault: &Fault) {
-        self.known = None;
+        // What is known of an older state's successor is set again when that is adopted.
+        if !fault.sticks() {
+            self.known = None;
+        }
         if !self.db.is_autocommit() && let Err(error) = self.db.execute_batch("ROLLBACK") {
             self.shared.fail(&Fault::Broken(format!("a transaction could not be undone: {error}")));
         }
@@ -263,7 +266,9 @@ impl Writer {
 
     fn anchor(&mut self, turn: Turn) {
         let seen = self.shared.seen();
-        if self.shared.fault().is_some() || self.anchored.0 == seen {
+        // Of an older state too: whoever opens it next shall know.
+        let known = seen.generation != [0; 16] && !matches!(self.shared.fault(), Some(Fault::Broken(_)));
+        if !known || self.anchored.0 == seen {
             self.anchored = (seen, Instant::now());
             return;
         }

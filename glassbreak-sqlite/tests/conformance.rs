@@ -9,7 +9,7 @@ use glassbreak_sqlite::SqliteStore;
 use glassbreak_testkit::store::Subject;
 
 /// Each round is a wait for the disk.
-const ROUNDS: usize = 20;
+const ROUNDS: usize = 100;
 
 async fn sqlite() -> Subject {
     let clock = Arc::new(FakeClock::default());
