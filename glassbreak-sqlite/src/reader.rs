@@ -13,10 +13,13 @@ use crate::shared::Shared;
 /// How often it looks.
 const POLL: Duration = Duration::from_millis(50);
 
+/// What somebody wants of the database as it is.
+pub(crate) type Look = Box<dyn FnOnce(Result<View<'_>, Fault>) + Send>;
+
 /// What the thread is asked to do.
 pub(crate) enum Order {
     /// To read, or to be told why that cannot be.
-    Look(Box<dyn FnOnce(Result<View<'_>, Fault>) + Send>),
+    Look(Look),
     /// Somebody waits now.
     Watch,
 }
@@ -60,7 +63,7 @@ impl Reader {
         }
     }
 
-    fn look(&self, look: Box<dyn FnOnce(Result<View<'_>, Fault>) + Send>) {
+    fn look(&self, look: Look) {
         match self.view() {
             Ok(view) => look(Ok(view)),
             Err(fault) => {
@@ -68,7 +71,9 @@ impl Reader {
                 look(Err(fault));
             }
         }
-        if !self.db.is_autocommit() && let Err(error) = self.db.execute_batch("COMMIT") {
+        if !self.db.is_autocommit()
+            && let Err(error) = self.db.execute_batch("COMMIT")
+        {
             self.shared.fail(&Fault::from(error));
         }
     }
@@ -89,7 +94,9 @@ impl Reader {
 
     /// Whether another connection has changed anything since.
     fn poll(&self, version: &mut Option<i64>) {
-        let read = self.db.pragma_query_value(None, "data_version", |row| row.get::<_, i64>(0));
+        let read = self
+            .db
+            .pragma_query_value(None, "data_version", |row| row.get::<_, i64>(0));
         match read {
             Ok(now) if *version == Some(now) => {}
             Ok(now) => {

@@ -1,5 +1,13 @@
 //! The SQLite store keeps the contract of stores: two connections on one file, in one process.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::allow_attributes,
+    reason = "tests stop where they cannot go on, in helpers too"
+)]
+
 mod common;
 
 use std::sync::Arc;

@@ -1,5 +1,13 @@
 //! Where a store may lie, and what it opens: everything else is refused, in words that say what to do.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::allow_attributes,
+    reason = "tests stop where they cannot go on, in helpers too"
+)]
+
 mod common;
 
 use std::fs::{self, Permissions};
@@ -49,7 +57,12 @@ async fn what_others_can_write_is_refused() {
     let scratch = Scratch::new();
     let path = scratch.database();
     filled(&path, 1).await;
-    for (what, open, shut) in [(scratch.path(), 0o770, 0o700), (scratch.path(), 0o707, 0o700), (&path, 0o620, 0o600), (&path, 0o602, 0o600)] {
+    for (what, open, shut) in [
+        (scratch.path(), 0o770, 0o700),
+        (scratch.path(), 0o707, 0o700),
+        (&path, 0o620, 0o600),
+        (&path, 0o602, 0o600),
+    ] {
         chmod(what, open);
         let said = refusal(&path).await;
         assert!(said.contains("written by others") && said.contains("chmod"), "{said}");
@@ -98,7 +111,9 @@ async fn other_databases_and_newer_ones_are_refused_and_left_alone() {
     let scratch = Scratch::new();
     let path = scratch.database();
     let theirs = rusqlite::Connection::open(&path).unwrap();
-    theirs.execute_batch("CREATE TABLE theirs (x); INSERT INTO theirs VALUES (1)").unwrap();
+    theirs
+        .execute_batch("CREATE TABLE theirs (x); INSERT INTO theirs VALUES (1)")
+        .unwrap();
     drop(theirs);
     chmod(&path, 0o600);
     let before = fs::read(&path).unwrap();
@@ -173,7 +188,12 @@ async fn a_truncated_file_is_refused() {
         }
     }
     // Nothing at all is a store that has lost everything, and not a new one.
-    fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(0).unwrap();
+    fs::OpenOptions::new()
+        .write(true)
+        .open(&path)
+        .unwrap()
+        .set_len(0)
+        .unwrap();
     let store = SqliteStore::open(&path).await.unwrap();
     let error = store.reserve(call(1, 9)).await.unwrap_err();
     assert_eq!(error.kind(), StoreErrorKind::RolledBack, "{error}");

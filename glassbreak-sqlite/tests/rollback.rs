@@ -1,5 +1,13 @@
 //! An older state is denied until an operator adopts it, and a clock that jumps forgives nothing.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::allow_attributes,
+    reason = "tests stop where they cannot go on, in helpers too"
+)]
+
 mod common;
 
 use std::fs;
@@ -11,7 +19,7 @@ use common::made::{call, call_at, granted, is_taken, lock, open, text, word};
 use glassbreak_core::approval::RequestId;
 use glassbreak_core::clock::{Span, Timestamp};
 use glassbreak_core::lock::Target;
-use glassbreak_core::store::{FakeClock, Ledger, Locks, OpId, Position, Requests, Reserved, StoreErrorKind};
+use glassbreak_core::store::{FakeClock, Ledger, Locks, OpId, Opened, Position, Requests, Reserved, StoreErrorKind};
 use glassbreak_sqlite::SqliteStore;
 
 async fn held(store: &SqliteStore) -> (OpId, Position) {
@@ -41,7 +49,10 @@ async fn denies(store: &SqliteStore) {
 }
 
 async fn adopt(store: &SqliteStore) -> Position {
-    store.adopt(word("carol"), text("the disk died"), Timestamp::now()).await.unwrap()
+    store
+        .adopt(word("carol"), text("the disk died"), Timestamp::now())
+        .await
+        .unwrap()
 }
 
 /// The database as another program would leave it.
@@ -56,7 +67,8 @@ async fn an_older_copy_put_back_is_denied_until_it_is_adopted() {
     let store = SqliteStore::open(&path).await.unwrap();
     let (early, _) = held(&store).await;
     granted(&store, 1).await;
-    Requests::open(&store, open(2)).await.unwrap();
+    let opened = Requests::open(&store, open(2)).await;
+    assert!(matches!(opened, Ok(Opened::Opened(_))), "{opened:?}");
     drop(store);
     let copy = scratch.path().join("copy");
     fs::copy(&path, &copy).unwrap();
@@ -77,7 +89,10 @@ async fn an_older_copy_put_back_is_denied_until_it_is_adopted() {
     assert!(store.fault().is_none());
     // What is not in it is not permitted a second time, and what it opens may have been used.
     assert!(is_taken(&store, early).await);
-    let again = glassbreak_core::store::Reserve { op: late, ..call(1, 1_000) };
+    let again = glassbreak_core::store::Reserve {
+        op: late,
+        ..call(1, 1_000)
+    };
     assert!(matches!(store.reserve(again).await, Ok(Reserved::Taken { .. })));
     assert!(store.grants().await.unwrap().is_empty());
     assert!(store.pending().await.unwrap().is_empty());
@@ -184,7 +199,10 @@ async fn after_the_machine_was_started_again_a_time_behind_waits_for_an_operator
     // Another clock is what a process finds after the machine was started again.
     let booted = async || {
         let clock = Arc::new(FakeClock::default());
-        (SqliteStore::builder(&path).clock(clock.clone()).open().await.unwrap(), clock)
+        (
+            SqliteStore::builder(&path).clock(clock.clone()).open().await.unwrap(),
+            clock,
+        )
     };
     let ask = async |store: &SqliteStore, millis| store.reserve(call_at(at(millis), 1, 1_000)).await.unwrap();
     let (store, _) = booted().await;
@@ -193,7 +211,10 @@ async fn after_the_machine_was_started_again_a_time_behind_waits_for_an_operator
     let (store, clock) = booted().await;
     for _ in 0..2 {
         let answer = ask(&store, 0).await;
-        assert!(matches!(answer, Reserved::Clock { latest, .. } if latest == at(3_600_000)), "{answer:?}");
+        assert!(
+            matches!(answer, Reserved::Clock { latest, .. } if latest == at(3_600_000)),
+            "{answer:?}"
+        );
     }
     // A lock does not wait for a clock.
     store.lock(lock(Target::Tool(word("rm")))).await.unwrap();
@@ -229,7 +250,13 @@ async fn the_machine_tells_every_process_how_much_time_went_by() {
     drop(store);
     let store = SqliteStore::open(&path).await.unwrap();
     let answer = store.reserve(call_at(later, 1, 9)).await.unwrap();
-    assert!(matches!(answer, Reserved::Clock { .. }), "a minute in a moment: {answer:?}");
+    assert!(
+        matches!(answer, Reserved::Clock { .. }),
+        "a minute in a moment: {answer:?}"
+    );
     store.adopt_time(later).await.unwrap();
-    assert!(matches!(store.reserve(call_at(later, 1, 9)).await, Ok(Reserved::Held(_))));
+    assert!(matches!(
+        store.reserve(call_at(later, 1, 9)).await,
+        Ok(Reserved::Held(_))
+    ));
 }

@@ -1,5 +1,15 @@
 //! What these tests share.
 
+#![allow(
+    unreachable_pub,
+    missing_docs,
+    dead_code,
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::allow_attributes,
+    reason = "a module of several test binaries, of which not every one needs all"
+)]
+
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
@@ -12,7 +22,11 @@ pub struct Scratch(PathBuf);
 impl Scratch {
     pub fn new() -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let name = format!("glassbreak-sqlite-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst));
+        let name = format!(
+            "glassbreak-sqlite-{}-{}",
+            std::process::id(),
+            COUNT.fetch_add(1, Ordering::SeqCst)
+        );
         let folder = std::env::temp_dir().join(name);
         let _ = fs::remove_dir_all(&folder);
         DirBuilder::new().mode(0o700).create(&folder).unwrap();
@@ -28,11 +42,12 @@ impl Scratch {
     }
 
     /// A folder that stays until the process that made it is gone, and another test runs.
-    #[allow(dead_code, clippy::allow_attributes, reason = "not every test binary needs it")]
     pub fn kept() -> PathBuf {
         for entry in fs::read_dir(std::env::temp_dir()).unwrap().flatten() {
             let name = entry.file_name();
-            let of = name.to_str().and_then(|name| name.strip_prefix("glassbreak-sqlite-")?.split('-').next()?.parse().ok());
+            let of = name
+                .to_str()
+                .and_then(|name| name.strip_prefix("glassbreak-sqlite-")?.split('-').next()?.parse().ok());
             if of.is_some_and(|pid: u32| !Path::new(&format!("/proc/{pid}")).exists()) {
                 let _ = fs::remove_dir_all(entry.path());
             }
@@ -51,7 +66,6 @@ impl Drop for Scratch {
 }
 
 /// What tests make up: calls, requests, and the time.
-#[allow(dead_code, clippy::allow_attributes, reason = "not every test binary needs all of it")]
 pub mod made {
     use glassbreak_core::approval::{Request, RequestId, State};
     use glassbreak_core::call::{Actor, Args, CallDigest, Text, Tool, Word};
@@ -109,7 +123,10 @@ pub mod made {
 
     /// Whether another attempt at an op finds it taken, as it is once it was acknowledged.
     pub async fn is_taken(store: &SqliteStore, op: OpId) -> bool {
-        let again = Reserve { op, ..call(1, u32::MAX) };
+        let again = Reserve {
+            op,
+            ..call(1, u32::MAX)
+        };
         match store.reserve(again).await.unwrap() {
             Reserved::Taken { fate, .. } => fate != Fate::Forgotten,
             _ => false,
@@ -126,7 +143,10 @@ pub mod made {
     }
 
     fn rule() -> (RuleId, RuleHash) {
-        (RuleId::new(Layer::Policy, "asks").unwrap(), RuleHash::from_bytes([1; 32]))
+        (
+            RuleId::new(Layer::Policy, "asks").unwrap(),
+            RuleHash::from_bytes([1; 32]),
+        )
     }
 
     /// The n-th question: another than the others.
@@ -224,7 +244,10 @@ pub mod made {
             at: Timestamp::now(),
         };
         let decided = store.decide(decide).await.unwrap();
-        assert!(matches!(decided, glassbreak_core::store::Decided::Done { .. }), "{decided:?}");
+        assert!(
+            matches!(decided, glassbreak_core::store::Decided::Done { .. }),
+            "{decided:?}"
+        );
         grant
     }
 
