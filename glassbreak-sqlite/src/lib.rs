@@ -34,6 +34,8 @@
 //! - **A rollback** is seen by a process that had seen more, for as long as it runs, and when opening by the anchor, the
 //!   file `<database>.anchor`, which may be a second behind. Whoever restores database and anchor together from one backup,
 //!   with no process running, is not noticed.
+//! - **A request that nobody settles** is forgotten two days after its deadline, as one that was settled.
+//! - **A fork** of a process that has a store open gets errors from it, and opens the store by itself.
 
 #![cfg(unix)]
 

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use glassbreak_core::store::{Position, StoreError};
@@ -89,6 +90,8 @@ impl<T: Send, F: FnOnce(&mut Books<'_>) -> Result<T, Fault> + Send> Job for Ask<
 /// The thread's own.
 #[derive(Debug)]
 pub(crate) struct Writer {
+    /// The thread that reads: it ends first, because only this one can put the log into the database at the end.
+    pub(crate) reader: JoinHandle<()>,
     pub(crate) db: Connection,
     pub(crate) patience: Patience,
     pub(crate) busy: Duration,
@@ -133,6 +136,8 @@ impl Writer {
             }
         }
         self.anchor(Turn::Wait);
+        // However it ended.
+        let _ = self.reader.join();
     }
 
     /// The next order; `None` at the end. The anchor follows also when nothing more comes.
