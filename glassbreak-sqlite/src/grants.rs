@@ -1,0 +1,96 @@
+//! Grants, as rows.
+
+use glassbreak_core::call::Word;
+use glassbreak_core::clock::Timestamp;
+use glassbreak_core::grant::{Grant, GrantId, Mismatch, Revoked};
+use glassbreak_core::lock::LockPath;
+use glassbreak_core::store::Which;
+use rusqlite::{Connection, Row, params};
+
+use crate::error::Fault;
+
+pub(crate) fn find(db: &Connection, id: &GrantId) -> Result<Option<Grant>, Fault> {
+    let mut find = db.prepare_cached("SELECT body, uses, revoked FROM grants WHERE id = ?")?;
+    let mut rows = find.query([id.as_bytes()])?;
+    rows.next()?.map(read).transpose()
+}
+
+/// A grant, if the columns that guard it say the same as its body.
+fn read(row: &Row<'_>) -> Result<Grant, Fault> {
+    let grant: Grant = serde_json::from_str(&row.get::<_, String>(0)?)?;
+    if (grant.uses, grant.revoked.is_some()) != (row.get(1)?, row.get(2)?) {
+        return Err(Fault::Damaged(format!("the grant {} contradicts itself", grant.id)));
+    }
+    Ok(grant)
+}
+
+/// The grants that stand, of one caller or of all, the oldest first.
+pub(crate) fn standing(db: &Connection, path: Option<&LockPath>, now: Timestamp) -> Result<Vec<Grant>, Fault> {
+    let mut grants = unended(db, path, now)?;
+    grants.retain(|grant| grant.stands(now).is_ok());
+    Ok(grants)
+}
+
+/// Those that stand or will.
+fn unended(db: &Connection, path: Option<&LockPath>, now: Timestamp) -> Result<Vec<Grant>, Fault> {
+    const OF_ALL: &str = "SELECT body, uses, revoked FROM grants WHERE expires_at > ? AND revoked = 0 AND uses < max_uses
+         ORDER BY given";
+    const OF_ONE: &str = "SELECT body, uses, revoked FROM grants WHERE expires_at > ? AND revoked = 0 AND uses < max_uses
+         AND session = ? ORDER BY given";
+    let mut find = db.prepare_cached(if path.is_some() { OF_ONE } else { OF_ALL })?;
+    let mut rows = match path {
+        Some(path) => find.query(params![now.as_millis(), path.session().as_str()])?,
+        None => find.query([now.as_millis()])?,
+    };
+    let mut grants = Vec::new();
+    while let Some(row) = rows.next()? {
+        grants.push(read(row)?);
+    }
+    grants.retain(|grant| path.is_none_or(|path| grant.path.same_caller(path)));
+    Ok(grants)
+}
+
+pub(crate) fn insert(db: &Connection, grant: &Grant, epoch: i64) -> Result<(), Fault> {
+    let mut insert = db.prepare_cached("INSERT INTO grants VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
+    insert.execute(params![
+        grant.id.as_bytes(),
+        grant.request.as_bytes(),
+        grant.path.session().as_str(),
+        grant.uses,
+        grant.max_uses,
+        grant.expires_at.as_millis(),
+        grant.revoked.is_some(),
+        epoch,
+        serde_json::to_string(grant)?,
+    ])?;
+    Ok(())
+}
+
+/// Puts its new use, or its end, in place.
+pub(crate) fn update(db: &Connection, grant: &Grant) -> Result<(), Fault> {
+    let mut update = db.prepare_cached("UPDATE grants SET uses = ?, revoked = ?, body = ? WHERE id = ?")?;
+    let body = serde_json::to_string(grant)?;
+    update.execute(params![grant.uses, grant.revoked.is_some(), body, grant.id.as_bytes()])?;
+    Ok(())
+}
+
+/// Revokes what stands, and what has not begun: that would stand later.
+pub(crate) fn end(db: &Connection, which: &Which, by: &Word, now: Timestamp) -> Result<Vec<GrantId>, Fault> {
+    let mut ended = Vec::new();
+    for mut grant in unended(db, None, now)? {
+        let meant = match which {
+            Which::Grant(id) => grant.id == *id,
+            Which::Request(id) => grant.request == *id,
+            Which::Under(target) => grant.path.is_under(target),
+        };
+        if meant && matches!(grant.stands(now), Ok(()) | Err(Mismatch::NotYet)) {
+            grant.revoked = Some(Revoked {
+                by: by.clone(),
+                at: now,
+            });
+            update(db, &grant)?;
+            ended.push(grant.id);
+        }
+    }
+    Ok(ended)
+}

@@ -1,0 +1,177 @@
+//! The one row that every change reads and writes, and what a process remembers of it.
+
+use std::sync::Arc;
+
+use glassbreak_core::clock::Timestamp;
+use glassbreak_core::store::Position;
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::error::Fault;
+
+/// How many transactions are remembered one by one.
+const MARKS: i64 = 4_096;
+
+/// The row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Meta {
+    pub(crate) generation: [u8; 16],
+    pub(crate) before: Option<[u8; 16]>,
+    pub(crate) epoch: i64,
+    pub(crate) hw: Option<i64>,
+    pub(crate) shown: i64,
+    pub(crate) clock: Arc<str>,
+    pub(crate) adopted: i64,
+    pub(crate) locked: i64,
+    pub(crate) forgotten: Option<i64>,
+    pub(crate) batch: i64,
+    pub(crate) mark: [u8; 16],
+}
+
+impl Meta {
+    /// Of a new store.
+    pub(crate) fn new() -> Self {
+        Self {
+            generation: uuid::Uuid::new_v4().into_bytes(),
+            before: None,
+            epoch: 0,
+            hw: None,
+            shown: 0,
+            clock: "".into(),
+            adopted: 0,
+            locked: 0,
+            forgotten: None,
+            batch: 0,
+            mark: [0; 16],
+        }
+    }
+
+    pub(crate) fn insert(&self, db: &Connection) -> Result<(), Fault> {
+        db.execute(
+            "INSERT INTO meta VALUES (1, ?, NULL, 0, NULL, 0, '', 0, 0, NULL, 0, ?)",
+            params![self.generation, self.mark],
+        )?;
+        Ok(())
+    }
+
+    pub(crate) fn load(db: &Connection) -> Result<Self, Fault> {
+        let mut all = db.prepare_cached(
+            "SELECT generation, before, epoch, hw, shown, clock, adopted, locked, forgotten, batch, mark FROM meta",
+        )?;
+        Ok(all.query_row([], |row| {
+            Ok(Self {
+                generation: row.get(0)?,
+                before: row.get(1)?,
+                epoch: row.get(2)?,
+                hw: row.get(3)?,
+                shown: row.get(4)?,
+                clock: row.get::<_, String>(5)?.into(),
+                adopted: row.get(6)?,
+                locked: row.get(7)?,
+                forgotten: row.get(8)?,
+                batch: row.get(9)?,
+                mark: row.get(10)?,
+            })
+        })?)
+    }
+
+    /// Writes the row at the end of a transaction, which gets a mark.
+    pub(crate) fn store(&mut self, db: &Connection) -> Result<(), Fault> {
+        self.batch += 1;
+        self.mark = uuid::Uuid::new_v4().into_bytes();
+        let mut update = db.prepare_cached(
+            "UPDATE meta SET generation = ?, before = ?, epoch = ?, hw = ?, shown = ?, clock = ?, adopted = ?,
+             locked = ?, forgotten = ?, batch = ?, mark = ?",
+        )?;
+        update.execute(params![
+            self.generation,
+            self.before,
+            self.epoch,
+            self.hw,
+            self.shown,
+            &*self.clock,
+            self.adopted,
+            self.locked,
+            self.forgotten,
+            self.batch,
+            self.mark,
+        ])?;
+        let mut mark = db.prepare_cached("INSERT OR REPLACE INTO marks VALUES (?, ?, ?)")?;
+        mark.execute(params![self.batch % MARKS, self.batch, self.mark])?;
+        Ok(())
+    }
+
+    pub(crate) fn position(&self) -> Position {
+        self.at(self.epoch)
+    }
+
+    pub(crate) fn at(&self, epoch: i64) -> Position {
+        Position {
+            generation: self.generation,
+            epoch: u64::try_from(epoch).unwrap_or(0),
+        }
+    }
+
+    /// The store's time; the beginning of time where none was given.
+    pub(crate) fn newest(&self) -> Timestamp {
+        Timestamp::from_millis(self.hw.unwrap_or(i64::MIN))
+    }
+
+    pub(crate) fn seen(&self) -> Seen {
+        Seen {
+            generation: self.generation,
+            epoch: self.epoch,
+            batch: self.batch,
+            mark: self.mark,
+        }
+    }
+}
+
+/// The latest transaction that somebody knows of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) generation: [u8; 16],
+    pub(crate) epoch: i64,
+    pub(crate) batch: i64,
+    pub(crate) mark: [u8; 16],
+}
+
+impl Seen {
+    /// Whether the database still holds that transaction, as far as can be told: an older state that others have
+    /// written on is caught for some thousand transactions.
+    pub(crate) fn check(&self, db: &Connection, meta: &Meta) -> Result<(), Fault> {
+        let gone = |what: String| Err(Fault::RolledBack(what));
+        if self.generation != meta.generation {
+            return gone("the database is another store than the one that was known".to_owned());
+        }
+        if meta.epoch < self.epoch || meta.batch < self.batch {
+            return gone(format!(
+                "the database is an older state: it stands at change {}, and was at {}",
+                meta.epoch, self.epoch
+            ));
+        }
+        if self.batch == 0 || (self.batch == meta.batch && self.mark == meta.mark) {
+            return Ok(());
+        }
+        let mut find = db.prepare_cached("SELECT batch, mark FROM marks WHERE slot = ?")?;
+        let found = find
+            .query_row([self.batch % MARKS], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, [u8; 16]>(1)?)))
+            .optional()?;
+        match found {
+            Some((batch, _)) if batch > self.batch => Ok(()),
+            Some((batch, mark)) if batch == self.batch && mark == self.mark => Ok(()),
+            _ => gone(format!(
+                "the database is an older state that others have written on: what was change {} is not in it",
+                self.epoch
+            )),
+        }
+    }
+
+    /// The later of two.
+    pub(crate) fn later(self, other: Self) -> Self {
+        if self.generation == other.generation && self.batch >= other.batch {
+            self
+        } else {
+            other
+        }
+    }
+}

@@ -1,0 +1,24 @@
+//! The SQLite store keeps the contract of stores: two connections on one file, in one process.
+
+mod common;
+
+use std::sync::Arc;
+
+use glassbreak_core::store::FakeClock;
+use glassbreak_sqlite::SqliteStore;
+use glassbreak_testkit::store::Subject;
+
+/// Each round is a wait for the disk.
+const ROUNDS: usize = 20;
+
+async fn sqlite() -> Subject {
+    let clock = Arc::new(FakeClock::default());
+    let path = common::Scratch::kept().join("store.db");
+    let open = async || {
+        let builder = SqliteStore::builder(&path).clock(Arc::clone(&clock) as _);
+        Arc::new(builder.open().await.unwrap())
+    };
+    Subject::new(open().await, open().await, clock).rounds(ROUNDS)
+}
+
+glassbreak_testkit::store_suite!(sqlite);
