@@ -82,10 +82,11 @@ impl Row {
         now > self.deadline
     }
 
-    /// Whether it ended with people being asked, so that another attempt may go on with it.
+    /// Whether it ended with people being asked, so that another attempt may go on with it. One that spent a grant does
+    /// not: the next attempt could spend another.
     fn goes_on(&self, attempt: Attempt) -> bool {
         let asked = self.settled.is_some_and(|past| past.outcome == Outcome::Asked && !past.late);
-        asked && !self.is_of(attempt)
+        asked && self.spent.is_none() && !self.is_of(attempt)
     }
 
     fn fate(&self, now: Timestamp) -> Fate {

@@ -34,8 +34,6 @@
 //! - **A rollback** is seen by a process that had seen more, for as long as it runs, and when opening by the anchor, the
 //!   file `<database>.anchor`, which may be a second behind. Whoever restores database and anchor together from one backup,
 //!   with no process running, is not noticed.
-//! - **A request's id** is taken once: opening another with it is an error.
-//! - **A grant that has not begun** is revoked like one that stands.
 
 #![cfg(unix)]
 

@@ -35,15 +35,15 @@ pub(crate) fn open(books: &mut Books<'_>, open: &Open) -> Result<Opened, Fault> 
     if let Some(same) = same {
         return Ok(Opened::Joined(serde_json::from_str(&same)?));
     }
+    if request(books.db, &open.request.id)?.is_some() {
+        let what = format!("{} is another request already; mint an id for each", open.request.id);
+        return Err(Fault::answer(StoreErrorKind::Invalid, what));
+    }
     if let Some(why) = resting(books.db, open, &key, now)? {
         return Ok(refused(books, why));
     }
     if let Some(why) = capped(books.db, open, now)? {
         return Ok(refused(books, why));
-    }
-    if request(books.db, &open.request.id)?.is_some() {
-        let what = format!("{} is another request already; mint an id for each", open.request.id);
-        return Err(Fault::answer(StoreErrorKind::Invalid, what));
     }
     let request = Request {
         version: 0,
@@ -144,6 +144,12 @@ pub(crate) fn decide(books: &mut Books<'_>, decide: &Decide) -> Result<Decided, 
     decide
         .check(&current)
         .map_err(|error| Fault::answer(error.kind(), error.to_string()))?;
+    if let Some(grant) = &decide.grant
+        && grants::find(books.db, &grant.id)?.is_some()
+    {
+        let what = format!("there is a grant {} already; mint an id for each", grant.id);
+        return Err(Fault::answer(StoreErrorKind::Invalid, what));
+    }
     let now = match books.read(decide.at) {
         Reading::Now(now) => now,
         Reading::Not { latest } => return Ok(Decided::Clock { latest }),
