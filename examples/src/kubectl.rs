@@ -96,7 +96,7 @@ pub fn answer(cluster: &Path, words: &[String]) -> Result<Answer, String> {
             };
             space.object(*kind, name)?;
             let (ready, all) = space.ready(name)?;
-            hold(Until::Ready(space.clone(), name.clone()));
+            hold(Until::Ready(space, name.clone()));
             if ready == all {
                 String::new()
             } else {
@@ -122,8 +122,8 @@ fn logs(space: &Space, pod: &str, words: &Words) -> Result<String, String> {
     let file = if words.previous { "logs.previous" } else { "logs" };
     let pod = pod.strip_prefix("pod/").unwrap_or(pod);
     let path = space.object(Kind::Pod, pod)?.join(file);
-    let text =
-        read(&path).map_err(|_| format!("Error from server (BadRequest): previous container of \"{pod}\" not found"))?;
+    let text = read(&path)
+        .map_err(|_| format!("Error from server (BadRequest): previous container of \"{pod}\" not found"))?;
     let all: Vec<&str> = text.lines().collect();
     let from = words.tail.map_or(0, |tail| all.len().saturating_sub(tail));
     Ok(lines(all.get(from..).unwrap_or_default()))

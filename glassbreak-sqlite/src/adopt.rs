@@ -27,7 +27,11 @@ pub(crate) fn adopt(
     seen: &Seen,
     known: Option<&Known>,
 ) -> Result<Position, Fault> {
-    let why = format!("the store was adopted by {}: {}", adopt.by, shown(adopt.reason.as_str()));
+    let why = format!(
+        "the store was adopted by {}: {}",
+        adopt.by,
+        shown(adopt.reason.as_str())
+    );
     books.line.adopt(&mut books.meta, adopt.at);
     let now = books.meta.newest();
     requests::end(books, &Which::Under(Target::All), &adopt.by, &why, now)?;

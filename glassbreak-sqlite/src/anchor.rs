@@ -45,7 +45,13 @@ fn parse(text: &str) -> Option<Seen> {
 
 fn text(seen: &Seen) -> String {
     let id = uuid::Uuid::from_bytes;
-    format!("{HEAD}\n{} {} {} {}\n", id(seen.generation), seen.epoch, seen.batch, id(seen.mark))
+    format!(
+        "{HEAD}\n{} {} {} {}\n",
+        id(seen.generation),
+        seen.epoch,
+        seen.batch,
+        id(seen.mark)
+    )
 }
 
 /// Whose turn it is to write.

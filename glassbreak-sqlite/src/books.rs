@@ -84,7 +84,11 @@ impl<'a> Books<'a> {
     /// The locks in force.
     pub(crate) fn locks(&mut self) -> Result<Arc<LockSet>, Fault> {
         let (generation, locked) = (self.meta.generation, self.meta.locked);
-        if let Some(known) = self.known.as_ref().filter(|known| (known.generation, known.locked) == (generation, locked)) {
+        if let Some(known) = self
+            .known
+            .as_ref()
+            .filter(|known| (known.generation, known.locked) == (generation, locked))
+        {
             return Ok(Arc::clone(&known.set));
         }
         let set = Arc::new(locks(self.db)?);
@@ -127,7 +131,9 @@ impl<'a> Books<'a> {
     /// Forgets some of what no window, no lease and nobody needs any more.
     fn tidy(&mut self) -> Result<(), Fault> {
         let now = self.meta.newest().as_millis();
-        let mut due = self.db.prepare_cached("SELECT id FROM ops WHERE due < ? ORDER BY due LIMIT ?")?;
+        let mut due = self
+            .db
+            .prepare_cached("SELECT id FROM ops WHERE due < ? ORDER BY due LIMIT ?")?;
         let ids = due.query_map(params![now, FORGOTTEN_AT_ONCE], |row| row.get::<_, [u8; 16]>(0))?;
         for id in ids.collect::<Result<Vec<_>, _>>()? {
             // Its charges go with it.

@@ -54,7 +54,9 @@ fn every_key(db: &Connection, demand: &Demand, from: i64) -> Result<Vec<(Vec<u8>
     let mut count = db.prepare_cached(
         "SELECT key, count(*) FROM charges WHERE rule = ? AND scope = ? AND at >= ? GROUP BY key ORDER BY key",
     )?;
-    let rows = count.query_map(params![&*demand.rule, demand.scope, from], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let rows = count.query_map(params![&*demand.rule, demand.scope, from], |row| {
+        Ok((row.get(0)?, row.get(1)?))
+    })?;
     let mut keys: Vec<(Vec<u8>, i64)> = rows.collect::<Result<_, _>>()?;
     let unknown = match keys.first() {
         Some((key, count)) if key.is_empty() => *count,
@@ -81,7 +83,14 @@ fn frees(
         "SELECT at FROM charges WHERE rule = ? AND scope = ? AND key IN (?, x'') AND at >= ? AND op <> ?
          ORDER BY at LIMIT 1 OFFSET ?",
     )?;
-    let mut rows = times.query(params![&*demand.rule, demand.scope, key, from, op.as_bytes(), leaving - 1])?;
+    let mut rows = times.query(params![
+        &*demand.rule,
+        demand.scope,
+        key,
+        from,
+        op.as_bytes(),
+        leaving - 1
+    ])?;
     let Some(row) = rows.next()? else {
         return Ok(None);
     };
@@ -96,13 +105,21 @@ pub(crate) fn charge(db: &Connection, demand: &Demand, op: &OpId, place: usize, 
     let mut insert = db.prepare_cached("INSERT INTO charges VALUES (?, ?, ?, ?, ?, ?)")?;
     let key = demand.key.as_ref().map_or(UNKNOWN, |key| key);
     let place = i64::try_from(place).unwrap_or(i64::MAX);
-    insert.execute(params![&*demand.rule, demand.scope, key, now.as_millis(), op.as_bytes(), place])?;
+    insert.execute(params![
+        &*demand.rule,
+        demand.scope,
+        key,
+        now.as_millis(),
+        op.as_bytes(),
+        place
+    ])?;
     Ok(())
 }
 
 /// Gives back all that an op counts.
 pub(crate) fn give_back(db: &Connection, op: &OpId) -> Result<(), Fault> {
-    db.prepare_cached("DELETE FROM charges WHERE op = ?")?.execute([op.as_bytes()])?;
+    db.prepare_cached("DELETE FROM charges WHERE op = ?")?
+        .execute([op.as_bytes()])?;
     Ok(())
 }
 

@@ -51,9 +51,7 @@ impl Fault {
         match self {
             Self::Answer(kind, _) => error(*kind),
             Self::Busy => error(StoreErrorKind::Unavailable).retryable(),
-            Self::Full(source) => error(StoreErrorKind::Full)
-                .retryable()
-                .with_source(Arc::clone(source)),
+            Self::Full(source) => error(StoreErrorKind::Full).retryable().with_source(Arc::clone(source)),
             Self::Unusable(source) => error(StoreErrorKind::Unavailable)
                 .retryable()
                 .with_source(Arc::clone(source)),

@@ -33,9 +33,11 @@ pub(crate) fn standing(db: &Connection, path: Option<&LockPath>, now: Timestamp)
 
 /// Those that stand or will.
 fn unended(db: &Connection, path: Option<&LockPath>, now: Timestamp) -> Result<Vec<Grant>, Fault> {
-    const OF_ALL: &str = "SELECT body, uses, revoked FROM grants WHERE expires_at > ? AND revoked = 0 AND uses < max_uses
+    const OF_ALL: &str =
+        "SELECT body, uses, revoked FROM grants WHERE expires_at > ? AND revoked = 0 AND uses < max_uses
          ORDER BY given";
-    const OF_ONE: &str = "SELECT body, uses, revoked FROM grants WHERE expires_at > ? AND revoked = 0 AND uses < max_uses
+    const OF_ONE: &str =
+        "SELECT body, uses, revoked FROM grants WHERE expires_at > ? AND revoked = 0 AND uses < max_uses
          AND session = ? ORDER BY given";
     let mut find = db.prepare_cached(if path.is_some() { OF_ONE } else { OF_ALL })?;
     let mut rows = match path {

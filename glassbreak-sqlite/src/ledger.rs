@@ -85,7 +85,9 @@ impl Row {
     /// Whether it ended with people being asked, so that another attempt may go on with it. One that spent a grant does
     /// not: the next attempt could spend another.
     fn goes_on(&self, attempt: Attempt) -> bool {
-        let asked = self.settled.is_some_and(|past| past.outcome == Outcome::Asked && !past.late);
+        let asked = self
+            .settled
+            .is_some_and(|past| past.outcome == Outcome::Asked && !past.late);
         asked && self.spent.is_none() && !self.is_of(attempt)
     }
 
@@ -242,7 +244,13 @@ pub(crate) fn settle(books: &mut Books<'_>, settle: &Settle) -> Result<Settled, 
     let mut update = books.db.prepare_cached(
         "UPDATE ops SET outcome = ?, late = ?, refunded = ?, settled = ? WHERE id = ? AND outcome IS NULL",
     )?;
-    update.execute(params![past.outcome.as_str(), late, refunded, past.epoch, op.as_bytes()])?;
+    update.execute(params![
+        past.outcome.as_str(),
+        late,
+        refunded,
+        past.epoch,
+        op.as_bytes()
+    ])?;
     Ok(past.told(&books.meta))
 }
 
@@ -281,9 +289,14 @@ pub(crate) fn claim(books: &mut Books<'_>, claim: &Claim) -> Result<Claimed, Fau
     grant.uses = grant.uses.saturating_add(1);
     grants::update(books.db, &grant)?;
     let position = books.moved();
-    let mut update = books.db.prepare_cached("UPDATE ops SET spent = ?, spent_epoch = ? WHERE id = ?")?;
-    update.execute(params![serde_json::to_string(&grant)?, books.meta.epoch, claim.op.as_bytes()])?;
+    let mut update = books
+        .db
+        .prepare_cached("UPDATE ops SET spent = ?, spent_epoch = ? WHERE id = ?")?;
+    update.execute(params![
+        serde_json::to_string(&grant)?,
+        books.meta.epoch,
+        claim.op.as_bytes()
+    ])?;
     let grant = Box::new(grant);
     Ok(Claimed::Used { grant, position })
 }
-

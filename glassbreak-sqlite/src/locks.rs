@@ -22,7 +22,11 @@ pub(crate) fn lock(books: &mut Books<'_>, lock: &Lock) -> Result<Position, Fault
 pub(crate) fn put(books: &mut Books<'_>, lock: &Lock) -> Result<Position, Fault> {
     let position = books.moved();
     let mut insert = books.db.prepare_cached("INSERT INTO locks VALUES (?, ?, ?)")?;
-    insert.execute(params![name(&lock.target)?, books.meta.epoch, serde_json::to_string(lock)?])?;
+    insert.execute(params![
+        name(&lock.target)?,
+        books.meta.epoch,
+        serde_json::to_string(lock)?
+    ])?;
     books.meta.locked = books.meta.epoch;
     books.news = true;
     Ok(position)
@@ -39,7 +43,10 @@ pub(crate) fn unlock(books: &mut Books<'_>, unlock: &Unlock) -> Result<Unlocked,
     if unlock.seen.generation != since.generation || since.epoch > unlock.seen.epoch {
         return Ok(Unlocked::Newer { lock, position });
     }
-    books.db.prepare_cached("DELETE FROM locks WHERE target = ?")?.execute([&target])?;
+    books
+        .db
+        .prepare_cached("DELETE FROM locks WHERE target = ?")?
+        .execute([&target])?;
     let position = books.moved();
     books.meta.locked = books.meta.epoch;
     books.news = true;

@@ -154,7 +154,9 @@ impl Seen {
         }
         let mut find = db.prepare_cached("SELECT batch, mark FROM marks WHERE slot = ?")?;
         let found = find
-            .query_row([self.batch % MARKS], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, [u8; 16]>(1)?)))
+            .query_row([self.batch % MARKS], |row| {
+                Ok((row.get::<_, i64>(0)?, row.get::<_, [u8; 16]>(1)?))
+            })
             .optional()?;
         match found {
             Some((batch, _)) if batch > self.batch => Ok(()),

@@ -78,9 +78,10 @@ pub(crate) fn open(settings: &Settings) -> Result<Ready, Fault> {
     let place = Place::new(&settings.path)?;
     let patience = Patience::new(settings.busy);
     let damaged = |fault| match fault {
-        Fault::Broken(what) | Fault::Damaged(what) => {
-            Fault::Damaged(format!("{} is damaged or no database: {what}", place.database.display()))
-        }
+        Fault::Broken(what) | Fault::Damaged(what) => Fault::Damaged(format!(
+            "{} is damaged or no database: {what}",
+            place.database.display()
+        )),
         other => other,
     };
     let writer = write(&place, &patience, settings).map_err(damaged)?;
@@ -132,7 +133,10 @@ fn write(place: &Place, patience: &Patience, settings: &Settings) -> Result<Conn
         }
     };
     if mode != "wal" {
-        let what = format!("{} cannot have a write-ahead log; use a disk of this machine", place.database.display());
+        let what = format!(
+            "{} cannot have a write-ahead log; use a disk of this machine",
+            place.database.display()
+        );
         return Err(Fault::Place(what));
     }
     db.pragma_update(None, "synchronous", "full")?;
@@ -199,7 +203,10 @@ fn recognise(place: &Place, db: &Connection) -> Result<(Meta, Seen, Option<Fault
                 (meta.seen(), None)
             }
             Ok(None) => {
-                let what = format!("{} is missing, and nothing else tells how far the store had come", place.anchor.display());
+                let what = format!(
+                    "{} is missing, and nothing else tells how far the store had come",
+                    place.anchor.display()
+                );
                 (nothing(), Some(Fault::RolledBack(what)))
             }
             Err(fault @ Fault::RolledBack(_)) => (nothing(), Some(fault)),

@@ -84,14 +84,23 @@ impl Place {
 
     /// Takes the file from all others. By its path: to open and close it would drop SQLite's locks on it.
     pub(crate) fn close_to_others(&self) -> Result<(), Fault> {
-        fs::set_permissions(&self.database, Permissions::from_mode(0o600))
-            .map_err(|error| file(format_args!("cannot set mode 0600 on {}", self.database.display()), &error))
+        fs::set_permissions(&self.database, Permissions::from_mode(0o600)).map_err(|error| {
+            file(
+                format_args!("cannot set mode 0600 on {}", self.database.display()),
+                &error,
+            )
+        })
     }
 
     /// Which files lie there now.
     pub(crate) fn identity(&self) -> Result<Identity, Fault> {
         let of = |path: &Path| fs::symlink_metadata(path).map(|found| (found.dev(), found.ino())).ok();
-        let gone = || Fault::Broken(format!("{} is gone, and what is written now would be too", self.database.display()));
+        let gone = || {
+            Fault::Broken(format!(
+                "{} is gone, and what is written now would be too",
+                self.database.display()
+            ))
+        };
         Ok(Identity {
             database: of(&self.database).ok_or_else(gone)?,
             wal: of(&self.wal),

@@ -68,7 +68,9 @@ impl Reader {
                 look(Err(fault));
             }
         }
-        if !self.db.is_autocommit() && let Err(error) = self.db.execute_batch("COMMIT") {
+        if !self.db.is_autocommit()
+            && let Err(error) = self.db.execute_batch("COMMIT")
+        {
             self.shared.fail(&Fault::from(error));
         }
     }
@@ -89,7 +91,9 @@ impl Reader {
 
     /// Whether another connection has changed anything since.
     fn poll(&self, version: &mut Option<i64>) {
-        let read = self.db.pragma_query_value(None, "data_version", |row| row.get::<_, i64>(0));
+        let read = self
+            .db
+            .pragma_query_value(None, "data_version", |row| row.get::<_, i64>(0));
         match read {
             Ok(now) if *version == Some(now) => {}
             Ok(now) => {

@@ -30,7 +30,8 @@ pub(crate) fn open(books: &mut Books<'_>, open: &Open) -> Result<Opened, Fault> 
         let mut same = books.db.prepare_cached(
             "SELECT body FROM requests WHERE key = ? AND state = 'pending' AND deadline > ? ORDER BY opened LIMIT 1",
         )?;
-        same.query_row(params![key, now.as_millis()], |row| row.get(0)).optional()?
+        same.query_row(params![key, now.as_millis()], |row| row.get(0))
+            .optional()?
     };
     if let Some(same) = same {
         return Ok(Opened::Joined(serde_json::from_str(&same)?));
@@ -95,9 +96,8 @@ fn resting(db: &Connection, open: &Open, key: &[u8; 32], now: Timestamp) -> Resu
 
 fn capped(db: &Connection, open: &Open, now: Timestamp) -> Result<Option<Unasked>, Fault> {
     let agent = open.request.agent().as_str();
-    let mut pending = db.prepare_cached(
-        "SELECT count(*) FROM requests WHERE agent = ? AND state = 'pending' AND deadline > ?",
-    )?;
+    let mut pending =
+        db.prepare_cached("SELECT count(*) FROM requests WHERE agent = ? AND state = 'pending' AND deadline > ?")?;
     let pending: u32 = pending.query_row(params![agent, now.as_millis()], |row| row.get(0))?;
     if pending >= open.caps.pending {
         return Ok(Some(Unasked::Pending(pending)));

@@ -174,10 +174,17 @@ mod tests {
 
     #[test]
     fn an_older_database_is_led_through_every_step_since() {
-        let steps = ["CREATE TABLE a (x)", "ALTER TABLE a ADD COLUMN y", "INSERT INTO a VALUES (1, 2)"];
+        let steps = [
+            "CREATE TABLE a (x)",
+            "ALTER TABLE a ADD COLUMN y",
+            "INSERT INTO a VALUES (1, 2)",
+        ];
         let db = Connection::open_in_memory().unwrap();
         migrate_by(&db, Found::Empty, &steps[..1]).unwrap();
-        let version = |db: &Connection| db.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0)).unwrap();
+        let version = |db: &Connection| {
+            db.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))
+                .unwrap()
+        };
         assert_eq!((find(&db).unwrap(), version(&db)), (Found::Store(1), 1));
         migrate_by(&db, Found::Store(1), &steps).unwrap();
         assert_eq!(version(&db), 3);
@@ -197,7 +204,9 @@ mod tests {
         let steps = ["", "CREATE TABLE b (x)", "this is no SQL"];
         assert!(migrate_by(&db, Found::Store(1), &steps).is_err());
         db.execute_batch("ROLLBACK").unwrap();
-        let tables: i64 = db.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).unwrap();
+        let tables: i64 = db
+            .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+            .unwrap();
         assert_eq!((tables, find(&db).unwrap()), (1, Found::Store(1)));
     }
 

@@ -292,7 +292,8 @@ fn start(settings: &Settings) -> Result<(SqliteStore, Writer, Sender<()>), Fault
 #[async_trait]
 impl Ledger for SqliteStore {
     async fn reserve(&self, reserve: Reserve) -> Result<Reserved, StoreError> {
-        self.write("reserve", move |books| ledger::reserve(books, &reserve)).await
+        self.write("reserve", move |books| ledger::reserve(books, &reserve))
+            .await
     }
 
     async fn settle(&self, settle: Settle) -> Result<Settled, StoreError> {
@@ -319,7 +320,8 @@ impl Requests for SqliteStore {
     }
 
     async fn decide(&self, decide: Decide) -> Result<Decided, StoreError> {
-        self.write("decide", move |books| requests::decide(books, &decide)).await
+        self.write("decide", move |books| requests::decide(books, &decide))
+            .await
     }
 
     async fn moved(&self, id: RequestId, version: u32) -> Result<Option<Request>, StoreError> {
@@ -337,7 +339,8 @@ impl Requests for SqliteStore {
     }
 
     async fn revoke(&self, revoke: Revoke) -> Result<Ended, StoreError> {
-        self.write("revoke", move |books| requests::revoke(books, &revoke)).await
+        self.write("revoke", move |books| requests::revoke(books, &revoke))
+            .await
     }
 }
 

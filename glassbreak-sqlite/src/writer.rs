@@ -55,7 +55,9 @@ pub(crate) struct Ask<T, F> {
 
 impl<T, F> std::fmt::Debug for Ask<T, F> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Ask").field("operation", &self.operation).finish_non_exhaustive()
+        f.debug_struct("Ask")
+            .field("operation", &self.operation)
+            .finish_non_exhaustive()
     }
 }
 
@@ -139,7 +141,10 @@ impl Writer {
             if self.anchored.0 == self.shared.seen() {
                 return self.orders.recv().ok();
             }
-            match self.orders.recv_timeout(ANCHOR.saturating_sub(self.anchored.1.elapsed())) {
+            match self
+                .orders
+                .recv_timeout(ANCHOR.saturating_sub(self.anchored.1.elapsed()))
+            {
                 Ok(order) => return Some(order),
                 Err(RecvTimeoutError::Timeout) => self.anchor(Turn::IfFree),
                 Err(RecvTimeoutError::Disconnected) => return None,
@@ -207,7 +212,10 @@ impl Writer {
             },
         };
         let follows = meta.before == Some(seen.generation) && meta.generation != seen.generation;
-        if follows && let Ok(Some(said)) = anchor::read(&self.shared.place) && said.check(&self.db, meta).is_ok() {
+        if follows
+            && let Ok(Some(said)) = anchor::read(&self.shared.place)
+            && said.check(&self.db, meta).is_ok()
+        {
             self.shared.adopted(meta.seen());
             return Ok(());
         }
@@ -216,8 +224,11 @@ impl Writer {
 
     fn undo(&mut self, fault: &Fault) {
         self.known = None;
-        if !self.db.is_autocommit() && let Err(error) = self.db.execute_batch("ROLLBACK") {
-            self.shared.fail(&Fault::Broken(format!("a transaction could not be undone: {error}")));
+        if !self.db.is_autocommit()
+            && let Err(error) = self.db.execute_batch("ROLLBACK")
+        {
+            self.shared
+                .fail(&Fault::Broken(format!("a transaction could not be undone: {error}")));
         }
         self.shared.fail(fault);
     }

@@ -1,44 +1,99 @@
 //! Afterwards: the audit log as a timeline, and what becomes of it when somebody touches it.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
-use glassbreak_core::audit::{Kind, Record, State, Timeline, VerifyOptions, verify};
-use glassbreak_core::error::shown_whole;
+use glassbreak_core::audit::{Kind, Record, State, Teller, Timeline, Tone, VerifyOptions, verify};
 use serde_json::Value;
 
 use super::Failed;
-use super::page::{Ink, say};
+use super::page::{Ink, inked, say};
 use crate::scratch::copy_folder;
 
-/// Tells the whole log, what only looked in one line for each row of it. Returns how many lines.
+/// Whose calls they all are, as the log tells it.
+const CALLER: &str = "ops-agent/ops-7 for alice in incident-42";
+
+/// Tells the log, one line for whatever happened; of what only looked, just how often. Returns how many lines that were.
 pub(super) fn timeline(audit: &Path) -> Result<usize, Failed> {
-    let records = Timeline::open(audit)?.collect::<Result<Vec<_>, _>>();
+    let records: Result<Vec<_>, _> = Timeline::open(audit)?.collect();
     let records = records.map_err(|fault| fault.to_string())?;
-    let (mut lines, mut looked) = (0, 0);
-    let mut reads: Vec<String> = Vec::new();
-    let mut flush = |looked: &mut u32| {
-        if *looked > 0 {
-            println!("  {:12}  {:17}{looked}, all done", "", "reads");
-            lines += 1;
-        }
-        *looked = 0;
+    let calls = |of: &dyn Fn(&Record) -> bool| -> HashSet<String> {
+        let records = records.iter().filter(|record| of(record));
+        records.map(|record| text(record, "call")).collect()
     };
+    let finished = calls(&|record| record.kind() == Some(Kind::CallFinished));
+    let done = calls(&|record| text(record, "outcome") == "done");
+    let mut teller = Teller::painted(painted);
+    let mut reads: HashSet<String> = HashSet::new();
+    let mut shown = Vec::new();
+    let mut looked = 0;
     for record in &records {
-        let json = record.json();
-        let call = text(&json, "call");
-        match record.kind() {
-            Some(Kind::CallPermitted) if text(&json, "risk") == "low" => reads.push(call),
-            Some(Kind::CallFinished) if text(&json, "outcome") == "done" && reads.contains(&call) => looked += 1,
-            _ => {
-                flush(&mut looked);
-                println!("{}", line(record, &json));
+        let told = teller.tell(record);
+        let call = text(record, "call");
+        if record.kind() == Some(Kind::CallPermitted) && text(record, "risk") == "low" && done.contains(&call) {
+            reads.insert(call);
+            looked += 1;
+        } else if !reads.contains(&call) {
+            // What the lines around it say as well: who was asked is in the votes, what was agreed in the grant, and that a
+            // call was let through in how it ended.
+            let said = match record.kind() {
+                Some(Kind::RequestOpened | Kind::RequestSettled) => true,
+                Some(Kind::CallPermitted) => finished.contains(&call),
+                _ => false,
+            };
+            if !said {
+                shown.push(brief(record, &told));
             }
         }
     }
-    flush(&mut looked);
-    let told = records.len() - 2 * reads.len();
-    Ok(lines + told)
+    println!("  all calls are of {CALLER}; {looked} that only looked are left out");
+    shown.iter().for_each(|line| println!("  {line}"));
+    Ok(shown.len() + 1)
+}
+
+/// The first line of what is told of a record, without what is the same on every line, and without ids; of a refusal its
+/// rules, and of a vote the words with it.
+fn brief(record: &Record, told: &str) -> String {
+    let mut lines = told.lines();
+    let first = lines.next().unwrap_or_default();
+    let mut line = first.split_once('T').map_or(first, |(_, clock)| clock).to_owned();
+    for caller in [CALLER, "ops-7 for alice in incident-42"] {
+        line = line.replace(&format!("{caller}  "), "");
+    }
+    for rest in ["  (request ", "; stdout "] {
+        if let Some((before, _)) = line.split_once(rest) {
+            line = before.to_owned();
+        }
+    }
+    match record.kind() {
+        Some(Kind::CallRefused | Kind::CallAsked) => {
+            let rules = record.json().get("rules").map(Value::to_string).unwrap_or_default();
+            let rules = rules.replace(['[', ']', '"'], "").replace(',', ", ");
+            line.push_str(&format!("  by {rules}"));
+        }
+        Some(Kind::VoteCast) => {
+            let words = lines.find_map(|line| line.trim().strip_prefix("they write: "));
+            words.into_iter().for_each(|words| line.push_str(&format!(": {words}")));
+        }
+        _ => {}
+    }
+    line
+}
+
+fn text(record: &Record, key: &str) -> String {
+    let json = record.json();
+    json.get(key).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+fn painted(tone: Tone, text: &str) -> String {
+    match tone {
+        Tone::Plain => text.to_owned(),
+        Tone::Strong => inked(Ink::Bold, text),
+        Tone::Good => inked(Ink::Good, text),
+        Tone::Asks => inked(Ink::Asks, text),
+        Tone::Bad => inked(Ink::Bad, text),
+    }
 }
 
 /// Whether the log is as it was written.
@@ -86,72 +141,4 @@ pub(super) fn tampered(audit: &Path, copy: &Path) -> Result<u64, Failed> {
         ),
     );
     Ok(seq)
-}
-
-/// One record as one line.
-fn line(record: &Record, json: &Value) -> String {
-    let at = record.at().to_string();
-    let clock = at.split_once('T').map_or(&*at, |(_, clock)| clock.trim_end_matches('Z'));
-    let (second, millis) = clock.split_once('.').unwrap_or((clock, ""));
-    let what = match record.kind() {
-        Some(Kind::CallPermitted) if json.get("grant").is_some() => format!("{}  by a grant", words(json)),
-        Some(Kind::CallPermitted) => words(json),
-        Some(Kind::CallAsked | Kind::CallRefused) => format!("{}  by {}", words(json), list(json, "rules")),
-        Some(Kind::CallFinished) => match (number(json, "exit"), number(json, "signal")) {
-            (Some(exit), _) => format!("{}, exit code {exit}", text(json, "outcome")),
-            (_, Some(signal)) => format!("{}, ended by signal {signal}", text(json, "outcome")),
-            _ => text(json, "outcome"),
-        },
-        Some(Kind::RequestOpened) => format!("risk {}, shown to oncall", text(json, "risk")),
-        Some(Kind::RequestSettled) => text(json, "state"),
-        Some(Kind::VoteCast) => format!("{} said {}", text(json, "person"), text(json, "answer")),
-        Some(Kind::VoteRefused) => format!("{}: {}", text(json, "person"), text(json, "why")),
-        Some(Kind::GrantOpened) => format!("{}, at most {} uses", text(json, "scope"), count(json, "max_uses")),
-        Some(Kind::LockSet | Kind::LockLifted) => {
-            let target = json.get("target").unwrap_or(&Value::Null);
-            format!(
-                "{} {} by {}",
-                text(target, "kind"),
-                text(target, "name"),
-                text(json, "by")
-            )
-        }
-        _ => String::new(),
-    };
-    let what = format!("  {second}.{millis:0<3}  {:17}{what}", shown_whole(record.kind_word()));
-    what.trim_end().to_owned()
-}
-
-fn text(json: &Value, key: &str) -> String {
-    json.get(key)
-        .and_then(Value::as_str)
-        .map(shown_whole)
-        .unwrap_or_default()
-}
-
-fn number(json: &Value, key: &str) -> Option<i64> {
-    json.get(key).and_then(Value::as_i64)
-}
-
-fn count(json: &Value, key: &str) -> i64 {
-    number(json, key).unwrap_or_default()
-}
-
-fn list(json: &Value, key: &str) -> String {
-    let items = json.get(key).and_then(Value::as_array).into_iter().flatten();
-    items
-        .filter_map(Value::as_str)
-        .map(shown_whole)
-        .collect::<Vec<_>>()
-        .join(", ")
-}
-
-fn words(json: &Value) -> String {
-    let argv = json.get("operation").and_then(|operation| operation.get("argv"));
-    let words = argv.and_then(Value::as_array).into_iter().flatten();
-    words
-        .filter_map(Value::as_str)
-        .map(shown_whole)
-        .collect::<Vec<_>>()
-        .join(" ")
 }

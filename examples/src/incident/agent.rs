@@ -82,6 +82,11 @@ impl Agent {
         self.crashing.as_deref().unwrap_or("none")
     }
 
+    /// The words of its next call.
+    pub(super) fn next_words(&self) -> Vec<String> {
+        self.wants().0
+    }
+
     /// The agent's next call: asks the guard, runs it if it may, and thinks about what came of it.
     pub(super) async fn step(&mut self) -> Result<Step, Failed> {
         let (words, because) = self.wants();

@@ -9,10 +9,12 @@
 
 mod after;
 mod agent;
+mod child;
 mod options;
 mod page;
 mod people;
 mod stage;
+mod stops;
 mod story;
 
 use std::error::Error;

@@ -62,6 +62,10 @@ impl Options {
                 other => return Err(format!("unknown word `{other}`")),
             }
         }
+        if approver == Some(Approver::Terminal) {
+            // Sooner than after a question that nobody sees.
+            Tty::open().map_err(|why| why.to_string())?;
+        }
         let there = || match Tty::open() {
             Ok(_) => Approver::Terminal,
             Err(_) => Approver::Script,

@@ -2,12 +2,11 @@
 
 use std::io::IsTerminal;
 use std::sync::LazyLock;
-use std::time::Duration;
 
 use glassbreak_core::error::shown_whole;
 
 /// The longest line.
-const WIDE: usize = 110;
+const WIDE: usize = 120;
 
 static COLOUR: LazyLock<bool> =
     LazyLock::new(|| std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none());
@@ -60,16 +59,6 @@ pub(super) fn quote(text: &str, most: usize) {
     match text.lines().count().saturating_sub(most) {
         0 => {}
         more => println!("            | … ({more} more)"),
-    }
-}
-
-/// `312 µs`, `4.2 ms`, `1.5 s`.
-pub(super) fn time(time: Duration) -> String {
-    let micros = time.as_micros();
-    match micros {
-        0..=9_999 => format!("{micros} µs"),
-        10_000..=999_999 => format!("{:.1} ms", time.as_secs_f64() * 1e3),
-        _ => format!("{:.1} s", time.as_secs_f64()),
     }
 }
 

@@ -161,7 +161,11 @@ impl People {
             card: request.card.digest(),
         };
         match desk.vote(request.id, &ballot).await {
-            Ok(after) => say(Ink::Good, who, &format!("{}. The request is {}.", says.told(), after.state)),
+            Ok(after) => say(
+                Ink::Good,
+                who,
+                &format!("{}. The request is {}.", says.told(), after.state),
+            ),
             Err(VoteError::Refused(why)) => say(Ink::Bad, who, &format!("{}. Not taken: {why}.", says.told())),
             Err(why) => say(Ink::Bad, who, &format!("{}. It came to nothing: {why}.", says.told())),
         }
@@ -208,7 +212,7 @@ fn show(request: &Request, whole: bool) {
     say(Ink::Asks, "card", &request.card.headline);
     let sections = request.card.sections.iter();
     for section in sections.filter(|section| &*section.title == "stopped by") {
-        section.lines.iter().for_each(|line| quote(line, 1));
+        section.lines.iter().for_each(|line| say(Ink::Asks, "", line));
     }
 }
 

@@ -68,7 +68,10 @@ impl Space {
         let described = read(&deployment.join("revisions").join(&to).join("deployment"))?;
         write(&deployment.join("describe"), &described)?;
         let (ready, all) = self.ready(name)?;
-        write(&deployment.join("get"), &format!("{ready}/{all}  {all}  {ready}  30d\n"))
+        write(
+            &deployment.join("get"),
+            &format!("{ready}/{all}  {all}  {ready}  30d\n"),
+        )
     }
 
     /// How many pods of a deployment are ready, of how many.

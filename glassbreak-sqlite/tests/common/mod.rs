@@ -12,7 +12,11 @@ pub struct Scratch(PathBuf);
 impl Scratch {
     pub fn new() -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
-        let name = format!("glassbreak-sqlite-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::SeqCst));
+        let name = format!(
+            "glassbreak-sqlite-{}-{}",
+            std::process::id(),
+            COUNT.fetch_add(1, Ordering::SeqCst)
+        );
         let folder = std::env::temp_dir().join(name);
         let _ = fs::remove_dir_all(&folder);
         DirBuilder::new().mode(0o700).create(&folder).unwrap();
@@ -32,7 +36,9 @@ impl Scratch {
     pub fn kept() -> PathBuf {
         for entry in fs::read_dir(std::env::temp_dir()).unwrap().flatten() {
             let name = entry.file_name();
-            let of = name.to_str().and_then(|name| name.strip_prefix("glassbreak-sqlite-")?.split('-').next()?.parse().ok());
+            let of = name
+                .to_str()
+                .and_then(|name| name.strip_prefix("glassbreak-sqlite-")?.split('-').next()?.parse().ok());
             if of.is_some_and(|pid: u32| !Path::new(&format!("/proc/{pid}")).exists()) {
                 let _ = fs::remove_dir_all(entry.path());
             }
