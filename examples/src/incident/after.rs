@@ -105,18 +105,20 @@ pub(super) fn verified(audit: &Path) -> Result<(State, u64), Failed> {
 /// Changes one byte in a copy, so that another person seems to have said no, and shows what verifying says of it.
 pub(super) fn tampered(audit: &Path, copy: &Path) -> Result<u64, Failed> {
     copy_folder(audit, copy)?;
-    let file = fs::read_dir(copy)?
-        .filter_map(Result::ok)
-        .map(|entry| entry.path())
-        .find(|path| path.extension().is_some_and(|end| end == "jsonl"))
-        .ok_or("the log has no file")?;
-    let mut bytes = fs::read(&file)?;
+    let no = |line: &[u8]| {
+        let line = String::from_utf8_lossy(line);
+        line.contains("\"kind\":\"vote.cast\"") && line.contains("\"answer\":\"deny\"")
+    };
+    let mut found = None;
+    for entry in fs::read_dir(copy)? {
+        let file = entry?.path();
+        let bytes = fs::read(&file)?;
+        if let Some(at) = bytes.split(|byte| *byte == b'\n').position(no) {
+            found = Some((file, bytes, at));
+        }
+    }
+    let (file, mut bytes, at) = found.ok_or("nobody said no")?;
     let lines: Vec<&[u8]> = bytes.split_inclusive(|byte| *byte == b'\n').collect();
-    let has = |line: &[u8], words: &str| String::from_utf8_lossy(line).contains(words);
-    let at = lines
-        .iter()
-        .position(|line| has(line, "\"kind\":\"vote.cast\"") && has(line, "\"answer\":\"deny\""))
-        .ok_or("nobody said no")?;
     let line = String::from_utf8_lossy(lines.get(at).copied().unwrap_or_default()).into_owned();
     let inside = line.find("\"person\":\"").ok_or("nobody voted")? + "\"person\":\"".len();
     let start: usize = lines.iter().take(at).map(|line| line.len()).sum();

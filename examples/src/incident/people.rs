@@ -17,6 +17,9 @@ use tokio::task::JoinHandle;
 use super::options::{Approver, Options};
 use super::page::{Ink, quote, say};
 
+/// How wide a card is shown.
+const CARD: usize = 160;
+
 /// What somebody says.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Says {
@@ -47,6 +50,15 @@ impl Says {
         }
     }
 
+    /// As it is typed at a second terminal.
+    fn command(self, request: &str) -> String {
+        match self {
+            Self::Once => format!("approve {request}"),
+            Self::Window { minutes, .. } => format!("approve {request} --window {minutes}m"),
+            Self::No(why) => format!("deny {request} --reason '{why}'"),
+        }
+    }
+
     fn told(self) -> String {
         match self {
             Self::Once => "yes, to exactly this call".to_owned(),
@@ -73,6 +85,24 @@ pub(super) struct Place {
     pub(super) policy: PathBuf,
     pub(super) store: PathBuf,
     pub(super) audit: PathBuf,
+}
+
+impl Place {
+    /// A whole command line, of the `glassbreak` that was built beside this program, or of cargo's.
+    fn command(&self, what: &str) -> String {
+        let Self { policy, store, audit } = self;
+        let beside = std::env::current_exe().ok().map(|own| own.with_file_name("glassbreak"));
+        let program = match beside.filter(|path| path.is_file()) {
+            Some(path) => path.display().to_string(),
+            None => "cargo run -q -p glassbreak-cli --".to_owned(),
+        };
+        format!(
+            "{program} {what} --store {} --policy {} --audit {}",
+            store.display(),
+            policy.display(),
+            audit.display()
+        )
+    }
 }
 
 /// The persons on call.
@@ -118,7 +148,10 @@ impl People {
     }
 
     async fn play(self, scene: Scene, request: Request, desk: Desk) {
-        show(&request, scene.whole && self.approver != Approver::Terminal);
+        // The terminal shows it by itself.
+        if self.approver != Approver::Terminal {
+            show(&request, scene.whole);
+        }
         if let Some((who, says)) = scene.vainly {
             self.vote(who, says, &request, &desk).await;
         }
@@ -127,19 +160,8 @@ impl People {
             Approver::Script => self.vote(who, says, &request, &desk).await,
             Approver::Terminal => say(Ink::Asks, "you", &format!("for the story, answer: {}", says.typed())),
             Approver::Second => {
-                let Place { policy, store, audit } = &self.place;
-                say(
-                    Ink::Asks,
-                    "you",
-                    &format!("for the story, answer there: {}", says.typed()),
-                );
-                println!(
-                    "            glassbreak approve {} --policy {} --store {} --audit {}",
-                    request.id,
-                    policy.display(),
-                    store.display(),
-                    audit.display()
-                );
+                say(Ink::Asks, "you", "for the story, type this at a second terminal:");
+                println!("{}", self.place.command(&says.command(&request.id.to_string())));
             }
         }
     }
@@ -206,7 +228,7 @@ impl Notifier for People {
 fn show(request: &Request, whole: bool) {
     if whole {
         say(Ink::Asks, "card", "what everybody who may answer is shown:");
-        quote(&notify::page(request, Timestamp::now()), usize::MAX);
+        quote(&notify::page(request, Timestamp::now(), CARD), usize::MAX);
         return;
     }
     say(Ink::Asks, "card", &request.card.headline);
