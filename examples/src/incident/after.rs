@@ -61,7 +61,7 @@ fn brief(record: &Record, told: &str) -> String {
     for caller in [CALLER, "ops-7 for alice in incident-42"] {
         line = line.replace(&format!("{caller}  "), "");
     }
-    for rest in ["  (request ", "; stdout "] {
+    for rest in ["  (request ", "; stdout ", ", bundle "] {
         if let Some((before, _)) = line.split_once(rest) {
             line = before.to_owned();
         }
