@@ -164,6 +164,12 @@ pub fn shown_whole(text: &str) -> String {
     out
 }
 
+/// As [`shown_whole`], for text that quotes what was escaped already: a backslash stays one, so that nothing is escaped
+/// twice. What comes out can be shown, but a backslash in it may be of either making.
+pub fn shown_once(text: &str) -> String {
+    text.split('\\').map(shown_whole).collect::<Vec<_>>().join("\\")
+}
+
 /// How many combining marks one character may bear: more pile up over the lines around it.
 const MARKS: usize = 3;
 
@@ -221,6 +227,12 @@ fn distance(a: &str, b: &str) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_escaped_is_not_escaped_again() {
+        assert_eq!(shown_once("a\u{1b}[2J b"), "a\\u{1b}[2J b");
+        assert_eq!(shown_once("a\\u{1b}[2J b"), "a\\u{1b}[2J b");
+    }
 
     #[test]
     fn the_nearest_word_is_found_or_none() {

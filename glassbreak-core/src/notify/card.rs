@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::approval::{Asked, Offer};
 use crate::call::{ArgValue, Args, Call, Exec, Operation, Tool};
-use crate::error::{shown, shown_whole};
+use crate::error::{shown, shown_once, shown_whole};
 use crate::finding::Layer;
 use crate::grant::{Grant, Pins};
 use crate::judge::Judgement;
@@ -200,7 +200,7 @@ impl Card {
             let findings = shown.judgement.ruling.findings().iter();
             let argv = findings.filter(|finding| finding.rule().layer() == Some(Layer::Argv));
             let mut lines = vec!["not understood whole: treat it as able to do anything".to_owned()];
-            lines.extend(argv.map(|finding| shown_whole_line(finding.why())));
+            lines.extend(argv.map(|finding| shown_once(finding.why())));
             self.add("beware", lines);
         }
     }
@@ -292,11 +292,6 @@ fn folder(cwd: &str) -> String {
     }
 }
 
-/// What was escaped where it was quoted is not escaped again; a newline would still fake a line.
-fn shown_whole_line(text: &str) -> String {
-    text.split('\\').map(shown_whole).collect::<Vec<_>>().join("\\")
-}
-
 fn words(reason: &str) -> Box<str> {
     let mut cut: String = reason.chars().take(MAX_SAYS).collect();
     let left = reason.chars().count().saturating_sub(MAX_SAYS);
@@ -318,7 +313,7 @@ fn rule_line(asked: &Asked) -> String {
     format!(
         "{}: {} ({who})",
         shown_whole(asked.rule.as_str()),
-        shown_whole_line(&asked.why)
+        shown_once(&asked.why)
     )
 }
 

@@ -157,6 +157,7 @@ pub mod made {
         let request = Request {
             id: RequestId::from_bytes([n; 16]),
             version: 0,
+            op: OpId::from_bytes([n; 16]),
             digest: digest(),
             path: path(),
             role: word("ops"),
