@@ -211,7 +211,7 @@ impl Escalation {
                 attempt: self.attempt,
                 request: Box::new(request),
             }),
-            Err(finding) => Err(self.refused(finding)),
+            Err(finding) => Err(self.refused(&finding)),
         }
     }
 
@@ -314,7 +314,7 @@ impl Escalation {
         }
     }
 
-    fn refused(self, finding: Finding) -> Denial {
+    fn refused(self, finding: &Finding) -> Denial {
         let finding = asked_by(&self.asking.rules, finding);
         refusal(
             &self.gate,
@@ -361,7 +361,7 @@ fn refusal(
 }
 
 /// The same refusal, saying first which rules wanted people to agree.
-fn asked_by(rules: &[Asked], finding: Finding) -> Finding {
+fn asked_by(rules: &[Asked], finding: &Finding) -> Finding {
     let rules: Vec<&str> = rules.iter().map(|asked| asked.rule.as_str()).collect();
     let why = format!("a person must agree, by {}: {}", rules.join(", "), finding.why());
     if finding.is_breakdown() {
@@ -522,7 +522,7 @@ impl Waiting {
                 Verdict::Ask(escalation) => self = Box::pin(escalation.open()).await?,
             }
         }
-        Err(self.refused(Finding::deny(
+        Err(self.refused(&Finding::deny(
             closed("rounds"),
             "people agreed, and each time something more asked",
             "look at what asks, and do something else",
@@ -542,7 +542,7 @@ impl Waiting {
                         _ => "ask again later, or do something else",
                     };
                     let finding = Finding::deny(closed(code), crate::desk::told(state), hint);
-                    return Err(self.refused(finding));
+                    return Err(self.refused(&finding));
                 }
             }
             let (id, version) = (self.request.id, self.request.version);
@@ -556,17 +556,17 @@ impl Waiting {
                 Ok(Some(request)) => *self.request = request,
                 Ok(None) => {
                     let finding = Finding::deny(closed("unknown"), "the request is gone", "make the call again");
-                    return Err(self.refused(finding));
+                    return Err(self.refused(&finding));
                 }
                 Err(why) => {
                     let finding = Finding::unavailable(closed("unavailable"), crate::error::shown(&why));
-                    return Err(self.refused(finding));
+                    return Err(self.refused(&finding));
                 }
             }
         }
     }
 
-    fn refused(&self, finding: Finding) -> Denial {
+    fn refused(&self, finding: &Finding) -> Denial {
         let finding = asked_by(&self.request.rules, finding);
         let mut judgement = crate::judge::refused(self.gate.bundle(), finding.clone());
         judgement.digest = Some(self.request.digest);
