@@ -220,6 +220,9 @@ fn of_two_hundred_who_end_a_request_at_once_in_three_processes_one_does() {
         assert_eq!(settled[id], [format!("\"{}\"", request.state)], "{id}");
         ends.push(request.state.as_str());
     }
-    assert!(matches!(first.requests.values().next().unwrap().state, State::Approved { .. }));
+    assert!(matches!(
+        first.requests.values().next().unwrap().state,
+        State::Approved { .. }
+    ));
     println!("{ends:?} after {} tries each", TRIES);
 }

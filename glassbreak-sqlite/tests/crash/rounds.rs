@@ -100,7 +100,11 @@ impl Notifier for Cards {
                 .unwrap()
                 .is_some_and(|now| !now.state.is_final())
         );
-        let first = self.shown.lock().unwrap().insert(request.id.to_string(), State::Pending);
+        let first = self
+            .shown
+            .lock()
+            .unwrap()
+            .insert(request.id.to_string(), State::Pending);
         assert_eq!(first, None, "shown twice");
         std::future::pending().await
     }
@@ -226,10 +230,7 @@ async fn take_up(root: &Path, round: u64) -> Sums {
             _ => drop(gate.desk().cancel(request.id, "nobody needs it").await.unwrap()),
         }
         for answer in [Answer::Once, Answer::Deny, house::window(1)] {
-            let late = gate
-                .desk()
-                .vote(request.id, &ballot("p0", request, answer))
-                .await;
+            let late = gate.desk().vote(request.id, &ballot("p0", request, answer)).await;
             let Err(VoteError::Refused(why)) = late else {
                 panic!("{late:?}")
             };
@@ -278,7 +279,12 @@ async fn take_up(root: &Path, round: u64) -> Sums {
     // No card is left that could be answered, and none was shown of what was settled.
     let settled = pending
         .iter()
-        .map(|request| (request.id.to_string(), after.requests[&request.id.to_string()].state.clone()))
+        .map(|request| {
+            (
+                request.id.to_string(),
+                after.requests[&request.id.to_string()].state.clone(),
+            )
+        })
         .collect();
     cards.are(&settled).await;
     assert!(settled.values().all(State::is_final));
@@ -292,10 +298,7 @@ async fn take_up(root: &Path, round: u64) -> Sums {
 /// Everybody who is needed agrees, some of them perhaps before.
 async fn agree(gate: &Gate, request: &Request) {
     for who in ["bob", "carol", "p1"] {
-        let voted = gate
-            .desk()
-            .vote(request.id, &ballot(who, request, Answer::Once))
-            .await;
+        let voted = gate.desk().vote(request.id, &ballot(who, request, Answer::Once)).await;
         match voted {
             Ok(after) if after.state.is_final() => {
                 assert!(matches!(after.state, State::Approved { .. }));
@@ -360,7 +363,10 @@ async fn probe(store: &SqliteStore, left: &Left) {
             at: Timestamp::now(),
         };
         let Settled { outcome, refunded, .. } = store.settle(settle).await.unwrap();
-        assert_eq!((Fate::Settled(outcome), refunded), (Fate::Settled(Outcome::NotRun), true));
+        assert_eq!(
+            (Fate::Settled(outcome), refunded),
+            (Fate::Settled(Outcome::NotRun), true)
+        );
     }
 }
 

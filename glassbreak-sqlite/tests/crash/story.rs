@@ -189,10 +189,7 @@ impl Teller {
     async fn the_kill_switch(&self) {
         let session = self.session("s-last");
         let target = Target::Tool(word("deploy"));
-        self.gate
-            .lock(target.clone(), text("stop"), word("bob"))
-            .await
-            .unwrap();
+        self.gate.lock(target.clone(), text("stop"), word("bob")).await.unwrap();
         self.told(&Told::Locked);
         let stopped = deploy(&session, "k-last-1", "test").check().await;
         assert!(matches!(stopped, Verdict::Deny(_)), "{stopped:?}");
