@@ -8,15 +8,19 @@ use rusqlite::Connection;
 
 use crate::error::Fault;
 use crate::meta::Meta;
+use crate::open::Patience;
 use crate::shared::Shared;
 
 /// How often it looks.
 const POLL: Duration = Duration::from_millis(50);
 
+/// What somebody wants of the database as it is.
+pub(crate) type Look = Box<dyn FnOnce(Result<View<'_>, Fault>) + Send>;
+
 /// What the thread is asked to do.
 pub(crate) enum Order {
     /// To read, or to be told why that cannot be.
-    Look(Box<dyn FnOnce(Result<View<'_>, Fault>) + Send>),
+    Look(Look),
     /// Somebody waits now.
     Watch,
 }
@@ -32,6 +36,8 @@ pub(crate) struct View<'a> {
 #[derive(Debug)]
 pub(crate) struct Reader {
     pub(crate) db: Connection,
+    pub(crate) patience: Patience,
+    pub(crate) busy: Duration,
     pub(crate) shared: Arc<Shared>,
     pub(crate) orders: Receiver<Order>,
 }
@@ -60,7 +66,7 @@ impl Reader {
         }
     }
 
-    fn look(&self, look: Box<dyn FnOnce(Result<View<'_>, Fault>) + Send>) {
+    fn look(&self, look: Look) {
         match self.view() {
             Ok(view) => look(Ok(view)),
             Err(fault) => {
@@ -82,6 +88,7 @@ impl Reader {
         self.shared.check_identity()?;
         // Before the snapshot is taken: what is committed in between is not missing from it.
         let seen = self.shared.seen();
+        self.patience.until(Instant::now() + self.busy);
         self.db.prepare_cached("BEGIN")?.execute([])?;
         let meta = Meta::load(&self.db)?;
         seen.check(&self.db, &meta)?;

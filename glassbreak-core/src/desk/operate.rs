@@ -1,11 +1,14 @@
 //! What operators do: lock, unlock, revoke.
 
+use std::time::Duration;
+
 use super::Desk;
 use crate::approval::RequestId;
-use crate::audit::{AuditError, Event, GrantRevoked, LockChange, Target as Recorded};
+use crate::audit::{AuditError, Event, GrantRevoked, LockChange, OperateNotTaken, Target as Recorded};
 use crate::call::{Text, Word};
 use crate::clock::Timestamp;
 use crate::finding::Finding;
+use crate::grant::GrantId;
 use crate::lock::{Lock, Target};
 use crate::people::Account;
 use crate::policy::{Operate, Operation};
@@ -28,6 +31,9 @@ pub enum OperateError {
     #[error(transparent)]
     Store(#[from] StoreError),
 }
+
+/// How long a lock waits to learn what it will end.
+const LOOK: Duration = Duration::from_millis(100);
 
 impl Desk {
     /// The person of an account, as operators need one.
@@ -58,19 +64,47 @@ impl Desk {
             reason: Some(&reason),
         };
         let written = self.audit.append_synced(Event::LockSet(change));
-        // What the lock will withdraw; one that is opened in between is withdrawn too, and only not recorded here.
-        let open = self.store.pending().await.unwrap_or_default();
-        let under: Vec<RequestId> = open
-            .iter()
-            .filter(|request| request.path.is_under(&target))
-            .map(|request| request.id)
-            .collect();
+        let (requests, grants) = self.under(&target).await;
         let at = Timestamp::now();
-        let position = self.store.lock(Lock { target, reason, by, at }).await?;
-        let told = self.tell_settled(&under).await;
+        let lock = Lock {
+            target,
+            reason: reason.clone(),
+            by: by.clone(),
+            at,
+        };
+        let position = self.store.lock(lock).await?;
+        for id in grants {
+            let which = format!("grant {id}");
+            let which = which.as_str();
+            let (by, reason) = (&by, &reason);
+            self.audit
+                .append(Event::GrantRevoked(GrantRevoked { which, by, reason }))?;
+        }
+        let told = self.tell_settled(&requests).await;
         written?;
         told?;
         Ok(position)
+    }
+
+    /// What a lock will withdraw and revoke, to be recorded after. Something that comes in between is taken too, and only
+    /// not recorded by name; and a store that is slow to tell does not hold up the lock.
+    async fn under(&self, target: &Target) -> (Vec<RequestId>, Vec<GrantId>) {
+        let look = async { (self.store.pending().await, self.store.grants().await) };
+        let Ok((requests, grants)) = tokio::time::timeout(LOOK, look).await else {
+            return (Vec::new(), Vec::new());
+        };
+        let requests = requests.unwrap_or_default().into_iter();
+        let grants = grants.unwrap_or_default().into_iter();
+        (
+            requests
+                .filter(|request| request.path.is_under(target))
+                .map(|request| request.id)
+                .collect(),
+            grants
+                .filter(|grant| grant.path.is_under(target))
+                .map(|grant| grant.id)
+                .collect(),
+        )
     }
 
     /// Lifts the lock on `target`; `by` is a person whom a policy on `Action::"unlock"` permits it.
@@ -160,10 +194,18 @@ impl Desk {
             id: name.map_or("", Word::as_str),
             on_behalf_of,
         };
-        self.bundle()
-            .policies()
-            .may_operate(&operation)
-            .map_err(|finding| OperateError::Refused(Box::new(finding)))
+        let Err(finding) = self.bundle().policies().may_operate(&operation) else {
+            return Ok(());
+        };
+        let which = format!("{kind} {}", operation.id);
+        let refused = OperateNotTaken {
+            operate: operate.as_str(),
+            which: which.trim_end(),
+            by,
+            why: finding.why(),
+        };
+        self.audit.append_synced(Event::OperateRefused(refused))?;
+        Err(OperateError::Refused(Box::new(finding)))
     }
 }
 

@@ -207,8 +207,11 @@ impl GateBuilder {
                 locks: mirror,
             }),
         };
-        // What was asked before a restart is shown again: its old cards are gone.
-        open.iter().for_each(|request| follow(&gate, request, true));
+        // What was asked before a restart is shown again: its old cards are gone. What nobody can answer any more is only
+        // brought to its end.
+        let now = Gate::now();
+        open.iter()
+            .for_each(|request| follow(&gate, request, !request.is_late(now)));
         Ok(gate)
     }
 }

@@ -37,7 +37,7 @@ pub trait Notifier: fmt::Debug + Send + Sync + 'static {
     /// Shows an open request to people; answers go to `desk`. Returns when it is shown, or later; the caller does not
     /// wait for it with anything else, and drops the future when the request is settled.
     ///
-    /// After a restart it is called again for every request that is still open.
+    /// After a restart it is called again for every request that is still open and whose deadline has not come.
     ///
     /// # Errors
     /// When nobody can have seen it.

@@ -115,7 +115,7 @@ impl Policies {
             Truth::Holds => Held::Yes,
             Truth::DoesNot => Held::No,
             Truth::Error(error) => Held::Error(reason_of(&error)),
-            Truth::NoTruth => Held::Error("it is neither true nor false".to_owned()),
+            Truth::Neither => Held::Error("it is neither true nor false".to_owned()),
         }
     }
 }

@@ -13,8 +13,8 @@ use std::fmt;
 
 use cedar_policy::{
     ActionConstraint, AuthorizationError, Authorizer, Decision, Effect, Entities, EntityUid, EvalResult,
-    EvaluationError, Expression, Policy, PolicyId, PolicySet, PolicySetError, PrincipalConstraint, Request,
-    ResourceConstraint, Response, eval_expression,
+    EvaluationError, Expression, Policy, PolicyId, PolicySet, PrincipalConstraint, Request, ResourceConstraint,
+    Response, eval_expression,
 };
 
 /// Policies, ready to be evaluated.
@@ -41,9 +41,9 @@ struct Compiled {
 pub(super) enum Truth {
     Holds,
     DoesNot,
-    Error(EvaluationError),
+    Error(Box<EvaluationError>),
     /// It is neither true nor false, which validated conditions always are.
-    NoTruth,
+    Neither,
 }
 
 /// What Cedar would answer, by the ids of policies.
@@ -79,14 +79,10 @@ fn sorted(ids: impl Iterator<Item = PolicyId>) -> Vec<PolicyId> {
 impl Engine {
     /// Policies are known by their places in `policies` from now on.
     ///
-    /// # Errors
-    /// When two have the same id.
-    pub(super) fn new(policies: Vec<Policy>, entities: Entities) -> Result<Self, PolicySetError> {
-        let mut all = PolicySet::new();
-        for policy in policies.iter().filter(|policy| policy.template_id().is_none()) {
-            all.add(policy.clone())?;
-        }
-        Ok(Self::over(policies, all, entities))
+    /// `None` where two have the same id.
+    pub(super) fn new(policies: Vec<Policy>, entities: Entities) -> Option<Self> {
+        let all = PolicySet::from_policies(policies.iter().cloned()).ok()?;
+        Some(Self::over(policies, all, entities))
     }
 
     /// The same, where the set is there already; linked policies only come in one.
@@ -129,7 +125,7 @@ impl Engine {
     /// Whether the condition of a policy holds for a request that its scope matches.
     pub(super) fn truth(&self, place: usize, request: &Request) -> Truth {
         let Some(compiled) = self.compiled.get(place) else {
-            return Truth::NoTruth;
+            return Truth::Neither;
         };
         let Some(condition) = &compiled.condition else {
             return Truth::Holds;
@@ -137,8 +133,8 @@ impl Engine {
         match eval_expression(request, &self.entities, condition) {
             Ok(EvalResult::Bool(true)) => Truth::Holds,
             Ok(EvalResult::Bool(false)) => Truth::DoesNot,
-            Ok(_) => Truth::NoTruth,
-            Err(error) => Truth::Error(error),
+            Ok(_) => Truth::Neither,
+            Err(error) => Truth::Error(Box::new(error)),
         }
     }
 
@@ -150,7 +146,7 @@ impl Engine {
                 (Truth::DoesNot, _) => {}
                 (Truth::Holds, Effect::Permit) => permits.push(policy.id().clone()),
                 (Truth::Holds, Effect::Forbid) => forbids.push(policy.id().clone()),
-                (Truth::Error(_) | Truth::NoTruth, _) => errors.push(policy.id().clone()),
+                (Truth::Error(_) | Truth::Neither, _) => errors.push(policy.id().clone()),
             }
         }
         let allowed = forbids.is_empty() && !permits.is_empty();

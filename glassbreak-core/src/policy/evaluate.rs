@@ -53,7 +53,7 @@ impl Policies {
                     rule.holds()
                 }
                 Truth::Error(error) => rule.failed(&reason_of(&error)),
-                Truth::NoTruth => rule.failed("it is neither true nor false"),
+                Truth::Neither => rule.failed("it is neither true nor false"),
             };
             denied |= finding.level() >= Level::Deny;
             findings.push(finding);

@@ -68,7 +68,7 @@ fn load_here(input: &PolicyInput<'_>) -> Result<Policies, Vec<Problem>> {
     let (rules, policies): (Vec<Rule>, Vec<Policy>) = read.into_iter().map(|read| (read.rule, read.policy)).unzip();
     let by_id = policies.iter().enumerate().map(|(n, policy)| (policy.id().clone(), n));
     let by_id = by_id.collect();
-    let engine = Engine::new(policies, snapshot.entities).map_err(|_| {
+    let engine = Engine::new(policies, snapshot.entities).ok_or_else(|| {
         let what = "the policies do not fit into one set";
         vec![Problem::in_file(".", what, "this is a fault of the guard; report it")]
     })?;

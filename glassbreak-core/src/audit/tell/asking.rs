@@ -142,6 +142,17 @@ pub(super) fn revoked(json: &Value) -> Line {
     Line::new(Tone::Bad, "revoked", what)
 }
 
+pub(super) fn not_operated(json: &Value) -> Line {
+    let what = format!(
+        "{} may not {} {}: {}",
+        text(json, "by"),
+        text(json, "operate"),
+        text(json, "which"),
+        text(json, "why")
+    );
+    Line::new(Tone::Bad, "refused", what)
+}
+
 /// Who asks: the agent, for whom, in which session.
 fn caller(json: &Value) -> String {
     let nobody = Value::Null;

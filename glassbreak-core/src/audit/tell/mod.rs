@@ -122,6 +122,7 @@ impl Teller {
             Kind::VoteRefused => self.vote_refused(json),
             Kind::GrantOpened => self.grant_opened(json),
             Kind::GrantRevoked => asking::revoked(json),
+            Kind::OperateRefused => asking::not_operated(json),
             Kind::LockSet => Line::new(Tone::Bad, "locked", lock(json)),
             Kind::LockLifted => Line::new(Tone::Strong, "unlocked", lock(json)),
             Kind::LogOpened => Line::new(Tone::Plain, "opened", opened(record, json)),

@@ -63,7 +63,7 @@ fn truth(text: &str, asked: &Asked, policies: &Policies) -> Truth {
         expected_context(asked),
         None,
     );
-    let response = Authorizer::new().is_authorized(&request.unwrap(), &set, &policies.engine.entities());
+    let response = Authorizer::new().is_authorized(&request.unwrap(), &set, policies.engine.entities());
     if response.diagnostics().errors().next().is_some() {
         Truth::Unknown
     } else if response.diagnostics().reason().next().is_some() {
