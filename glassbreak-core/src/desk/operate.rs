@@ -58,19 +58,13 @@ impl Desk {
             reason: Some(&reason),
         };
         let written = self.audit.append_synced(Event::LockSet(change));
-        // What the lock will withdraw; one that is opened in between is withdrawn too, and only not recorded here.
-        let open = self.store.pending().await.unwrap_or_default();
-        let under: Vec<RequestId> = open
-            .iter()
-            .filter(|request| request.path.is_under(&target))
-            .map(|request| request.id)
-            .collect();
         let at = Timestamp::now();
-        let position = self.store.lock(Lock { target, reason, by, at }).await?;
-        let told = self.tell_settled(&under).await;
+        let ended = self.store.lock(Lock { target, reason, by, at }).await?;
+        // What others ended is theirs to record.
+        let told = self.tell_settled(&ended.requests).await;
         written?;
         told?;
-        Ok(position)
+        Ok(ended.position)
     }
 
     /// Lifts the lock on `target`; `by` is a person whom a policy on `Action::"unlock"` permits it.

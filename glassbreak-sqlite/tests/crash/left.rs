@@ -94,7 +94,8 @@ impl Left {
                 let grant: Grant = serde_json::from_str(&spent).unwrap();
                 grant.id.to_string()
             });
-            self.ops.insert(op, (Some(outcome).filter(|text| !text.is_empty()), spent));
+            self.ops
+                .insert(op, (Some(outcome).filter(|text| !text.is_empty()), spent));
         }
         let mut charges = db
             .prepare("SELECT rule, scope, key, count(*) FROM charges GROUP BY rule, scope, key")
