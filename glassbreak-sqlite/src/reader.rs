@@ -13,10 +13,13 @@ use crate::shared::Shared;
 /// How often it looks.
 const POLL: Duration = Duration::from_millis(50);
 
+/// What is done with the database at one moment, or with the reason why that cannot be.
+type Look = Box<dyn FnOnce(Result<View<'_>, Fault>) + Send>;
+
 /// What the thread is asked to do.
 pub(crate) enum Order {
     /// To read, or to be told why that cannot be.
-    Look(Box<dyn FnOnce(Result<View<'_>, Fault>) + Send>),
+    Look(Look),
     /// Somebody waits now.
     Watch,
 }
@@ -60,7 +63,7 @@ impl Reader {
         }
     }
 
-    fn look(&self, look: Box<dyn FnOnce(Result<View<'_>, Fault>) + Send>) {
+    fn look(&self, look: Look) {
         match self.view() {
             Ok(view) => look(Ok(view)),
             Err(fault) => {

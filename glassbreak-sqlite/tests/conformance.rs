@@ -1,5 +1,6 @@
 //! The SQLite store keeps the contract of stores: two connections on one file, in one process.
 
+#[cfg(test)]
 mod common;
 
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use glassbreak_testkit::store::Subject;
 /// Each round is a wait for the disk.
 const ROUNDS: usize = 20;
 
+#[cfg(test)]
 async fn sqlite() -> Subject {
     let clock = Arc::new(FakeClock::default());
     let path = common::Scratch::kept().join("store.db");

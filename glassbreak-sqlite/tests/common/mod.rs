@@ -7,10 +7,15 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A new folder that only we may use, gone when it is dropped.
 #[derive(Debug)]
-pub struct Scratch(PathBuf);
+pub(crate) struct Scratch(PathBuf);
 
+#[allow(
+    dead_code,
+    clippy::allow_attributes,
+    reason = "not every test binary needs all of it"
+)]
 impl Scratch {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let name = format!(
             "glassbreak-sqlite-{}-{}",
@@ -23,17 +28,16 @@ impl Scratch {
         Self(folder)
     }
 
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.0
     }
 
-    pub fn database(&self) -> PathBuf {
+    pub(crate) fn database(&self) -> PathBuf {
         self.0.join("store.db")
     }
 
     /// A folder that stays until the process that made it is gone, and another test runs.
-    #[allow(dead_code, clippy::allow_attributes, reason = "not every test binary needs it")]
-    pub fn kept() -> PathBuf {
+    pub(crate) fn kept() -> PathBuf {
         for entry in fs::read_dir(std::env::temp_dir()).unwrap().flatten() {
             let name = entry.file_name();
             let of = name
