@@ -115,8 +115,10 @@ else
 fi
 step "doctests" cargo test --quiet --locked --doc --workspace
 step "quickstart" cargo run --quiet --locked -p glassbreak-examples --bin quickstart
+step "incident" cargo run --quiet --locked -p glassbreak-examples --bin incident -- --approver script
 step "guarded tools" cargo run --quiet --locked -p glassbreak-examples --bin guarded_tools
 step "the ops policy" glassbreak test --policy examples/policies/ops
+step "the incident policy" glassbreak test --policy examples/policies/incident
 step "the tools policy" glassbreak test --policy examples/policies/tools
 step "a fresh policy folder" fresh_folder
 step "benches compile" cargo build --quiet --locked -p glassbreak-benches --benches --bins

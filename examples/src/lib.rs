@@ -1,4 +1,6 @@
-//! What the examples share: the stand-in `kubectl`, and a folder to work in.
+//! What the examples share: the stand-in `kubectl`, a folder to work in, and the incident.
 
+#[cfg(target_os = "linux")]
+pub mod incident;
 pub mod kubectl;
 pub mod scratch;

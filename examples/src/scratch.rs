@@ -16,14 +16,26 @@ impl Scratch {
     pub fn new(name: &str) -> io::Result<Self> {
         // Without links on the way: a workspace is not reached through one.
         let temp = fs::canonicalize(std::env::temp_dir())?;
-        let path = temp.join(format!("glassbreak-{name}-{}", std::process::id()));
-        make(&path)?;
-        Ok(Self(path))
+        let process = std::process::id();
+        // A run that was killed has left its folder, and its process id may come again.
+        let free = (0..100).find_map(|n: u32| {
+            let path = temp.join(format!("glassbreak-{name}-{process}-{n}"));
+            match make(&path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => None,
+                made => Some(made.map(|()| Self(path))),
+            }
+        });
+        free.unwrap_or_else(|| Err(io::ErrorKind::AlreadyExists.into()))
     }
 
     /// The folder.
     pub fn path(&self) -> &Path {
         &self.0
+    }
+
+    /// Leaves it where it is, for whoever wants to look into it.
+    pub fn keep(mut self) -> PathBuf {
+        std::mem::take(&mut self.0)
     }
 
     /// Makes a folder in it.
@@ -39,7 +51,9 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
+        if !self.0.as_os_str().is_empty() {
+            let _ = fs::remove_dir_all(&self.0);
+        }
     }
 }
 

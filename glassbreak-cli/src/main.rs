@@ -1,7 +1,8 @@
 //! `glassbreak`: the guard for people, scripts and other languages.
 //!
-//! It judges calls, explains verdicts, runs one command under the guard (`glassbreak exec`) and reads the audit log.
-//! Only `exec` runs a program or writes a log; nothing asks a person yet, and no program needs to be installed.
+//! It judges calls, explains verdicts, runs one command under the guard (`glassbreak exec`), lets people answer what agents
+//! ask (`pending`, `approve`, `deny`) and stop them (`lock`, `revoke`), and reads the audit log. Only `exec` runs a
+//! program; no program needs to be installed.
 
 /// `println!`, but ends quietly when nobody reads any more, as in `glassbreak schema cedar | head`.
 macro_rules! say {
@@ -10,6 +11,8 @@ macro_rules! say {
 
 mod audit;
 mod check;
+#[cfg(target_os = "linux")]
+mod desk;
 mod exec;
 mod explain;
 mod new;
@@ -41,6 +44,30 @@ enum Command {
     Explain(explain::Options),
     /// Run one command under the guard: judged, recorded, and only then started.
     Exec(exec::Options),
+    #[cfg(target_os = "linux")]
+    /// List what agents ask people.
+    Pending(desk::Pending),
+    #[cfg(target_os = "linux")]
+    /// Show one request whole.
+    Show(desk::Show),
+    #[cfg(target_os = "linux")]
+    /// Agree to a call that waits for people.
+    Approve(desk::Approve),
+    #[cfg(target_os = "linux")]
+    /// Say no to a call that waits for people.
+    Deny(desk::Deny),
+    #[cfg(target_os = "linux")]
+    /// End grants before their time, and withdraw what is asked.
+    Revoke(desk::Revoke),
+    #[cfg(target_os = "linux")]
+    /// Stop calls, now and until somebody lifts it.
+    Lock(desk::Lock),
+    #[cfg(target_os = "linux")]
+    /// Lift a lock.
+    Unlock(desk::Unlock),
+    #[cfg(target_os = "linux")]
+    /// List what is locked.
+    Locks(desk::Locks),
     /// Check a policy folder and run its tests.
     Test(test::Options),
     /// Make a policy folder to start from.
@@ -56,6 +83,22 @@ fn main() -> ExitCode {
         Command::Check(options) => check::run(&options),
         Command::Explain(options) => explain::run(&options),
         Command::Exec(options) => exec::run(&options),
+        #[cfg(target_os = "linux")]
+        Command::Pending(options) => desk::pending(&options),
+        #[cfg(target_os = "linux")]
+        Command::Show(options) => desk::show(&options),
+        #[cfg(target_os = "linux")]
+        Command::Approve(options) => desk::approve(&options),
+        #[cfg(target_os = "linux")]
+        Command::Deny(options) => desk::deny(&options),
+        #[cfg(target_os = "linux")]
+        Command::Revoke(options) => desk::revoke(&options),
+        #[cfg(target_os = "linux")]
+        Command::Lock(options) => desk::lock(&options),
+        #[cfg(target_os = "linux")]
+        Command::Unlock(options) => desk::unlock(&options),
+        #[cfg(target_os = "linux")]
+        Command::Locks(options) => desk::locks(&options),
         Command::Test(options) => test::run(&options),
         Command::New(options) => new::run(&options),
         Command::Schema(options) => schema::run(&options),

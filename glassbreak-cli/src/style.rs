@@ -4,6 +4,7 @@ use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::process;
 
+use glassbreak_core::audit::{Teller, Tone};
 use glassbreak_core::finding::Outcome;
 
 /// Whether to colour what goes to standard output.
@@ -36,6 +37,23 @@ impl Style {
 
     pub(crate) fn green(self, text: &str) -> String {
         self.paint("32", text)
+    }
+
+    /// Tells records of the audit log, in colour where that is wanted.
+    pub(crate) fn teller(self) -> Teller {
+        if !self.0 {
+            return Teller::plain();
+        }
+        Teller::painted(|tone, text| {
+            let style = Self(true);
+            match tone {
+                Tone::Plain => text.to_owned(),
+                Tone::Strong => style.bold(text),
+                Tone::Good => style.green(text),
+                Tone::Asks => style.paint("1;33", text),
+                Tone::Bad => style.red(text),
+            }
+        })
     }
 
     fn paint(self, code: &str, text: &str) -> String {

@@ -137,19 +137,21 @@ impl fmt::Display for Problems {
     }
 }
 
-/// Text as a person may see it: control, bidirectional, invisible and odd blank characters escaped,
+/// Text as a person may see it: control, bidirectional, invisible and odd blank characters escaped, and combining marks
+/// that stand alone or pile up;
 /// cut after 120 characters with the number left out.
 ///
 /// Use it for whatever an agent or a file wrote before it goes on a terminal, a card or in a message.
 pub fn shown(text: &str) -> String {
     const MOST: usize = 120;
     let mut out = String::with_capacity(text.len().min(4 * MOST));
+    let mut marks = MARKS;
     for (n, c) in text.chars().enumerate() {
         if n == MOST {
             out.push_str(&format!("… ({} more)", text.chars().count() - MOST));
             break;
         }
-        push_shown(&mut out, c);
+        push_shown(&mut out, c, &mut marks);
     }
     out
 }
@@ -157,17 +159,30 @@ pub fn shown(text: &str) -> String {
 /// As [`shown`], without a limit.
 pub fn shown_whole(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    text.chars().for_each(|c| push_shown(&mut out, c));
+    let mut marks = MARKS;
+    text.chars().for_each(|c| push_shown(&mut out, c, &mut marks));
     out
 }
 
-fn push_shown(out: &mut String, c: char) {
+/// As [`shown_whole`], for text that quotes what was escaped already: a backslash stays one, so that nothing is escaped
+/// twice. What comes out can be shown, but a backslash in it may be of either making.
+pub fn shown_once(text: &str) -> String {
+    text.split('\\').map(shown_whole).collect::<Vec<_>>().join("\\")
+}
+
+/// How many combining marks one character may bear: more pile up over the lines around it.
+const MARKS: usize = 3;
+
+/// `marks` are those in a row before `c`; a text begins as if it had its fill, for there is nothing to bear one.
+fn push_shown(out: &mut String, c: char, marks: &mut usize) {
+    let is_mark = !c.is_ascii() && unicode_normalization::char::is_combining_mark(c);
+    *marks = if is_mark { *marks + 1 } else { 0 };
     match c {
         '\n' => out.push_str("\\n"),
         '\t' => out.push_str("\\t"),
         '\r' => out.push_str("\\r"),
         '\\' => out.push_str("\\\\"),
-        c if crate::text::is_unshowable(c) || (c.is_whitespace() && c != ' ') => {
+        c if crate::text::is_unshowable(c) || (c.is_whitespace() && c != ' ') || *marks > MARKS => {
             out.push_str(&format!("\\u{{{:x}}}", u32::from(c)));
         }
         c => out.push(c),
@@ -214,11 +229,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_was_escaped_is_not_escaped_again() {
+        assert_eq!(shown_once("a\u{1b}[2J b"), "a\\u{1b}[2J b");
+        assert_eq!(shown_once("a\\u{1b}[2J b"), "a\\u{1b}[2J b");
+    }
+
+    #[test]
     fn the_nearest_word_is_found_or_none() {
         let labels = ["k8s.pod.delete", "mutating", "secret.read"];
         assert_eq!(nearest("k8s.pod.delte", labels), Some("k8s.pod.delete"));
         assert_eq!(nearest("mutatign", labels), Some("mutating"));
         assert_eq!(nearest("frobnicate", labels), None);
+    }
+
+    #[test]
+    fn combining_marks_do_not_pile_up() {
+        let stack = "Z\u{300}\u{301}\u{302}\u{303}\u{304}x\u{301}";
+        assert_eq!(shown_whole(stack), "Z\u{300}\u{301}\u{302}\\u{303}\\u{304}x\u{301}");
+        assert_eq!(shown("\u{301}a"), "\\u{301}a");
+        assert_eq!(shown("\u{928}\u{93f}"), "\u{928}\u{93f}", "as languages write them");
     }
 
     #[test]

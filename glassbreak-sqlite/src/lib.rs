@@ -28,12 +28,14 @@
 //!
 //! - **Time over a restart.** Elapsed time is told by the machine's clock since it started, asleep or awake, which all
 //!   processes share: so a time is believed as far as the machine has really come since the store's last one, whichever
-//!   process was given that. After the machine was started again any later time is believed. A handle that finds the
+//!   process was given that. After the machine was started again any later time is believed, and a handle that finds the
 //!   store's time more than five seconds ahead of the first time that it is given answers
 //!   [`Clock`](glassbreak_core::store::Reserved::Clock) until that has come, or until [`SqliteStore::adopt_time`].
 //! - **A rollback** is seen by a process that had seen more, for as long as it runs, and when opening by the anchor, the
 //!   file `<database>.anchor`, which may be a second behind. Whoever restores database and anchor together from one backup,
 //!   with no process running, is not noticed.
+//! - **A request that nobody settles** is forgotten two days after its deadline, as one that was settled.
+//! - **A fork** of a process that has a store open gets errors from it, and opens the store by itself.
 
 #![cfg(unix)]
 

@@ -37,7 +37,10 @@ pub(crate) struct Settings {
 pub(crate) struct Ready {
     pub(crate) writer: Connection,
     pub(crate) reader: Connection,
+    /// Of the writer.
     pub(crate) patience: Patience,
+    /// Of the reader.
+    pub(crate) reading: Patience,
     pub(crate) place: Place,
     pub(crate) identity: Identity,
     pub(crate) line: Line,
@@ -87,13 +90,15 @@ pub(crate) fn open(settings: &Settings) -> Result<Ready, Fault> {
     let writer = write(&place, &patience, settings).map_err(damaged)?;
     let identity = place.identity()?;
     let (meta, seen, fault) = recognise(&place, &writer).map_err(damaged)?;
-    let reader = connect(&place, OpenFlags::SQLITE_OPEN_READ_ONLY, &Patience::new(settings.busy))?;
+    let reading = Patience::new(settings.busy);
+    let reader = connect(&place, OpenFlags::SQLITE_OPEN_READ_ONLY, &reading)?;
     reader.pragma_update(None, "query_only", true)?;
     Ok(Ready {
         line: Line::new(settings.elapsed.clone(), &meta),
         writer,
         reader,
         patience,
+        reading,
         place,
         identity,
         seen,

@@ -8,13 +8,14 @@ use rusqlite::Connection;
 
 use crate::error::Fault;
 use crate::meta::Meta;
+use crate::open::Patience;
 use crate::shared::Shared;
 
 /// How often it looks.
 const POLL: Duration = Duration::from_millis(50);
 
-/// What is done with the database at one moment, or with the reason why that cannot be.
-type Look = Box<dyn FnOnce(Result<View<'_>, Fault>) + Send>;
+/// What somebody wants of the database as it is.
+pub(crate) type Look = Box<dyn FnOnce(Result<View<'_>, Fault>) + Send>;
 
 /// What the thread is asked to do.
 pub(crate) enum Order {
@@ -35,6 +36,8 @@ pub(crate) struct View<'a> {
 #[derive(Debug)]
 pub(crate) struct Reader {
     pub(crate) db: Connection,
+    pub(crate) patience: Patience,
+    pub(crate) busy: Duration,
     pub(crate) shared: Arc<Shared>,
     pub(crate) orders: Receiver<Order>,
 }
@@ -85,6 +88,7 @@ impl Reader {
         self.shared.check_identity()?;
         // Before the snapshot is taken: what is committed in between is not missing from it.
         let seen = self.shared.seen();
+        self.patience.until(Instant::now() + self.busy);
         self.db.prepare_cached("BEGIN")?.execute([])?;
         let meta = Meta::load(&self.db)?;
         seen.check(&self.db, &meta)?;

@@ -237,12 +237,17 @@ impl SqliteBuilder {
         let thread = thread::Builder::new().name("glassbreak-sqlite".to_owned());
         let settings = self.settings;
         let started = thread.spawn(move || match start(&settings) {
-            Ok((store, writer, ended)) => {
-                // One that nobody waited for is closed at once.
-                drop(reply.send(Ok(store)));
-                writer.work();
-                drop(ended);
-            }
+            Ok((store, writer, ended)) => match reply.send(Ok(store)) {
+                Ok(()) => {
+                    writer.work();
+                    drop(ended);
+                }
+                // Nobody waited for it. It is not waited for here, by the thread that it would wait for.
+                Err(unwanted) => {
+                    drop(ended);
+                    drop(unwanted);
+                }
+            },
             Err(fault) => drop(reply.send(Err(fault.told(HERE)))),
         });
         started.map_err(no_thread)?;
@@ -259,10 +264,16 @@ fn start(settings: &Settings) -> Result<(SqliteStore, Writer, Sender<()>), Fault
     let (ends, ended) = mpsc::channel();
     let reader = Reader {
         db: ready.reader,
+        patience: ready.reading,
+        busy: settings.busy,
         shared: Arc::clone(&shared),
         orders: read_orders,
     };
+    let thread = thread::Builder::new().name("glassbreak-sqlite-read".to_owned());
+    let started = thread.spawn(move || reader.work());
+    let reader = started.map_err(|error| Fault::Place(format!("no thread can be started: {error}")))?;
     let writer = Writer {
+        reader,
         db: ready.writer,
         patience: ready.patience,
         busy: settings.busy,
@@ -273,9 +284,6 @@ fn start(settings: &Settings) -> Result<(SqliteStore, Writer, Sender<()>), Fault
         logged: 0,
         anchored: (ready.seen, Instant::now()),
     };
-    let thread = thread::Builder::new().name("glassbreak-sqlite-read".to_owned());
-    let started = thread.spawn(move || reader.work());
-    started.map_err(|error| Fault::Place(format!("no thread can be started: {error}")))?;
     let handle = Handle {
         writes: Some(writes),
         reads: Some(reads),

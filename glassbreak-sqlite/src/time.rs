@@ -81,7 +81,8 @@ pub(crate) enum Reading {
 pub(crate) struct Line {
     elapsed: Elapsed,
     /// How often the time had been adopted when the handle was opened on a store that had one, until the handle's first
-    /// time is believed. A store whose time is ahead of the clock then denies: a glitch must not stretch windows.
+    /// time is believed. A store whose time is ahead of the clock then denies, if the machine was started since: a glitch
+    /// must not stretch windows.
     unmet: Option<i64>,
 }
 
@@ -101,7 +102,7 @@ impl Line {
         let same = *meta.clock == *self.elapsed.name;
         if let Some(hw) = meta.hw {
             let behind = given < hw.saturating_sub(LEAP);
-            if behind && self.unmet.is_some_and(|adopted| adopted == meta.adopted) {
+            if behind && !same && self.unmet.is_some_and(|adopted| adopted == meta.adopted) {
                 return Reading::Not {
                     latest: Timestamp::from_millis(hw),
                 };

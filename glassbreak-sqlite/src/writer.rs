@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use glassbreak_core::store::{Position, StoreError};
@@ -89,6 +90,8 @@ impl<T: Send, F: FnOnce(&mut Books<'_>) -> Result<T, Fault> + Send> Job for Ask<
 /// The thread's own.
 #[derive(Debug)]
 pub(crate) struct Writer {
+    /// The thread that reads: it ends first, because only this one can put the log into the database at the end.
+    pub(crate) reader: JoinHandle<()>,
     pub(crate) db: Connection,
     pub(crate) patience: Patience,
     pub(crate) busy: Duration,
@@ -133,6 +136,8 @@ impl Writer {
             }
         }
         self.anchor(Turn::Wait);
+        // However it ended.
+        let _ = self.reader.join();
     }
 
     /// The next order; `None` at the end. The anchor follows also when nothing more comes.
@@ -223,7 +228,10 @@ impl Writer {
     }
 
     fn undo(&mut self, fault: &Fault) {
-        self.known = None;
+        // What is known of an older state's successor is set again when that is adopted.
+        if !fault.sticks() {
+            self.known = None;
+        }
         if !self.db.is_autocommit()
             && let Err(error) = self.db.execute_batch("ROLLBACK")
         {
@@ -274,7 +282,9 @@ impl Writer {
 
     fn anchor(&mut self, turn: Turn) {
         let seen = self.shared.seen();
-        if self.shared.fault().is_some() || self.anchored.0 == seen {
+        // Of an older state too: whoever opens it next shall know.
+        let known = seen.generation != [0; 16] && !matches!(self.shared.fault(), Some(Fault::Broken(_)));
+        if !known || self.anchored.0 == seen {
             self.anchored = (seen, Instant::now());
             return;
         }

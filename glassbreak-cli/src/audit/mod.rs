@@ -1,7 +1,6 @@
 //! `glassbreak audit`: verifies the audit log, and tells what is in it.
 
 mod show;
-mod tell;
 mod verify;
 
 use std::io;

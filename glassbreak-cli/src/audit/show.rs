@@ -1,15 +1,15 @@
 //! `glassbreak audit show` and `glassbreak audit tail`.
 
+use std::collections::HashSet;
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use glassbreak_core::audit::{Fault, Follow, Record, Timeline};
+use glassbreak_core::audit::{Fault, Follow, Record, Teller, Timeline};
 use glassbreak_core::clock::{Span, Timestamp};
 use serde_json::{Value, json};
 
-use super::tell::Teller;
 use super::{Stop, TAMPERED};
 use crate::Failure;
 use crate::style::Style;
@@ -24,7 +24,7 @@ pub(crate) struct Show {
     /// Only what came since then: a time (2026-03-01T14:05:00Z), or so long ago (2h).
     #[arg(long, value_name = "TIME")]
     since: Option<String>,
-    /// Only what concerns this call; the beginning of its id is enough.
+    /// Only what concerns this call, with what people were asked and said of it; the beginning of its id is enough.
     #[arg(long, value_name = "ID")]
     call: Option<String>,
     /// Print the records as JSON Lines.
@@ -53,10 +53,11 @@ pub(super) fn show(options: &Show) -> Result<ExitCode, Stop> {
     let since = options.since.as_deref().map(read_since).transpose();
     let since = since.map_err(Stop::Failure)?;
     let mut printer = Printer::new(options.json);
+    let mut concern = options.call.as_deref().map(Concern::with);
     for step in Timeline::open(&options.dir)? {
         if let Ok(record) = &step {
-            let early = since.is_some_and(|since| record.at() < since);
-            if early || options.call.as_deref().is_some_and(|call| !concerns(record, call)) {
+            let other = concern.as_mut().is_some_and(|concern| !concern.covers(record));
+            if other || since.is_some_and(|since| record.at() < since) {
                 continue;
             }
         }
@@ -90,12 +91,30 @@ fn read_since(text: &str) -> Result<Timestamp, Failure> {
     Timestamp::from_rfc3339(text).map_err(|bad| Failure::usage(format!("--since: {bad}; or how long ago: 90s, 5m, 2h")))
 }
 
-fn concerns(record: &Record, call: &str) -> bool {
-    record
-        .json()
-        .get("call")
-        .and_then(Value::as_str)
-        .is_some_and(|id| id.starts_with(call))
+/// Which records concern a call: its own, and all of the request that people were asked about it with.
+struct Concern {
+    call: String,
+    requests: HashSet<String>,
+}
+
+impl Concern {
+    fn with(call: &str) -> Self {
+        Self {
+            call: call.to_owned(),
+            requests: HashSet::new(),
+        }
+    }
+
+    fn covers(&mut self, record: &Record) -> bool {
+        let json = record.json();
+        let of = |key: &str| json.get(key).and_then(Value::as_str);
+        let request = of("request");
+        if of("call").is_some_and(|id| id.starts_with(&self.call)) {
+            self.requests.extend(request.map(str::to_owned));
+            return true;
+        }
+        request.is_some_and(|id| self.requests.contains(id))
+    }
 }
 
 struct Printer {
@@ -111,7 +130,7 @@ impl Printer {
         Self {
             out: io::BufWriter::new(io::stdout().lock()),
             json,
-            teller: Teller::new(Style::of_stdout()),
+            teller: Style::of_stdout().teller(),
             style: Style::of_stdout(),
             broken: false,
         }

@@ -37,7 +37,7 @@ fn the_same_question_is_known_by_caller_action_pins_and_rules_alone() {
             request.digest = CallDigest::of_tool(&crate::call::Tool {
                 name: word("stop"),
                 arguments: crate::call::Args::new(),
-            })
+            });
         },
         |request| request.resource.1 = "db".into(),
         |request| drop(request.facts.insert("target.name".into(), "db".into())),
@@ -58,7 +58,7 @@ fn the_same_question_is_known_by_caller_action_pins_and_rules_alone() {
                 card: "c".into(),
                 at: at(0),
                 own: false,
-            })
+            });
         },
         |request| request.state = State::Expired,
         // The rules by name: a changed rule rests like the one it was. In any order, and however often.

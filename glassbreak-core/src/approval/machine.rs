@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::quorum::{Places, fills, may_fill, places, wanted};
+use super::quorum::{Places, fills, may_fill, places};
 use super::{Answer, Electorate, Ineligible, Request, State, Vote};
 use crate::call::{Text, Word};
 use crate::clock::{Span, Timestamp};
@@ -153,7 +153,7 @@ pub fn vote(
     next.votes
         .retain(|vote| may_agree(request, vote, &places, electorate).is_ok());
     let agreed: Vec<&Word> = next.votes.iter().map(|vote| &vote.person).collect();
-    if can_fill(request, &places, &agreed, electorate) {
+    if fills(request, &places, &agreed, electorate) {
         let grant = opened(request, &next.votes, now, grant);
         next.state = State::Approved { grant: grant.id };
         return Ok(Step {
@@ -186,10 +186,9 @@ fn may_agree(
         return Err(VoteRefused::UnknownAccount(vote.account.clone()));
     }
     let window = matches!(vote.answer, Answer::Window { .. });
-    let alone = wanted(places) == 1;
     let mut first = None;
     let fits = places.iter().any(|places| {
-        may_fill(request, places, alone, &vote.person, electorate)
+        may_fill(request, places, &vote.person, electorate)
             .map_err(|why| first.get_or_insert(why).clone())
             .is_ok()
     });
@@ -225,8 +224,8 @@ fn within_offer(request: &Request, answer: &Answer) -> Result<(), VoteRefused> {
         return Err(VoteRefused::Beyond("the number of calls"));
     }
     // One that is not known cannot be compared, so the window would cover nothing or anything.
-    let unknown = |pin: &&Box<str>| !request.facts.contains_key(*pin);
-    match pins.iter().chain(&request.pins).find(unknown) {
+    let mut held = pins.iter().chain(&request.pins);
+    match held.find(|pin| !request.facts.contains_key(*pin)) {
         Some(pin) => Err(VoteRefused::UnknownPin(pin.clone())),
         None => Ok(()),
     }
@@ -241,13 +240,6 @@ fn member_of_any(person: &Word, places: &[Places], electorate: &dyn Electorate) 
         }
     }
     Err(first.unwrap_or_else(|| Ineligible::new("nobody is named who may")))
-}
-
-fn can_fill(request: &Request, places: &[Places], persons: &[&Word], electorate: &dyn Electorate) -> bool {
-    let alone = wanted(places) == 1;
-    fills(places, persons, |person, places| {
-        may_fill(request, places, alone, person, electorate).is_ok()
-    })
 }
 
 /// Why nobody, or too few, could ever agree to a request; `None` where enough could.
@@ -265,7 +257,7 @@ pub fn impossible(request: &Request, electorate: &dyn Electorate) -> Option<Stri
         .iter()
         .filter(|person| electorate.may_approve(person, request, false).is_ok())
         .collect();
-    if can_fill(request, &places, &able, electorate) {
+    if fills(request, &places, &able, electorate) {
         return None;
     }
     let wanted: Vec<String> = places

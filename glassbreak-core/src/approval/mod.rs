@@ -13,10 +13,11 @@
 //!    └────── the session ends, a lock, a change ────▶ Cancelled
 //! ```
 //!
-//! - Every rule that asks must be satisfied. Rules that name the same group share its quorum, the highest; a person
-//!   counts once, whatever groups they are in and however many accounts they have.
+//! - Every rule that asks must be satisfied, each by distinct persons of its group; rules that name the same group share
+//!   the highest quorum. A person has one vote however many accounts they have, and one in two groups serves both.
 //! - Every vote is checked anew with each further one: one whose person or account does not count any more is dropped.
-//! - The person that the agent acts for may agree only where every rule says `@self("allow")` and one person is enough.
+//! - The person that the agent acts for counts only in a group whose every rule says `@self("allow")`, and where one
+//!   person of it is enough.
 //! - A no wins, and needs only membership in a group that is asked.
 //! - A window is offered where every rule that asks has one, the call was understood whole and its risk is not high.
 //!   Votes narrow: the shortest window, the fewest uses and all added pins count; one `once` makes it once, for no longer

@@ -91,39 +91,43 @@ fn nth(n: usize) -> crate::people::Account {
     account(&format!("sso:{n}"))
 }
 
-/// For each group the highest quorum of its rules, written out: one entry for each person that is wanted.
-fn seats(request: &Request) -> Vec<Word> {
-    let mut seats = Vec::new();
-    for group in GROUPS.map(word) {
-        let quorums = request
-            .rules
-            .iter()
-            .filter(|asked| asked.requirement.group.as_ref() == Some(&group));
-        let most = quorums.map(|asked| asked.requirement.quorum.max(1)).max().unwrap_or(0);
-        seats.extend(std::iter::repeat_n(group, usize::from(most)));
-    }
-    seats
+/// For each group that is asked, the highest quorum of its rules.
+fn seats(request: &Request) -> Vec<(Word, usize)> {
+    let asked = |group: &Word| {
+        let of_group = |asked: &&super::Asked| asked.requirement.group.as_ref() == Some(group);
+        let quorums = request.rules.iter().filter(of_group);
+        quorums.map(|asked| usize::from(asked.requirement.quorum.max(1))).max()
+    };
+    let groups = GROUPS.map(word).into_iter();
+    groups
+        .filter_map(|group| Some((group.clone(), asked(&group)?)))
+        .collect()
 }
 
-/// Whether a person may sit there: a member now, and not the one that the agent acts for unless all rules and the
-/// number allow it.
-fn may_sit(town: &Town, request: &Request, person: &Word, group: &Word) -> bool {
+/// Whether a person may sit there: a member now, and not the one that the agent acts for unless all rules of the group
+/// and its number allow it.
+fn may_sit(town: &Town, request: &Request, person: &Word, (group, seats): &(Word, usize)) -> bool {
     let own = request.path.person() == Some(person);
-    let alone = seats(request).len() == 1 && request.rules.iter().all(|asked| asked.requirement.self_approval);
+    let mut rules = request
+        .rules
+        .iter()
+        .filter(|asked| asked.requirement.group.as_ref() == Some(group));
+    let alone = *seats == 1 && rules.all(|asked| asked.requirement.self_approval);
     town.groups.get(group).is_some_and(|group| group.contains(person))
         && !town.disabled.contains(person)
         && (!own || alone)
 }
 
-/// Whether these persons can take all seats, by trying everything.
-fn seated(town: &Town, request: &Request, seats: &[Word], persons: &[&Word]) -> bool {
-    let Some((seat, others)) = seats.split_first() else {
-        return true;
-    };
-    (0..persons.len()).any(|n| {
-        let mut left = persons.to_vec();
-        let person = left.remove(n);
-        may_sit(town, request, person, seat) && seated(town, request, others, &left)
+/// Whether these persons, none of them twice, take all seats of each group.
+fn seated(town: &Town, request: &Request, seats: &[(Word, usize)], persons: &[&Word]) -> bool {
+    seats.iter().all(|group| {
+        let mut sitting: Vec<&Word> = Vec::new();
+        for person in persons {
+            if may_sit(town, request, person, group) && !sitting.contains(person) {
+                sitting.push(person);
+            }
+        }
+        sitting.len() >= group.1
     })
 }
 
@@ -198,7 +202,7 @@ fn voted(town: &Town, before: &Request, ballot: &Ballot, now: Timestamp, result:
     let open = before.state == State::Pending && now < before.deadline;
     let member = |person: &Word| {
         let groups = seats(before);
-        let is_in = |group: &Word| town.groups.get(group).is_some_and(|group| group.contains(person));
+        let is_in = |(group, _): &(Word, usize)| town.groups.get(group).is_some_and(|group| group.contains(person));
         groups.iter().any(is_in) && !town.disabled.contains(person)
     };
     if ballot.answer == Answer::Deny {
@@ -266,9 +270,9 @@ fn voted(town: &Town, before: &Request, ballot: &Ballot, now: Timestamp, result:
 fn play(mut town: Town, first: Request, events: Vec<Event>) {
     let mut now = at(0);
     let mut request = first;
-    let set = |set: &mut std::collections::BTreeSet<Word>, person: usize, on: bool| match on {
-        true => drop(set.insert(word(PERSONS[person]))),
-        false => drop(set.remove(&word(PERSONS[person]))),
+    let set = |set: &mut std::collections::BTreeSet<Word>, person: usize, on: bool| {
+        set.retain(|other| *other != word(PERSONS[person]));
+        set.extend(on.then(|| word(PERSONS[person])));
     };
     for event in events {
         let before = request.clone();

@@ -1,7 +1,6 @@
 //! Whether enough distinct persons have agreed.
-//!
-//! Each place of each quorum wants a person of its own. Who fills which place is a matching of places and persons; it is
-//! found by augmenting paths, which for the handful of both is plenty.
+
+use std::collections::BTreeSet;
 
 use super::{Electorate, Ineligible, Request};
 use crate::call::Word;
@@ -37,74 +36,36 @@ pub(super) fn places(request: &Request) -> Option<Vec<Places>> {
     (!all.is_empty()).then_some(all)
 }
 
-/// How many distinct persons must agree in all.
-pub(super) fn wanted(places: &[Places]) -> usize {
-    places.iter().map(|places| usize::from(places.count)).sum()
-}
-
 /// Whether a person may fill one of these places now.
 pub(super) fn may_fill(
     request: &Request,
     places: &Places,
-    alone: bool,
     person: &Word,
     electorate: &dyn Electorate,
 ) -> Result<(), Ineligible> {
     electorate.is_member(person, &places.group)?;
-    if request.path.person() == Some(person) && !(places.own && alone) {
-        let why = if alone {
-            "the agent acts for them, and no rule lets them agree by themselves"
-        } else {
-            "the agent acts for them, and others must agree"
-        };
-        return Err(Ineligible::new(why));
+    if request.path.person() != Some(person) {
+        return Ok(());
     }
-    Ok(())
+    match (places.own, places.count) {
+        (true, 1) => Ok(()),
+        (true, _) => Err(Ineligible::new(
+            "the agent acts for them, and where two or more must agree others must",
+        )),
+        (false, _) => Err(Ineligible::new(
+            "the agent acts for them, and the rule does not let them agree by themselves",
+        )),
+    }
 }
 
-/// Whether these persons can fill all places, each at most one. `may` says who may fill which.
-pub(super) fn fills<'p>(places: &[Places], persons: &[&'p Word], may: impl Fn(&'p Word, &Places) -> bool) -> bool {
-    let slots: Vec<&Places> = places
-        .iter()
-        .flat_map(|places| std::iter::repeat_n(places, usize::from(places.count)))
-        .collect();
-    if slots.is_empty() || slots.len() > persons.len() {
-        return false;
-    }
-    // Which slot each person fills.
-    let mut taken: Vec<Option<usize>> = vec![None; persons.len()];
-    slots.iter().enumerate().all(|(slot, _)| {
-        let mut seen = vec![false; persons.len()];
-        seat(slot, &slots, persons, &may, &mut taken, &mut seen)
-    })
-}
-
-/// Finds a person for `slot`, moving others to other slots where that helps.
-fn seat<'p>(
-    slot: usize,
-    slots: &[&Places],
-    persons: &[&'p Word],
-    may: &impl Fn(&'p Word, &Places) -> bool,
-    taken: &mut [Option<usize>],
-    seen: &mut [bool],
-) -> bool {
-    let Some(places) = slots.get(slot) else { return false };
-    for (n, person) in persons.iter().enumerate() {
-        let fresh = seen.get(n).is_some_and(|seen| !seen);
-        if !fresh || !may(person, places) {
-            continue;
-        }
-        if let Some(seen) = seen.get_mut(n) {
-            *seen = true;
-        }
-        let free = match taken.get(n).copied().flatten() {
-            None => true,
-            Some(other) => seat(other, slots, persons, may, taken, seen),
-        };
-        if free && let Some(place) = taken.get_mut(n) {
-            *place = Some(slot);
-            return true;
-        }
-    }
-    false
+/// Whether these persons, each of them once, fill every place. One who is in two groups serves both.
+pub(super) fn fills(request: &Request, all: &[Places], persons: &[&Word], electorate: &dyn Electorate) -> bool {
+    let distinct: BTreeSet<&Word> = persons.iter().copied().collect();
+    let enough = |places: &Places| {
+        let able = distinct
+            .iter()
+            .filter(|person| may_fill(request, places, person, electorate).is_ok());
+        able.count() >= usize::from(places.count)
+    };
+    !all.is_empty() && all.iter().all(enough)
 }

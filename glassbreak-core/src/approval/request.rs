@@ -233,6 +233,13 @@ impl Request {
         self.path.agent().unwrap_or(&self.role)
     }
 
+    /// Which groups must agree, and how many distinct persons of each. Empty where some rule names nobody: then nobody
+    /// can.
+    pub fn wanted(&self) -> Vec<(Word, u8)> {
+        let places = super::quorum::places(self).unwrap_or_default();
+        places.into_iter().map(|places| (places.group, places.count)).collect()
+    }
+
     /// Whether the deadline has come: that very moment is too late.
     pub fn is_late(&self, now: Timestamp) -> bool {
         now >= self.deadline

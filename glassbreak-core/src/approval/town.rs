@@ -115,6 +115,7 @@ pub(crate) fn request(rules: Vec<Asked>) -> Request {
     Request {
         id: RequestId::mint(at(0)),
         version: 0,
+        op: crate::store::OpId::mint(at(0)),
         digest: CallDigest::of_tool(&tool),
         path: LockPath::new(&actor, "restart"),
         role: word("ops"),

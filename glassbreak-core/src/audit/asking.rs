@@ -209,3 +209,25 @@ impl GrantRevoked<'_> {
         map.serialize_entry("reason", self.reason)
     }
 }
+
+/// `operate.refused`: a lock, an unlocking or a revocation that no policy permits.
+#[derive(Debug, Clone)]
+pub struct OperateNotTaken<'a> {
+    /// What was wanted: `lock`, `unlock`, `revoke`.
+    pub operate: &'a str,
+    /// Of what.
+    pub which: &'a str,
+    /// By whom.
+    pub by: &'a Word,
+    /// Why not.
+    pub why: &'a str,
+}
+
+impl OperateNotTaken<'_> {
+    pub(super) fn write<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        map.serialize_entry("operate", self.operate)?;
+        map.serialize_entry("which", self.which)?;
+        map.serialize_entry("by", self.by)?;
+        map.serialize_entry("why", self.why)
+    }
+}

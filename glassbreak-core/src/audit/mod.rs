@@ -28,7 +28,7 @@
 //! its end together with the chains that saw it: for that, give the log a [`Signer`] and a [`CheckpointSink`] out of reach.
 //!
 //! What an agent says is recorded under `unverified`. Records hold calls exactly, escaped by nothing but JSON: print
-//! them through [`shown_whole`](crate::error::shown_whole).
+//! them through [`shown_whole`](crate::error::shown_whole), or have a [`Teller`] tell them.
 
 mod asking;
 mod chain;
@@ -38,6 +38,7 @@ mod folder;
 mod log;
 mod read;
 mod record;
+mod tell;
 mod timeline;
 mod verify;
 mod writer;
@@ -49,13 +50,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use self::asking::{
-    GrantOpened, GrantRevoked, RequestJoined, RequestOpened, RequestSettled, VoteCast, VoteNotTaken,
+    GrantOpened, GrantRevoked, OperateNotTaken, RequestJoined, RequestOpened, RequestSettled, VoteCast, VoteNotTaken,
 };
 pub use self::chain::{LogId, RecordHash};
 pub use self::checkpoint::{Checkpoint, CheckpointSink, Checkpoints, FileSink, KeyFile, PublicKey, Signature, Signer};
 pub use self::log::{AuditLog, AuditOptions, Receipt};
 pub use self::read::Record;
 pub use self::record::{Event, Finished, Kind, LockChange, Performed, Permitted, Refused, StreamDigest, Target};
+pub use self::tell::{Teller, Tone};
 pub use self::timeline::{Follow, Timeline};
 pub use self::verify::{ChainEnd, ChainReport, Fault, Report, State, VerifyOptions, verify};
 

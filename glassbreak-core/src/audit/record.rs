@@ -5,7 +5,9 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
 
 use super::AuditError;
-use super::asking::{GrantOpened, GrantRevoked, RequestJoined, RequestOpened, RequestSettled, VoteCast, VoteNotTaken};
+use super::asking::{
+    GrantOpened, GrantRevoked, OperateNotTaken, RequestJoined, RequestOpened, RequestSettled, VoteCast, VoteNotTaken,
+};
 use super::chain::hex;
 use super::checkpoint::Checkpoint;
 use super::fields::{Each, Flagged, Pairs, Printed, optional, write_call};
@@ -41,6 +43,8 @@ pub enum Kind {
     GrantOpened,
     /// Grants were ended and requests cancelled before their time.
     GrantRevoked,
+    /// A lock, an unlocking or a revocation that no policy permits.
+    OperateRefused,
     /// A lock was set.
     LockSet,
     /// A lock was lifted.
@@ -55,7 +59,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::CallPermitted,
         Self::CallFinished,
         Self::CallRefused,
@@ -67,6 +71,7 @@ impl Kind {
         Self::VoteRefused,
         Self::GrantOpened,
         Self::GrantRevoked,
+        Self::OperateRefused,
         Self::LockSet,
         Self::LockLifted,
         Self::LogOpened,
@@ -88,6 +93,7 @@ impl Kind {
             Self::VoteRefused => "vote.refused",
             Self::GrantOpened => "grant.opened",
             Self::GrantRevoked => "grant.revoked",
+            Self::OperateRefused => "operate.refused",
             Self::LockSet => "lock.set",
             Self::LockLifted => "lock.lifted",
             Self::LogOpened => "log.opened",
@@ -125,6 +131,8 @@ pub enum Event<'a> {
     GrantOpened(GrantOpened<'a>),
     /// Grants are ended.
     GrantRevoked(GrantRevoked<'a>),
+    /// What an operator may not do.
+    OperateRefused(OperateNotTaken<'a>),
     /// A lock was set.
     LockSet(LockChange<'a>),
     /// A lock was lifted.
@@ -146,6 +154,7 @@ impl Event<'_> {
             Self::VoteRefused(_) => Kind::VoteRefused,
             Self::GrantOpened(_) => Kind::GrantOpened,
             Self::GrantRevoked(_) => Kind::GrantRevoked,
+            Self::OperateRefused(_) => Kind::OperateRefused,
             Self::LockSet(_) => Kind::LockSet,
             Self::LockLifted(_) => Kind::LockLifted,
         }
@@ -166,6 +175,7 @@ impl Serialize for Event<'_> {
             Self::VoteRefused(event) => event.write(&mut map)?,
             Self::GrantOpened(event) => event.write(&mut map)?,
             Self::GrantRevoked(event) => event.write(&mut map)?,
+            Self::OperateRefused(event) => event.write(&mut map)?,
             Self::LockSet(event) | Self::LockLifted(event) => event.write(&mut map)?,
         }
         map.end()

@@ -129,6 +129,15 @@ impl Desk {
     /// # Errors
     /// Why the answer does not count, and then nothing has changed; or that nobody knows.
     pub async fn vote(&self, id: RequestId, ballot: &Ballot) -> Result<Request, VoteError> {
+        // On its own: a vote that has taken effect is recorded also where whoever cast it does not wait for it.
+        let (desk, ballot) = (self.clone(), ballot.clone());
+        match tokio::spawn(async move { desk.take(id, &ballot).await }).await {
+            Ok(taken) => taken,
+            Err(_) => Err(VoteError::Busy),
+        }
+    }
+
+    async fn take(&self, id: RequestId, ballot: &Ballot) -> Result<Request, VoteError> {
         for _ in 0..MOST_TRIES {
             let request = self.store.request(id).await?.ok_or(VoteError::Unknown(id))?;
             let now = Timestamp::now();

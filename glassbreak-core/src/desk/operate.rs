@@ -2,7 +2,7 @@
 
 use super::Desk;
 use crate::approval::RequestId;
-use crate::audit::{AuditError, Event, GrantRevoked, LockChange, Target as Recorded};
+use crate::audit::{AuditError, Event, GrantRevoked, LockChange, OperateNotTaken, Target as Recorded};
 use crate::call::{Text, Word};
 use crate::clock::Timestamp;
 use crate::finding::Finding;
@@ -59,8 +59,21 @@ impl Desk {
         };
         let written = self.audit.append_synced(Event::LockSet(change));
         let at = Timestamp::now();
-        let ended = self.store.lock(Lock { target, reason, by, at }).await?;
-        // What others ended is theirs to record.
+        let lock = Lock {
+            target,
+            reason: reason.clone(),
+            by: by.clone(),
+            at,
+        };
+        // Just what this lock ended: what others did is theirs to record.
+        let ended = self.store.lock(lock).await?;
+        for id in ended.grants {
+            let which = format!("grant {id}");
+            let which = which.as_str();
+            let (by, reason) = (&by, &reason);
+            self.audit
+                .append(Event::GrantRevoked(GrantRevoked { which, by, reason }))?;
+        }
         let told = self.tell_settled(&ended.requests).await;
         written?;
         told?;
@@ -154,10 +167,18 @@ impl Desk {
             id: name.map_or("", Word::as_str),
             on_behalf_of,
         };
-        self.bundle()
-            .policies()
-            .may_operate(&operation)
-            .map_err(|finding| OperateError::Refused(Box::new(finding)))
+        let Err(finding) = self.bundle().policies().may_operate(&operation) else {
+            return Ok(());
+        };
+        let which = format!("{kind} {}", operation.id);
+        let refused = OperateNotTaken {
+            operate: operate.as_str(),
+            which: which.trim_end(),
+            by,
+            why: finding.why(),
+        };
+        self.audit.append_synced(Event::OperateRefused(refused))?;
+        Err(OperateError::Refused(Box::new(finding)))
     }
 }
 

@@ -211,7 +211,7 @@ impl Escalation {
                 attempt: self.attempt,
                 request: Box::new(request),
             }),
-            Err(finding) => Err(self.refused(finding)),
+            Err(finding) => Err(self.refused(&finding)),
         }
     }
 
@@ -236,12 +236,6 @@ impl Escalation {
         let audit = |written: Result<_, crate::audit::AuditError>| {
             written.map_err(|error| Finding::unavailable(RuleId::known(Layer::Store, "audit"), error.to_string()))
         };
-        let opened = RequestOpened {
-            request: &request,
-            call: self.op,
-        };
-        // Before anybody can see it. Where it turns out to be joined, the next record says so.
-        audit(gate.inner.audit.append_synced(Event::RequestOpened(opened)).map(drop))?;
         let limits = &gate.bundle().settings().requests;
         let open = Open {
             request,
@@ -255,6 +249,16 @@ impl Escalation {
         };
         match within(gate, gate.inner.store.open(open)).await? {
             Opened::Opened(request) => {
+                let opened = RequestOpened {
+                    request: &request,
+                    call: self.op,
+                };
+                // Before any card goes out. What cannot be recorded is not asked.
+                let written = gate.inner.audit.append_synced(Event::RequestOpened(opened));
+                if written.is_err() {
+                    let _ = gate.inner.desk.cancel(request.id, "it cannot be recorded").await;
+                }
+                audit(written.map(drop))?;
                 follow::follow(gate, &request, true);
                 Ok(*request)
             }
@@ -314,7 +318,7 @@ impl Escalation {
         }
     }
 
-    fn refused(self, finding: Finding) -> Denial {
+    fn refused(self, finding: &Finding) -> Denial {
         let finding = asked_by(&self.asking.rules, finding);
         refusal(
             &self.gate,
@@ -361,7 +365,7 @@ fn refusal(
 }
 
 /// The same refusal, saying first which rules wanted people to agree.
-fn asked_by(rules: &[Asked], finding: Finding) -> Finding {
+fn asked_by(rules: &[Asked], finding: &Finding) -> Finding {
     let rules: Vec<&str> = rules.iter().map(|asked| asked.rule.as_str()).collect();
     let why = format!("a person must agree, by {}: {}", rules.join(", "), finding.why());
     if finding.is_breakdown() {
@@ -522,7 +526,7 @@ impl Waiting {
                 Verdict::Ask(escalation) => self = Box::pin(escalation.open()).await?,
             }
         }
-        Err(self.refused(Finding::deny(
+        Err(self.refused(&Finding::deny(
             closed("rounds"),
             "people agreed, and each time something more asked",
             "look at what asks, and do something else",
@@ -542,7 +546,7 @@ impl Waiting {
                         _ => "ask again later, or do something else",
                     };
                     let finding = Finding::deny(closed(code), crate::desk::told(state), hint);
-                    return Err(self.refused(finding));
+                    return Err(self.refused(&finding));
                 }
             }
             let (id, version) = (self.request.id, self.request.version);
@@ -556,17 +560,17 @@ impl Waiting {
                 Ok(Some(request)) => *self.request = request,
                 Ok(None) => {
                     let finding = Finding::deny(closed("unknown"), "the request is gone", "make the call again");
-                    return Err(self.refused(finding));
+                    return Err(self.refused(&finding));
                 }
                 Err(why) => {
                     let finding = Finding::unavailable(closed("unavailable"), crate::error::shown(&why));
-                    return Err(self.refused(finding));
+                    return Err(self.refused(&finding));
                 }
             }
         }
     }
 
-    fn refused(&self, finding: Finding) -> Denial {
+    fn refused(&self, finding: &Finding) -> Denial {
         let finding = asked_by(&self.request.rules, finding);
         let mut judgement = crate::judge::refused(self.gate.bundle(), finding.clone());
         judgement.digest = Some(self.request.digest);

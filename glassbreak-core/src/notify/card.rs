@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use crate::approval::{Asked, Offer};
 use crate::call::{ArgValue, Args, Call, Exec, Operation, Tool};
-use crate::error::{shown, shown_whole};
+use crate::error::{shown, shown_once, shown_whole};
 use crate::finding::Layer;
 use crate::grant::{Grant, Pins};
 use crate::judge::Judgement;
@@ -153,7 +153,7 @@ impl Card {
         let env = exec
             .env()
             .iter()
-            .map(|(name, value)| format!("{}={}", shown_whole(name), shown_whole(value)));
+            .map(|(name, value)| format!("{}={}", shown_whole(name), word_line(value)));
         let env: Vec<String> = env.collect();
         self.add("environment", env);
         if let Some(stdin) = exec.stdin() {
@@ -200,7 +200,7 @@ impl Card {
             let findings = shown.judgement.ruling.findings().iter();
             let argv = findings.filter(|finding| finding.rule().layer() == Some(Layer::Argv));
             let mut lines = vec!["not understood whole: treat it as able to do anything".to_owned()];
-            lines.extend(argv.map(|finding| shown_whole_line(finding.why())));
+            lines.extend(argv.map(|finding| shown_once(finding.why())));
             self.add("beware", lines);
         }
     }
@@ -231,61 +231,71 @@ impl Card {
 fn headline(shown: &Shown<'_>) -> Box<str> {
     let facts = &shown.judgement.facts;
     let (mut text, verb) = match (&shown.call.operation, &facts.argv) {
-        (Operation::Exec(exec), Some(argv)) => (crate::error::shown(exec.argv().program()), &*argv.command),
-        (Operation::Exec(exec), None) => (crate::error::shown(exec.argv().program()), ""),
+        (Operation::Exec(exec), Some(argv)) => (part(exec.argv().program()), &*argv.command),
+        (Operation::Exec(exec), None) => (part(exec.argv().program()), ""),
         (Operation::Tool(tool), _) => (tool.name.to_string(), ""),
         (Operation::Connect(connect), _) => (format!("connect to {}:{}", connect.host, connect.port), ""),
     };
-    for part in [verb, facts.target.kind.text().unwrap_or(""), name_of(shown)] {
-        if !part.is_empty() {
-            text.push(' ');
-            text.push_str(&crate::error::shown(part));
-        }
+    // The verb is the profile's own, of one word or several.
+    let verb = crate::error::shown(verb);
+    let kind = part(facts.target.kind.text().unwrap_or(""));
+    let name = facts.target.name.text();
+    let name = name.map_or_else(|| "(several, or more than it names)".to_owned(), part);
+    for part in [verb, kind, name].iter().filter(|part| !part.is_empty()) {
+        text.push(' ');
+        text.push_str(part);
     }
     match facts.target.namespace.text() {
         Some("") => {}
-        Some(namespace) => text.push_str(&format!(" in {}", crate::error::shown(namespace))),
+        Some(namespace) => text.push_str(&format!(" in {}", part(namespace))),
         None => text.push_str(" in several places"),
     }
     text.into()
 }
 
-fn name_of<'a>(shown: &'a Shown<'_>) -> &'a str {
-    shown
-        .judgement
-        .facts
-        .target
-        .name
-        .text()
-        .unwrap_or("(several, or more than it names)")
+/// One part of a headline; quoted where it could be taken for several. The parts are shown whole further down.
+fn part(text: &str) -> String {
+    if text.contains([' ', '"', '(']) {
+        format!("\"{}\"", shown(text).replace('"', "\\\""))
+    } else {
+        shown(text)
+    }
+}
+
+/// A text between quotes that it cannot close.
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", shown_whole(text).replace('"', "\\\""))
+}
+
+/// A name that somebody made up; quoted where it could be taken for more than a name.
+fn name_line(name: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
+    if !name.is_empty() && name.chars().all(plain) {
+        name.to_owned()
+    } else {
+        quoted(name)
+    }
 }
 
 /// One word of the argv; quoted where its ends could not be seen.
 fn word_line(word: &str) -> String {
     let plain = !word.is_empty() && !word.starts_with([' ', '"']) && !word.ends_with(' ');
-    if plain {
-        shown_whole(word)
-    } else {
-        format!("\"{}\"", shown_whole(word))
-    }
+    if plain { shown_whole(word) } else { quoted(word) }
 }
 
 fn folder(cwd: &str) -> String {
     match cwd {
         "" | "." => "the workspace".to_owned(),
+        // A folder may be called so.
+        cwd if cwd.contains([' ', '"']) => quoted(cwd),
         cwd => shown_whole(cwd),
     }
-}
-
-/// What was escaped where it was quoted is not escaped again; a newline would still fake a line.
-fn shown_whole_line(text: &str) -> String {
-    text.split('\\').map(shown_whole).collect::<Vec<_>>().join("\\")
 }
 
 fn words(reason: &str) -> Box<str> {
     let mut cut: String = reason.chars().take(MAX_SAYS).collect();
     let left = reason.chars().count().saturating_sub(MAX_SAYS);
-    cut = format!("\"{}\"", shown_whole(&cut));
+    cut = quoted(&cut);
     if left > 0 {
         cut.push_str(&format!(" … ({left} more characters)"));
     }
@@ -299,7 +309,12 @@ fn rule_line(asked: &Asked) -> String {
         Some(group) => format!("a person of {group}"),
         None => "nobody is named".to_owned(),
     };
-    format!("{}: {} ({who})", asked.rule, shown_whole_line(&asked.why))
+    // Some rules are named after a program.
+    format!(
+        "{}: {} ({who})",
+        shown_whole(asked.rule.as_str()),
+        shown_once(&asked.why)
+    )
 }
 
 fn offers(shown: &Shown<'_>) -> Vec<String> {
@@ -311,13 +326,13 @@ fn offers(shown: &Shown<'_>) -> Vec<String> {
             .iter()
             .map(|pin| {
                 let value = shown.facts.get(pin).map_or("?", |value| value);
-                format!("{pin} = \"{}\"", shown_whole(value))
+                format!("{} = {}", shown_whole(pin), quoted(value))
             })
             .collect();
         lines.push(format!(
             "window: {} for all of {}, at most {} calls, where {}",
             offer.span,
-            shown.action,
+            shown_whole(shown.action),
             offer.uses,
             held.join(", ")
         ));
@@ -328,9 +343,9 @@ fn offers(shown: &Shown<'_>) -> Vec<String> {
 fn arguments(args: &Args, path: &str, lines: &mut Vec<String>) {
     for (name, value) in args {
         let path = if path.is_empty() {
-            shown_whole(name)
+            name_line(name)
         } else {
-            format!("{path}.{}", shown_whole(name))
+            format!("{path}.{}", name_line(name))
         };
         argument(value, &path, lines);
     }
@@ -340,7 +355,7 @@ fn argument(value: &ArgValue, path: &str, lines: &mut Vec<String>) {
     match value {
         ArgValue::Bool(value) => lines.push(format!("{path} = {value}")),
         ArgValue::Int(value) => lines.push(format!("{path} = {value}")),
-        ArgValue::Str(text) => lines.push(format!("{path} = \"{}\"", shown_whole(text))),
+        ArgValue::Str(text) => lines.push(format!("{path} = {}", quoted(text))),
         ArgValue::List(items) if items.is_empty() => lines.push(format!("{path} = []")),
         ArgValue::List(items) => {
             for (n, item) in items.iter().enumerate() {

@@ -6,8 +6,13 @@
 //! anything: silence is a no.
 
 mod card;
-#[cfg(unix)]
+#[cfg(test)]
+mod card_tests;
+mod page;
+#[cfg(target_os = "linux")]
 mod terminal;
+#[cfg(target_os = "linux")]
+mod tty;
 
 use std::fmt;
 
@@ -15,8 +20,11 @@ use async_trait::async_trait;
 
 pub(crate) use self::card::Shown;
 pub use self::card::{Card, Section};
-#[cfg(unix)]
-pub use self::terminal::{Terminal, Tty, TtyError, came_of, page};
+pub use self::page::{agreed, came_of, left, needed, page};
+#[cfg(target_os = "linux")]
+pub use self::terminal::Terminal;
+#[cfg(target_os = "linux")]
+pub use self::tty::{Tty, TtyError, Typed};
 use crate::approval::Request;
 use crate::desk::Desk;
 

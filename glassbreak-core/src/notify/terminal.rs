@@ -1,45 +1,57 @@
-//! The terminal: the card on the real `/dev/tty`, and the answer from its keyboard.
+//! The terminal notifier: the card on the real `/dev/tty`, and the answer from its keyboard.
 //!
 //! It is the controlling terminal of the process, opened by that name: not standard input, which an agent may feed, and
 //! not standard output, which may be a file. Programs that the gate runs are in sessions of their own and have no
 //! controlling terminal, so they cannot write here. What was typed before the card was shown is thrown away, nothing is
 //! chosen by default, and an answer is a whole word.
+//!
+//! A thread of its own reads the terminal, because a wait for a key must not hold up a runtime, nor its end. The vote
+//! itself is cast by a task that nobody drops: the follower drops a delivery as soon as the request is settled, which may
+//! be before its last record is written.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::termios::{QueueSelector, tcflush, tcgetpgrp};
+use tokio::sync::OwnedMutexGuard;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
+use super::page::{came_of, choices, page, quoted};
+use super::tty::{Tty, TtyError, Typed};
 use super::{Notifier, NotifyError};
-use crate::approval::{Answer, Ballot, Request, State};
-use crate::call::{Text, Word};
+use crate::approval::{Answer, Ballot, Request, RequestId, VoteRefused};
+use crate::call::Text;
 use crate::clock::{Span, Timestamp};
-use crate::desk::Desk;
-use crate::error::shown;
+use crate::desk::{Desk, VoteError};
+use crate::error::shown_once;
 use crate::people::Account;
 
-/// The longest line that is taken.
-const MAX_LINE: usize = 4_096;
-/// How long a wait for a key lasts before it is looked whether the question still stands.
-const LOOK: Duration = Duration::from_millis(100);
+/// How long after a question that ended by itself the next one takes no answer: what a person was about to type then was
+/// meant for the first.
+const SETTLE: Duration = Duration::from_millis(1_500);
 
 /// Asks at the terminal that the process runs in.
 ///
-/// Who answers is the user of the process, by the uid that `people.toml` maps. One card is shown at a time.
+/// Who answers is the user of the process, by the uid that `people.toml` maps. One card is shown at a time; the next waits
+/// until the first is answered, left, or over. A host that reads the same terminal itself competes for what is typed, and
+/// should not.
 #[derive(Debug, Clone, Default)]
 pub struct Terminal {
-    one: Arc<Mutex<()>>,
+    /// Whoever holds it has the terminal: when the last question there ended by itself.
+    one: Arc<tokio::sync::Mutex<Option<Instant>>>,
+    asked: Arc<Mutex<HashMap<RequestId, Over>>>,
 }
 
 impl Terminal {
     /// The terminal of this process. It is looked for when there is something to show.
     pub fn new() -> Self {
         Self::default()
+    }
+
+    fn asked(&self) -> std::sync::MutexGuard<'_, HashMap<RequestId, Over>> {
+        self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -52,226 +64,195 @@ impl Notifier for Terminal {
     async fn deliver(&self, request: &Request, desk: &Desk) -> Result<(), NotifyError> {
         let broke = |why: &dyn std::fmt::Display| NotifyError::new("terminal", why.to_string());
         let account = Tty::account().map_err(|why| broke(&why))?;
-        let one = Arc::clone(&self.one);
+        if desk.person_of(&account).is_none() {
+            return Err(broke(&VoteRefused::UnknownAccount(account)));
+        }
+        // Looked at now, so that a host hears at once that nobody can be asked here.
+        drop(Tty::open().map_err(|why| broke(&why))?);
         let over = Over::default();
+        self.asked().insert(request.id, over.clone());
         // Dropped with this future, when the request is settled: the thread then lets go of the terminal.
-        let ends = over.clone();
-        let (asked, desk_of) = (request.clone(), desk.clone());
-        let runtime = tokio::runtime::Handle::current();
-        let work = tokio::task::spawn_blocking(move || {
-            let _one = one.lock().unwrap_or_else(PoisonError::into_inner);
-            if ends.is_over() {
-                return Ok(());
-            }
-            let mut tty = Tty::open()?;
-            tty.ask_about(&asked, &account, &ends, |ballot| {
-                runtime.block_on(desk_of.vote(asked.id, ballot))
-            })
+        let _end = Ends(self, request.id, over.clone());
+        let last = Arc::clone(&self.one).lock_owned().await;
+        let (said, ballots) = unbounded_channel();
+        let (ended, end) = tokio::sync::oneshot::channel();
+        let asking = Asking {
+            request: request.clone(),
+            account,
+            over,
+            said,
+        };
+        let thread = std::thread::Builder::new().name("glassbreak-terminal".to_owned());
+        let spawned = thread.spawn(move || {
+            let _ = ended.send(asking.at_the_terminal(last));
         });
-        let _end = over.guard();
-        match work.await {
+        spawned.map_err(|why| broke(&why))?;
+        cast(desk, request.id, ballots).await;
+        match end.await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(why)) => Err(broke(&why)),
             Err(why) => Err(broke(&why)),
         }
     }
 
-    async fn update(&self, _request: &Request) -> Result<(), NotifyError> {
-        // The thread that asks sees that its question is over, and says so.
+    async fn update(&self, request: &Request) -> Result<(), NotifyError> {
+        if request.state.is_final()
+            && let Some(over) = self.asked().get(&request.id)
+        {
+            over.end(Some(came_of(request)));
+        }
         Ok(())
     }
 }
 
-/// Says to a thread that its question is over.
+type Told = mpsc::Sender<Result<Request, VoteError>>;
+
+/// Casts what is said, until the thread has no more to say.
+async fn cast(desk: &Desk, id: RequestId, mut ballots: UnboundedReceiver<(Ballot, Told)>) {
+    while let Some((ballot, told)) = ballots.recv().await {
+        let desk = desk.clone();
+        // Not awaited: whoever drops this drops no vote half way.
+        tokio::spawn(async move {
+            let _ = told.send(desk.vote(id, &ballot).await);
+        });
+    }
+}
+
+/// Says to a thread that its question is over, and how it ended where that is known.
 #[derive(Debug, Clone, Default)]
-struct Over(Arc<AtomicBool>);
+struct Over(Arc<(AtomicBool, Mutex<Option<String>>)>);
 
 impl Over {
     fn is_over(&self) -> bool {
-        self.0.load(Ordering::Acquire)
+        self.0.0.load(Ordering::Acquire)
     }
 
-    fn guard(self) -> OverGuard {
-        OverGuard(self)
-    }
-}
-
-struct OverGuard(Over);
-
-impl Drop for OverGuard {
-    fn drop(&mut self) {
+    fn end(&self, how: Option<String>) {
+        if let Some(how) = how {
+            *self.0.1.lock().unwrap_or_else(PoisonError::into_inner) = Some(how);
+        }
         self.0.0.store(true, Ordering::Release);
     }
+
+    fn how(&self) -> Option<String> {
+        self.0.1.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
 }
 
-/// Why nobody can be asked at this terminal.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum TtyError {
-    /// There is no controlling terminal.
-    #[error("this process has no terminal to ask at (/dev/tty: {0})")]
-    None(io::Error),
-    /// The process runs in the background, where it may not read.
-    #[error("this process is not in the foreground of its terminal")]
-    Background,
-    /// The terminal cannot be read or written.
-    #[error("the terminal cannot be used: {0}")]
-    Broken(#[from] io::Error),
-    /// The terminal was closed.
-    #[error("the terminal was closed")]
-    Closed,
+struct Ends<'a>(&'a Terminal, RequestId, Over);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.asked().remove(&self.1);
+        self.2.end(None);
+    }
 }
 
-/// The controlling terminal of the process.
-#[derive(Debug)]
-pub struct Tty {
-    file: File,
+/// One question at the terminal.
+struct Asking {
+    request: Request,
+    account: Account,
+    over: Over,
+    said: UnboundedSender<(Ballot, Told)>,
 }
 
-impl Tty {
-    /// Opens it.
-    ///
-    /// # Errors
-    /// When there is none, or the process is not in its foreground.
-    pub fn open() -> Result<Self, TtyError> {
-        let file = OpenOptions::new().read(true).write(true).open("/dev/tty");
-        let file = file.map_err(TtyError::None)?;
-        let foreground = tcgetpgrp(&file).map_err(io::Error::from)?;
-        if foreground != rustix::process::getpgrp() {
-            return Err(TtyError::Background);
+impl Asking {
+    fn is_over(&self) -> bool {
+        self.over.is_over() || self.request.is_late(Timestamp::now())
+    }
+
+    /// Asks, with the terminal held until it is let go.
+    fn at_the_terminal(&self, mut last: OwnedMutexGuard<Option<Instant>>) -> Result<(), TtyError> {
+        if self.is_over() {
+            return Ok(());
         }
-        Ok(Self { file })
-    }
-
-    /// The account of whoever runs this process: the real uid.
-    ///
-    /// # Errors
-    /// Never, in practice.
-    pub fn account() -> Result<Account, crate::error::BadWord> {
-        Account::uid(rustix::process::getuid().as_raw())
-    }
-
-    /// Writes text, which the caller has escaped.
-    ///
-    /// # Errors
-    /// When the terminal does not take it.
-    pub fn say(&mut self, text: &str) -> Result<(), TtyError> {
-        self.file.write_all(text.as_bytes())?;
-        self.file.flush()?;
-        Ok(())
-    }
-
-    /// Throws away what was typed, asks, and reads one line; `None` when `stop` says so before it came.
-    ///
-    /// # Errors
-    /// When the terminal is closed or broken.
-    pub fn line(&mut self, prompt: &str, stop: impl Fn() -> bool) -> Result<Option<String>, TtyError> {
-        tcflush(&self.file, QueueSelector::IFlush).map_err(io::Error::from)?;
-        self.say(prompt)?;
-        let mut line = Vec::new();
-        let look = Timespec {
-            tv_sec: 0,
-            tv_nsec: i64::try_from(LOOK.as_nanos()).unwrap_or(100_000_000),
-        };
-        loop {
-            if stop() {
-                return Ok(None);
+        let mut tty = Tty::open()?;
+        let request = &self.request;
+        let shown = page(request, Timestamp::now(), tty.width());
+        tty.say(&format!("\n{shown}\n"))?;
+        while last.is_some_and(|ended| ended.elapsed() < SETTLE) {
+            if self.is_over() {
+                return self.ended(&mut tty, &mut last);
             }
-            let mut fds = [PollFd::new(&self.file, PollFlags::IN)];
-            match poll(&mut fds, Some(&look)) {
-                Ok(0) | Err(rustix::io::Errno::INTR) => continue,
-                Ok(_) => {}
-                Err(error) => return Err(io::Error::from(error).into()),
-            }
-            // A terminal hands out whole lines.
-            let mut bytes = [0; MAX_LINE];
-            let count = self.file.read(&mut bytes)?;
-            if count == 0 {
-                return Err(TtyError::Closed);
-            }
-            line.extend(bytes.iter().take(count));
-            if line.ends_with(b"\n") || line.len() >= MAX_LINE {
-                let text = String::from_utf8_lossy(&line).trim().to_owned();
-                return Ok(Some(text));
-            }
+            std::thread::sleep(Duration::from_millis(50));
         }
-    }
-
-    /// Shows a request and takes an answer to it, until one is taken, the person leaves it to others, or it is over.
-    fn ask_about<E: std::fmt::Display>(
-        &mut self,
-        request: &Request,
-        account: &Account,
-        over: &Over,
-        vote: impl Fn(&Ballot) -> Result<Request, E>,
-    ) -> Result<(), TtyError> {
-        self.say(&format!("\n{}\n", page(request, Timestamp::now())))?;
         let prompt = format!("{} > ", choices(request));
         loop {
-            let late = || over.is_over() || request.is_late(Timestamp::now());
-            let Some(line) = self.line(&prompt, late)? else {
-                return self.say("\nThe question is over: it was settled elsewhere, or its time has passed.\n");
+            let line = match tty.line(&prompt, || self.is_over())? {
+                Typed::Line(line) => line,
+                Typed::Nothing => "later".to_owned(),
+                Typed::Stopped => return self.ended(&mut tty, &mut last),
             };
-            let answer = match read_answer(&line, request) {
-                Ok(Said::Later) => {
-                    return self.say("Left open for others; no answer means no.\n");
-                }
+            let (answer, reason) = match read_answer(&line, request) {
+                Ok(Said::Later) => return tty.say("Left open for others; no answer means no.\n"),
                 Ok(Said::Answer(answer, reason)) => (answer, reason),
                 Err(help) => {
-                    self.say(&format!("{help}\n"))?;
+                    tty.say(&format!("{help}\n"))?;
                     continue;
                 }
             };
             let ballot = Ballot {
-                account: account.clone(),
-                answer: answer.0,
-                reason: answer.1,
+                account: self.account.clone(),
+                answer,
+                reason,
                 card: request.card.digest(),
             };
-            match vote(&ballot) {
-                Ok(after) => return self.say(&format!("{}\n", came_of(&after))),
-                Err(why) => self.say(&format!("Not taken: {}\n", shown(&why.to_string())))?,
+            let (told, result) = mpsc::channel();
+            if self.said.send((ballot, told)).is_err() {
+                return self.ended(&mut tty, &mut last);
+            }
+            match result.recv().ok() {
+                Some(Ok(after)) => return tty.say(&format!("{}\n", came_of(&after))),
+                Some(Err(why)) => {
+                    tty.say(&format!("Not taken: {}\n", shown_once(&why.to_string())))?;
+                    if !can_be_mended(&why) {
+                        return Ok(());
+                    }
+                }
+                // The process ends in the midst of it.
+                None => {
+                    return tty.say("Nobody can say whether it was taken: look at the request again.\n");
+                }
             }
         }
+    }
+
+    fn ended(&self, tty: &mut Tty, last: &mut Option<Instant>) -> Result<(), TtyError> {
+        *last = Some(Instant::now());
+        let how = match self.over.how() {
+            Some(how) => how,
+            None if self.request.is_late(Timestamp::now()) => "Its time has passed: the answer is no.".to_owned(),
+            None => "It is asked no more.".to_owned(),
+        };
+        tty.say(&format!("\nThis question is over. {how}\n"))
+    }
+}
+
+/// Whether the same person could say something else that is taken.
+const fn can_be_mended(why: &VoteError) -> bool {
+    match why {
+        VoteError::Refused(why) => matches!(
+            why,
+            VoteRefused::Ineligible(..)
+                | VoteRefused::NotWhole
+                | VoteRefused::NoWindow
+                | VoteRefused::Beyond(_)
+                | VoteRefused::UnknownPin(_)
+        ),
+        VoteError::Busy | VoteError::Store(_) => true,
+        VoteError::Unknown(_) | VoteError::Locked(_) | VoteError::Clock { .. } | VoteError::Audit(_) => false,
     }
 }
 
 /// What somebody typed.
+#[derive(Debug, PartialEq, Eq)]
 enum Said {
     Answer(Answer, Option<Text>),
     Later,
 }
 
-/// The card with what stands around it: id, deadline, and who has agreed.
-pub fn page(request: &Request, now: Timestamp) -> String {
-    let left = request.deadline.since(now).as_millis() / 1_000;
-    let mut page = format!("{}\n", request.card.text());
-    let voters: Vec<&Word> = request.votes.iter().map(|vote| &vote.person).collect();
-    if !voters.is_empty() {
-        let names: Vec<&str> = voters.iter().map(|person| person.as_str()).collect();
-        page.push_str(&format!("  {:12}{}\n", "agreed", names.join(", ")));
-    }
-    page.push_str(&format!("  {:12}{}\n", "request", request.id));
-    page.push_str(&format!("  {:12}{left} s to answer; no answer means no", "time"));
-    page
-}
-
-/// What can be typed.
-fn choices(request: &Request) -> String {
-    let mut choices = Vec::new();
-    if request.card.is_whole() {
-        choices.push("once".to_owned());
-        if let Some(offer) = &request.offer {
-            choices.push(format!("window {}", offer.span));
-        }
-    }
-    choices.push("deny WHY".to_owned());
-    choices.push("later".to_owned());
-    choices.join(" | ")
-}
-
 fn read_answer(line: &str, request: &Request) -> Result<Said, String> {
-    let help = || format!("Write one of: {}", choices(request));
+    let help = || format!("Nothing was done. Write one of: {}", choices(request));
     let (verb, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     let rest = rest.trim();
     match (verb, &request.offer) {
@@ -279,7 +260,8 @@ fn read_answer(line: &str, request: &Request) -> Result<Said, String> {
         ("window", Some(offer)) => {
             let span = match rest {
                 "" => offer.span,
-                rest => Span::from_word(rest).map_err(|bad| bad.to_string())?,
+                rest => Span::from_word(rest)
+                    .map_err(|bad| format!("Nothing was done: {}", shown_once(&bad.to_string())))?,
             };
             let window = Answer::Window {
                 span,
@@ -290,20 +272,15 @@ fn read_answer(line: &str, request: &Request) -> Result<Said, String> {
         }
         ("deny", _) => {
             let reason = (!rest.is_empty()).then(|| Text::new(rest)).transpose();
-            Ok(Said::Answer(Answer::Deny, reason.map_err(|bad| bad.to_string())?))
+            let bad = |_| {
+                format!(
+                    "Nothing was done: {} cannot be passed on; write it in plain words",
+                    quoted(rest)
+                )
+            };
+            Ok(Said::Answer(Answer::Deny, reason.map_err(bad)?))
         }
         ("later", _) if rest.is_empty() => Ok(Said::Later),
         _ => Err(help()),
-    }
-}
-
-/// What an answer came to, for whoever gave it.
-pub fn came_of(request: &Request) -> String {
-    match &request.state {
-        State::Pending => "Taken. More people must agree.".to_owned(),
-        State::Approved { grant } => format!("Approved: grant {grant} is open."),
-        State::Denied { why, .. } => format!("Denied: {}", shown(why)),
-        State::Expired => "Its time has passed: the answer is no.".to_owned(),
-        State::Cancelled { why } => format!("Withdrawn: {}", shown(why)),
     }
 }

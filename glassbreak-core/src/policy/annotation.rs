@@ -20,7 +20,7 @@ const MAX_ID: usize = 128;
 const MAX_REASON: usize = 512;
 const MAX_QUORUM: u8 = 20;
 /// Ids that findings of this layer itself go by.
-const TAKEN: [&str; 8] = [
+const TAKEN: [&str; 9] = [
     "approve",
     "operate",
     "no-permit",
@@ -29,6 +29,7 @@ const TAKEN: [&str; 8] = [
     "context-too-large",
     "facts",
     "internal",
+    "oracle",
 ];
 
 /// What was read.

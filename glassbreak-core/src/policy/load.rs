@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::hash::RandomState;
 
 use cedar_policy::{
-    ActionConstraint, Authorizer, Effect, EntityId, EntityTypeName, EntityUid, Policy, PolicyId, PolicySet, Schema,
+    ActionConstraint, Effect, EntityId, EntityTypeName, EntityUid, Policy, PolicyId, PolicySet, Schema,
 };
 use cedar_policy_core::ast::Expr;
 
@@ -15,9 +15,10 @@ use crate::label::Risk;
 
 use super::annotation::{self, Annotations};
 use super::approve::SCOPES;
+use super::engine::Engine;
 use super::entities::{self, Snapshot};
 use super::operate::KINDS;
-use super::plan::{Plans, Rule, Scope};
+use super::plan::{Plans, Rule};
 use super::reads::{self, Fixed, Reads};
 use super::scan::{Language, scan};
 use super::validate::{problem_of, suggest, validate};
@@ -64,18 +65,22 @@ fn load_here(input: &PolicyInput<'_>) -> Result<Policies, Vec<Problem>> {
     let read = read_policies(input, &schema, &snapshot, &uids)?;
     validate(&read, &input.policies, &schema, &snapshot)?;
 
-    let rules: Vec<Rule> = read.into_iter().map(|read| read.rule).collect();
-    let by_id = (rules.iter().enumerate()).map(|(n, rule)| (rule.policy.id().clone(), n));
+    let (rules, policies): (Vec<Rule>, Vec<Policy>) = read.into_iter().map(|read| (read.rule, read.policy)).unzip();
+    let by_id = policies.iter().enumerate().map(|(n, policy)| (policy.id().clone(), n));
+    let by_id = by_id.collect();
+    let engine = Engine::new(policies, snapshot.entities).ok_or_else(|| {
+        let what = "the policies do not fit into one set";
+        vec![Problem::in_file(".", what, "this is a fault of the guard; report it")]
+    })?;
     Ok(Policies {
-        by_id: by_id.collect(),
+        engine,
+        by_id,
         rules,
         schema_text,
         schema,
-        entities: snapshot.entities,
         calls,
         no_permit: input.no_permit,
         disabled: input.people.disabled().cloned().collect(),
-        authorizer: Authorizer::new(),
         plans: Plans::new(uids),
         hasher: RandomState::new(),
     })
@@ -134,6 +139,8 @@ fn check_cedar() -> Result<Uids, Problem> {
 /// A policy that was read, and the number of its file.
 pub(super) struct Read {
     pub(super) rule: Rule,
+    /// As it is evaluated: without places in its text.
+    pub(super) policy: Policy,
     /// As written, with places, for messages about the text.
     pub(super) source: Policy,
     pub(super) file: usize,
@@ -197,8 +204,11 @@ fn read_policies(
                 problems.push(source.problem(at, what, help));
             }
             let named = policy.new_id(PolicyId::new(&annotations.id));
+            // Else every node that is evaluated clones where it stands, a count that all threads share.
+            let policy = without_places(&named);
             read.push(Read {
-                rule: rule_of(&named, annotations, source.file, line),
+                rule: rule_of(&policy, annotations, source.file, line),
+                policy,
                 source: named,
                 file,
                 at,
@@ -307,16 +317,13 @@ fn rule_of(policy: &Policy, annotations: Annotations, file: &str, line: u32) -> 
             .map(who)
             .unwrap_or_default(),
     };
-    let policy = without_places(policy);
     Rule {
         held: RuleId::known(Layer::Policy, &id),
         error: RuleId::known(Layer::Policy, &format!("{id}.error")),
         partial: RuleId::known(Layer::Policy, &format!("{id}.partial")),
         why: reason.as_deref().map_or(plain, str::to_owned).into(),
         hint: hint.into(),
-        scope: Scope::of(&policy),
         reads: (policy.as_ref().non_scope_constraints()).map_or_else(Reads::default, Reads::of),
-        policy,
         class,
         requirement,
         reason,

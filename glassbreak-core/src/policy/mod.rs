@@ -50,7 +50,9 @@ mod annotation;
 mod approve;
 mod context;
 mod decide;
+mod engine;
 mod entities;
+mod evaluate;
 mod load;
 mod operate;
 mod persons;
@@ -66,7 +68,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::hash::RandomState;
 
-use cedar_policy::{Authorizer, Entities, PolicyId, Schema};
+use cedar_policy::{PolicyId, Schema};
 
 use crate::call::{Actor, Word};
 use crate::error::Problem;
@@ -78,6 +80,7 @@ use crate::shape::Shape;
 use crate::source::Source;
 
 pub use self::approve::Approving;
+use self::engine::Engine;
 pub use self::operate::{Operate, Operation};
 use self::plan::{Plans, Rule};
 use self::schema::Calls;
@@ -108,14 +111,14 @@ pub struct Policies {
         expect(dead_code, reason = "only tests validate contexts: they are correct by construction")
     )]
     schema: Schema,
-    entities: Entities,
     rules: Vec<Rule>,
+    /// The same policies, in the same order, as they are evaluated.
+    engine: Engine,
     by_id: HashMap<PolicyId, usize>,
     calls: Calls,
     no_permit: Outcome,
     /// The persons who may do nothing for now.
     disabled: BTreeSet<Word>,
-    authorizer: Authorizer,
     plans: Plans,
     hasher: RandomState,
 }
@@ -163,9 +166,9 @@ impl Policies {
     /// What the policy that a finding names says: its text as Cedar prints it, with its annotations in the order of
     /// their names. Blanks, comments and places in the file are not in it.
     pub(crate) fn text_of(&self, rule: &RuleId) -> Option<String> {
-        let named = |known: &&Rule| [&known.held, &known.error, &known.partial].contains(&rule);
-        let rule = self.rules.iter().find(named)?;
-        Some(rule.policy.as_ref().to_string())
+        let named = |known: &Rule| [&known.held, &known.error, &known.partial].contains(&rule);
+        let place = self.rules.iter().position(named)?;
+        Some(self.engine.policy(place)?.as_ref().to_string())
     }
 
     /// The schema that policies are checked against, as Cedar schema text: the generated part, then the host's.

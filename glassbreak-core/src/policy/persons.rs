@@ -6,11 +6,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use cedar_policy::{AuthorizationError, Decision, EntityUid, PolicyId, PolicySet, Request, Response};
+use cedar_policy::{Decision, EntityUid, PolicyId, Request};
 use cedar_policy_core::ast::{Context, Value};
 
+use super::engine::{Answer, Names};
 use super::load::uid;
-use super::plan::{Names, REPORT, Rule, refusal};
+use super::plan::{REPORT, Rule, refusal};
 use super::{Class, Policies};
 use crate::call::Word;
 use crate::finding::{Finding, RuleId};
@@ -45,7 +46,7 @@ impl Policies {
     pub(super) fn may(&self, deed: Deed<'_>) -> Result<(), Finding> {
         let person = deed.person.as_str();
         let principal = uid(&self.plans.uids().person, person);
-        if self.entities.get(&principal).is_none() {
+        if self.engine.entities().get(&principal).is_none() {
             let why = format!("`{person}` is not in people.toml");
             return Err(refusal(deed.rule, why, "let a declared person do it"));
         }
@@ -58,12 +59,7 @@ impl Policies {
             action: self.plans.uids().action(deed.action),
             resource: deed.resource,
         };
-        let matching = self
-            .rules
-            .iter()
-            .filter(|rule| rule.scope.matches(&names, &self.entities));
-        let policies = PolicySet::from_policies(matching.map(|rule| rule.policy.clone()))
-            .map_err(|_| refusal("internal", "the matching policies do not fit together", REPORT))?;
+        let matching = self.engine.matching(&names);
         let (name, fields) = deed.about;
         let record = Value::record(fields, None);
         let context = Context::Value(Arc::new(BTreeMap::from([(name.into(), record)])));
@@ -74,22 +70,16 @@ impl Policies {
         } = names;
         let request = Request::new(principal, action, resource, context.into(), None)
             .map_err(|_| refusal("internal", "the question could not be put to Cedar", REPORT))?;
-        let response = self.authorizer.is_authorized(&request, &policies, &self.entities);
-        let errors = self.errors_of(&response);
-        if response.decision() == Decision::Allow && errors.is_empty() {
+        let answer = self
+            .engine
+            .oracle_of(&matching, &request)
+            .ok_or_else(|| refusal("internal", "the matching policies do not fit together", REPORT))?;
+        let errors = self.in_order(answer.errors.iter());
+        if answer.decision == Decision::Allow && errors.is_empty() {
             return Ok(());
         }
         let what = format!("`{person}` to {}", deed.what);
-        Err(self.objection(deed.rule, &what, &response, &errors))
-    }
-
-    /// The policies that could not be evaluated, in the order of files and lines.
-    fn errors_of(&self, response: &Response) -> Vec<Option<&Rule>> {
-        let ids = response.diagnostics().errors().map(|error| {
-            let AuthorizationError::PolicyEvaluationError(error) = error;
-            error.policy_id()
-        });
-        self.in_order(ids)
+        Err(self.objection(deed.rule, &what, &answer, &errors))
     }
 
     /// Rules by their ids, in the order of files and lines: Cedar names them in any.
@@ -101,10 +91,10 @@ impl Policies {
     }
 
     /// What objects: a forbid that holds, else what could not be judged, else that nothing permits it.
-    fn objection(&self, id: &'static str, what: &str, response: &Response, errors: &[Option<&Rule>]) -> Finding {
+    fn objection(&self, id: &'static str, what: &str, answer: &Answer, errors: &[Option<&Rule>]) -> Finding {
         const HINT: &str = "let somebody do it whom a policy permits";
-        let forbids = match response.decision() {
-            Decision::Deny => self.in_order(response.diagnostics().reason()),
+        let forbids = match answer.decision {
+            Decision::Deny => self.in_order(answer.reasons.iter()),
             Decision::Allow => Vec::new(),
         };
         let deny = |rule: &RuleId, why: String| Finding::deny(rule.clone(), why, HINT);

@@ -1,18 +1,17 @@
-//! What a question can meet, found once for each role, action and resource: the policies whose scope matches, as
-//! policy sets of their own, so that Cedar does not walk the rest, and what of the context they read.
+//! What a question can meet, found once for each role, action and resource: the policies whose scope matches, so that
+//! nothing else is walked, and what of the context they read.
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
 use std::sync::{Arc, RwLock};
 
-use cedar_policy::{
-    ActionConstraint, Entities, EntityTypeName, EntityUid, Policy, PolicySet, PrincipalConstraint, ResourceConstraint,
-};
+use cedar_policy::{EntityTypeName, EntityUid};
 
 use crate::error::shown;
 use crate::facts::{ArgvFacts, Fact, Target};
-use crate::finding::{Finding, Layer, Outcome, Requirement, RuleId};
+use crate::finding::{Finding, Layer, Level, Outcome, Requirement, RuleId};
 
+use super::engine::Names;
 use super::load::{Uids, uid};
 use super::reads::Reads;
 use super::schema::{CallShape, FactsShape};
@@ -23,9 +22,6 @@ use super::{Action, Class, Policies, Question, Resource};
 pub(super) struct Rule {
     pub(super) id: Box<str>,
     pub(super) class: Class,
-    /// As it is evaluated: without places in its text.
-    pub(super) policy: Policy,
-    pub(super) scope: Scope,
     pub(super) reads: Reads,
     pub(super) requirement: Option<Requirement>,
     pub(super) reason: Option<Box<str>>,
@@ -36,64 +32,6 @@ pub(super) struct Rule {
     pub(super) partial: RuleId,
     pub(super) why: Box<str>,
     pub(super) hint: Box<str>,
-}
-
-/// The scope of a policy.
-#[derive(Debug)]
-pub(super) struct Scope {
-    principal: PrincipalConstraint,
-    action: ActionConstraint,
-    resource: ResourceConstraint,
-}
-
-impl Scope {
-    pub(super) fn of(policy: &Policy) -> Self {
-        Self {
-            principal: policy.principal_constraint(),
-            action: policy.action_constraint(),
-            resource: policy.resource_constraint(),
-        }
-    }
-
-    /// Whether a question can meet the policy. A scope cannot be in error, so a policy that this leaves out would
-    /// have said nothing.
-    pub(super) fn matches(&self, names: &Names, entities: &Entities) -> bool {
-        // Cedar's `in` holds for the thing itself; `is_ancestor_of` does not say so for an entity it knows.
-        let within = |thing: &EntityUid, group: &EntityUid| thing == group || entities.is_ancestor_of(group, thing);
-        let Names {
-            principal,
-            action,
-            resource,
-        } = names;
-        let of_principal = match &self.principal {
-            PrincipalConstraint::Any => true,
-            PrincipalConstraint::Eq(name) => principal == name,
-            PrincipalConstraint::In(group) => within(principal, group),
-            PrincipalConstraint::Is(ty) => principal.type_name() == ty,
-            PrincipalConstraint::IsIn(ty, group) => principal.type_name() == ty && within(principal, group),
-        };
-        let of_action = match &self.action {
-            ActionConstraint::Any => true,
-            ActionConstraint::Eq(name) => action == name,
-            ActionConstraint::In(groups) => groups.iter().any(|group| within(action, group)),
-        };
-        let of_resource = match &self.resource {
-            ResourceConstraint::Any => true,
-            ResourceConstraint::Eq(name) => resource == name,
-            ResourceConstraint::In(group) => within(resource, group),
-            ResourceConstraint::Is(ty) => resource.type_name() == ty,
-            ResourceConstraint::IsIn(ty, group) => resource.type_name() == ty && within(resource, group),
-        };
-        of_principal && of_action && of_resource
-    }
-}
-
-/// The entities of a request.
-#[derive(Debug)]
-pub(super) struct Names {
-    pub(super) principal: EntityUid,
-    pub(super) action: EntityUid,
-    pub(super) resource: EntityUid,
 }
 
 /// How much of the facts can be relied on.
@@ -136,14 +74,14 @@ pub(super) struct Plan {
     resource: OwnedResource,
     known: Known,
     pub(super) names: Names,
-    /// The policies to evaluate.
-    pub(super) all: PolicySet,
-    /// The permits among them.
-    pub(super) permits: PolicySet,
+    /// The policies to evaluate: plain forbids, soft ones, permits.
+    pub(super) evaluated: Vec<usize>,
     /// What they read.
     pub(super) reads: Reads,
     /// What those say that are not to be evaluated.
     pub(super) unread: Vec<Finding>,
+    /// Whether one of those denies.
+    pub(super) unread_denies: bool,
     /// Every policy whose scope matches, and whether it is to be evaluated.
     pub(super) relevant: Vec<(usize, bool)>,
     /// What is said where no permit holds.
@@ -218,7 +156,7 @@ impl Policies {
     /// The entity of a declared role.
     pub(super) fn role(&self, role: &str) -> Option<EntityUid> {
         let name = uid(&self.plans.uids.role, role);
-        self.entities.get(&name).is_some().then_some(name)
+        self.engine.entities().get(&name).is_some().then_some(name)
     }
 
     /// The plan for a question, or why there is none.
@@ -292,16 +230,16 @@ impl Policies {
                 Resource::Tool(id) => OwnedResource::Tool(id.into()),
                 Resource::Host { ty, id } => OwnedResource::Host(ty.into(), id.into()),
             },
-            all: PolicySet::new(),
-            permits: PolicySet::new(),
+            evaluated: Vec::new(),
+            unread_denies: false,
             reads: Reads::default(),
             unread: Vec::new(),
             relevant: Vec::new(),
         };
-        for (n, rule) in self.rules.iter().enumerate() {
-            if !rule.scope.matches(&plan.names, &self.entities) {
-                continue;
-            }
+        for n in self.engine.matching(&plan.names) {
+            let Some(rule) = self.rules.get(n) else {
+                return Err(refusal("internal", "a policy was lost", REPORT));
+            };
             let unread = match known {
                 Known::Whole => None,
                 Known::NotAll => rule.reads.facts_loosely.then(|| rule.unread_open()),
@@ -313,12 +251,16 @@ impl Policies {
                 continue;
             }
             plan.reads.join(&rule.reads);
-            let added = plan.all.add(rule.policy.clone()).is_ok()
-                && (rule.class != Class::Permit || plan.permits.add(rule.policy.clone()).is_ok());
-            if !added {
-                return Err(refusal("internal", "the matching policies do not fit together", REPORT));
-            }
+            plan.evaluated.push(n);
         }
+        plan.unread_denies = plan.unread.iter().any(|finding| finding.level() >= Level::Deny);
+        // Stable: within a class the order of files and lines stays.
+        plan.evaluated
+            .sort_by_key(|n| match self.rules.get(*n).map(|rule| rule.class) {
+                Some(Class::HardForbid) | None => 0,
+                Some(Class::SoftForbid) => 1,
+                Some(Class::Permit) => 2,
+            });
         Ok(plan)
     }
 

@@ -130,7 +130,7 @@ impl Decide {
                     && grant.revoked.is_none()
                     && grant.path == current.path
                     && grant.file == current.file
-                    && grant.lifts.iter().all(|lifted| asked(lifted))
+                    && grant.lifts.iter().all(asked)
                     && opens(&grant.scope);
                 if fits {
                     Ok(())

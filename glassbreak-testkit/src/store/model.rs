@@ -155,11 +155,9 @@ impl Model {
             }
         };
         let known = self.rows.iter().find(|row| row.call.op == call.op);
-        if let Some(row) = known {
-            if row.call.digest != call.digest {
-                assert!(matches!(answer, Reserved::Mismatch { .. }), "{answer:?}");
-                return self.unmoved(answer.position());
-            }
+        if known.is_some_and(|row| row.call.digest != call.digest) {
+            assert!(matches!(answer, Reserved::Mismatch { .. }), "{answer:?}");
+            return self.unmoved(answer.position());
         }
         if let Some(row) = known.filter(|row| !row.goes_on(call.attempt)) {
             let fate = match row.settled {

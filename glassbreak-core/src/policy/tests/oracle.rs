@@ -63,7 +63,7 @@ fn truth(text: &str, asked: &Asked, policies: &Policies) -> Truth {
         expected_context(asked),
         None,
     );
-    let response = Authorizer::new().is_authorized(&request.unwrap(), &set, &policies.entities);
+    let response = Authorizer::new().is_authorized(&request.unwrap(), &set, policies.engine.entities());
     if response.diagnostics().errors().next().is_some() {
         Truth::Unknown
     } else if response.diagnostics().reason().next().is_some() {
@@ -318,7 +318,13 @@ proptest! {
     ) {
         let policies = load_all(&set)?;
         for asked in calls {
-            let expected = obvious(&set, &asked, &policies);
+            let (outcome, mut findings) = obvious(&set, &asked, &policies);
+            // Where a forbid decides, permits are not looked at, and nobody hears that one was in error.
+            let by_forbid = |line: &String| line.ends_with(" deny") && line != "policy.no-permit deny";
+            if findings.iter().any(by_forbid) {
+                findings.retain(|line| !line.ends_with(".error note"));
+            }
+            let expected = (outcome, findings);
             let facts = &asked.facts;
             prop_assert_eq!(asked.of(&policies), expected, "{}\n{:?} {:?}", text_of(&set), asked.action, facts);
         }

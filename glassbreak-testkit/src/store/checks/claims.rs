@@ -110,6 +110,8 @@ pub async fn a_claim_is_answered_in_the_order_of_the_contract(rig: Rig) {
     );
 }
 
+type Asks = Vec<(RuleId, RuleHash)>;
+
 /// The changes of a use that any grant notices.
 fn others(call: &Use) -> Vec<(Use, Mismatch)> {
     let mut actor = Actor::new(word("ops"), word("s-1"));
@@ -136,7 +138,7 @@ fn others(call: &Use) -> Vec<(Use, Mismatch)> {
         .into_iter()
         .map(|path| (Use { path, ..call.clone() }, Mismatch::OtherCaller))
         .collect();
-    let asks = |change: &dyn Fn(&mut Vec<(RuleId, RuleHash)>)| {
+    let asks = |change: &dyn Fn(&mut Asks)| {
         let mut call = call.clone();
         change(&mut call.asks);
         call

@@ -4,11 +4,8 @@ use std::time::Duration;
 
 use glassbreak_core::approval::{Answer, Request, RequestId, State};
 use glassbreak_core::clock::Timestamp;
-use glassbreak_core::grant::{FileMark, GrantId, Scope};
-use glassbreak_core::label::Risk;
 use glassbreak_core::lock::Target;
-use glassbreak_core::notify::Card;
-use glassbreak_core::store::{Decide, Decided, StoreErrorKind};
+use glassbreak_core::store::{Decide, Decided};
 
 use super::super::asking::OPEN;
 use super::super::rig::{Rig, fail, path};
@@ -152,114 +149,6 @@ pub async fn an_approval_under_a_lock_is_refused(rig: Rig) {
     assert!(matches!(again, Decided::Locked(_) | Decided::Conflict(_)), "{again:?}");
     assert_eq!(rig.look(request.id).await, now);
     assert!(rig.standing().await.is_empty());
-}
-
-/// What makes no sense is an error, and changes nothing: another call, another version than the next, a grant without
-/// an approval or for something else.
-pub async fn a_decision_that_makes_no_sense_is_invalid_and_changes_nothing(rig: Rig) {
-    let other = rig.opened(rig.question().asked_by("others")).await;
-    let theirs = rig.granted(rig.approval(&other)).await;
-    let request = rig.opened(rig.question().of_file("inode 7")).await;
-    let approval = rig.approval(&request);
-    let id = approval.grant.as_ref().map_or(theirs.id, |grant| grant.id);
-    let mut bad: Vec<(&str, Decide)> = Vec::new();
-    let changes: [(&str, fn(&mut Request)); 15] = [
-        ("digest", |next| next.digest = super::super::rig::digest("delete")),
-        ("path", |next| next.path = path("s-2", "restart")),
-        ("action", |next| next.action = "tool:stop".into()),
-        ("resource", |next| next.resource.1 = "db".into()),
-        ("facts", |next| next.facts.clear()),
-        ("pins", |next| next.pins.clear()),
-        ("risk", |next| next.risk = Risk::Low),
-        ("labels", |next| next.labels.clear()),
-        ("rules", |next| next.rules.clear()),
-        ("offer", |next| next.offer = None),
-        ("file", |next| next.file = Some(FileMark::of("inode 8"))),
-        ("card", |next| next.card = Card::plain("nothing at all", Risk::Low)),
-        ("deadline", |next| {
-            next.deadline = next.deadline.after(glassbreak_core::clock::Span::from_millis(1))
-        }),
-        ("a version too far", |next| next.version += 1),
-        ("the same version", |next| next.version -= 1),
-    ];
-    for (what, change) in changes {
-        for mut decide in [
-            approval.clone(),
-            rig.progress(&request, "bob"),
-            rig.cancellation(&request),
-        ] {
-            change(&mut decide.next);
-            bad.push((what, decide));
-        }
-    }
-    let without = |decide: &Decide| Decide {
-        grant: None,
-        ..decide.clone()
-    };
-    bad.push(("an approval without a grant", without(&approval)));
-    for decide in [
-        rig.progress(&request, "bob"),
-        rig.denial(&request, None),
-        rig.cancellation(&request),
-    ] {
-        let grant = approval.grant.clone();
-        bad.push(("a grant without an approval", Decide { grant, ..decide }));
-    }
-    let grants: [(&str, &dyn Fn(&mut glassbreak_core::grant::Grant)); 11] = [
-        ("another grant than is named", &|grant| {
-            grant.id = GrantId::mint(rig.at())
-        }),
-        ("a grant of another request", &|grant| grant.request = other.id),
-        ("a grant for another caller", &|grant| {
-            grant.path = path("s-2", "restart")
-        }),
-        ("a grant for another tool", &|grant| grant.path = path("s-1", "stop")),
-        ("a grant that was used", &|grant| grant.uses = 1),
-        ("a grant of another rule", &|grant| {
-            grant.lifts.clone_from(&theirs.lifts)
-        }),
-        ("a grant of a rule as it was not", &|grant| {
-            for (_, hash) in &mut grant.lifts {
-                *hash = glassbreak_core::finding::RuleHash::from_bytes([8; 32]);
-            }
-        }),
-        ("a grant for another file", &|grant| grant.file = None),
-        ("a grant for another call", &|grant| {
-            let digest = super::super::rig::digest("delete");
-            grant.scope = Scope::Once { digest };
-        }),
-        ("a window of another action", &|grant| {
-            let (action, pins) = ("tool:stop".into(), request.facts.clone());
-            grant.scope = Scope::Window { action, pins };
-        }),
-        ("a grant that was revoked", &|grant| {
-            let (by, at) = (super::super::rig::word("bob"), rig.at());
-            grant.revoked = Some(glassbreak_core::grant::Revoked { by, at });
-        }),
-    ];
-    for (what, change) in grants {
-        let mut decide = approval.clone();
-        decide.grant.iter_mut().for_each(change);
-        bad.push((what, decide));
-    }
-    // An id that was given before would take the other grant's place.
-    let mut taken = approval.clone();
-    taken.next.state = State::Approved { grant: theirs.id };
-    taken.grant.iter_mut().for_each(|grant| grant.id = theirs.id);
-    bad.push(("the id of another grant", taken));
-    for (what, decide) in bad {
-        match rig.store.decide(decide).await {
-            Err(error) => assert_eq!(
-                (error.kind(), error.is_retryable()),
-                (StoreErrorKind::Invalid, false),
-                "{what}"
-            ),
-            Ok(decided) => fail(&format!("{what}: {decided:?}")),
-        }
-        assert_eq!(rig.look(request.id).await, request, "{what}");
-        assert_eq!(rig.store.grants().await.ok(), Some(vec![theirs.clone()]), "{what}");
-    }
-    assert_eq!(rig.granted(approval).await.id, id);
 }
 
 /// A request that is settled never changes again, whatever is asked of it and however it was settled.

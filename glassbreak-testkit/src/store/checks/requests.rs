@@ -90,7 +90,8 @@ pub async fn another_question_does_not_join(rig: Rig) {
         ids.push(rig.opened(question).await.id);
     }
     let mut pending = rig.pending().await;
-    (ids.sort_unstable(), pending.sort_unstable());
+    ids.sort_unstable();
+    pending.sort_unstable();
     assert_eq!(pending, ids);
 }
 

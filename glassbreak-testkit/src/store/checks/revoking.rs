@@ -70,8 +70,10 @@ pub async fn a_revocation_ends_what_a_lock_on_its_target_would_stop(rig: Rig) {
         }
         let (before, pending) = (rig.standing().await, rig.pending().await);
         let mut ended = rig.revoke(Which::Under(target.clone())).await;
-        (ended.grants.sort_unstable(), ended.requests.sort_unstable());
-        (grants.sort_unstable(), requests.sort_unstable());
+        ended.grants.sort_unstable();
+        ended.requests.sort_unstable();
+        grants.sort_unstable();
+        requests.sort_unstable();
         assert_eq!((&ended.grants, &ended.requests), (&grants, &requests), "{target}");
         let left: Vec<_> = before.into_iter().filter(|id| !grants.contains(id)).collect();
         assert_eq!(rig.standing().await, left, "{target}");

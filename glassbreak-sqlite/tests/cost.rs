@@ -1,0 +1,88 @@
+//! What a durable reservation costs. Prints figures and asserts nothing:
+//!
+//! ```text
+//! cargo test --release -p glassbreak-sqlite --test cost -- --ignored --nocapture
+//! ```
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::allow_attributes,
+    reason = "tests stop where they cannot go on, in helpers too"
+)]
+
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::Scratch;
+use common::made::call;
+use glassbreak_core::store::{Ledger, Reserved};
+use glassbreak_sqlite::SqliteStore;
+
+fn percentile(times: &mut [Duration], of: usize) -> Duration {
+    times.sort_unstable();
+    times[(times.len() - 1) * of / 100]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement"]
+async fn one_caller_beside_a_bare_commit_and_many_callers() {
+    const CALLS: usize = 1_500;
+    let scratch = Scratch::new();
+    let store = SqliteStore::open(scratch.database()).await.unwrap();
+    let bare = rusqlite::Connection::open(scratch.path().join("bare.db")).unwrap();
+    bare.execute_batch("PRAGMA journal_mode = wal; PRAGMA synchronous = full; CREATE TABLE t (x) STRICT")
+        .ok();
+    bare.execute_batch("CREATE TABLE IF NOT EXISTS t (x INTEGER)").unwrap();
+    let (mut commits, mut reserves) = (Vec::new(), Vec::new());
+    for n in 0..CALLS as i64 {
+        let begin = Instant::now();
+        bare.prepare_cached("INSERT INTO t VALUES (?)")
+            .unwrap()
+            .execute([n])
+            .unwrap();
+        commits.push(begin.elapsed());
+        let call = call((n % 200) as u8, u32::MAX);
+        let begin = Instant::now();
+        assert!(matches!(store.reserve(call).await, Ok(Reserved::Held(_))));
+        reserves.push(begin.elapsed());
+    }
+    for (what, times) in [("a bare row", &mut commits), ("a reservation", &mut reserves)] {
+        println!(
+            "{what}: p50 {:?}, p99 {:?}",
+            percentile(times, 50),
+            percentile(times, 99)
+        );
+    }
+    let ratio =
+        |of| percentile(&mut reserves.clone(), of).as_secs_f64() / percentile(&mut commits.clone(), of).as_secs_f64();
+    println!("ratio: p50 {:.2}, p99 {:.2}", ratio(50), ratio(99));
+    for callers in [1_usize, 8, 32] {
+        let begin = Instant::now();
+        let jobs = (0..callers).map(|caller| {
+            let store = store.clone();
+            tokio::spawn(async move {
+                let mut times = Vec::new();
+                for _ in 0..CALLS / 4 {
+                    let call = call(caller as u8 + 200, u32::MAX);
+                    let begin = Instant::now();
+                    assert!(matches!(store.reserve(call).await, Ok(Reserved::Held(_))));
+                    times.push(begin.elapsed());
+                }
+                times
+            })
+        });
+        let mut times = Vec::new();
+        for job in jobs.collect::<Vec<_>>() {
+            times.extend(job.await.unwrap());
+        }
+        let rate = times.len() as f64 / begin.elapsed().as_secs_f64();
+        println!(
+            "{callers:>2} callers: {rate:>7.0} a second, p50 {:?}, p99 {:?}",
+            percentile(&mut times, 50),
+            percentile(&mut times, 99)
+        );
+    }
+}
