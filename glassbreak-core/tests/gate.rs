@@ -619,7 +619,7 @@ impl Requests for Silent {
 
 #[async_trait]
 impl Locks for Silent {
-    async fn lock(&self, lock: Lock) -> Result<Position, StoreError> {
+    async fn lock(&self, lock: Lock) -> Result<Ended, StoreError> {
         self.inner.lock(lock).await
     }
 

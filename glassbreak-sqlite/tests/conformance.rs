@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a suite without its store cannot go on")]
 
+#[cfg(test)]
 mod common;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use glassbreak_testkit::store::Subject;
 /// Each round is a wait for the disk.
 const ROUNDS: usize = 100;
 
+#[cfg(test)]
 async fn sqlite() -> Subject {
     let clock = Arc::new(FakeClock::default());
     let path = common::Scratch::kept().join("store.db");

@@ -236,6 +236,13 @@ impl Escalation {
         let audit = |written: Result<_, crate::audit::AuditError>| {
             written.map_err(|error| Finding::unavailable(RuleId::known(Layer::Store, "audit"), error.to_string()))
         };
+        let opened = RequestOpened {
+            request: &request,
+            call: self.op,
+        };
+        // Before it is in the store: whoever finds it there may agree to it, also where this process dies now. Where it is
+        // joined or not asked, the next record of this call says so.
+        audit(gate.inner.audit.append_synced(Event::RequestOpened(opened)).map(drop))?;
         let limits = &gate.bundle().settings().requests;
         let open = Open {
             request,
@@ -249,16 +256,6 @@ impl Escalation {
         };
         match within(gate, gate.inner.store.open(open)).await? {
             Opened::Opened(request) => {
-                let opened = RequestOpened {
-                    request: &request,
-                    call: self.op,
-                };
-                // Before any card goes out. What cannot be recorded is not asked.
-                let written = gate.inner.audit.append_synced(Event::RequestOpened(opened));
-                if written.is_err() {
-                    let _ = gate.inner.desk.cancel(request.id, "it cannot be recorded").await;
-                }
-                audit(written.map(drop))?;
                 follow::follow(gate, &request, true);
                 Ok(*request)
             }
