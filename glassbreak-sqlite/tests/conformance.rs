@@ -27,6 +27,7 @@ async fn sqlite() -> Subject {
 
 glassbreak_testkit::store_suite!(sqlite);
 
+#[cfg(test)]
 async fn reopened() -> Subject {
     let clock = Arc::new(FakeClock::default());
     let path = common::Scratch::kept().join("store.db");
