@@ -13,7 +13,7 @@ use super::hold::within;
 use super::permit::AnyPermit;
 use super::{Gate, Session, SessionCall, Verdict, follow};
 use crate::approval::{Asked, Offer, Request, RequestId, State, impossible};
-use crate::audit::{Event, RequestJoined, RequestOpened};
+use crate::audit::{Event, RequestJoined, RequestOpened, RequestRefused};
 use crate::call::{Call, CallDigest, Operation, wire};
 use crate::clock::{Span, Timestamp};
 use crate::error::BadWord;
@@ -240,6 +240,7 @@ impl Escalation {
             request: &request,
             call: self.op,
         };
+        let own = request.id;
         // Before it is in the store: whoever finds it there may agree to it, also where this process dies now. Where it is
         // joined or not asked, the next record of this call says so.
         audit(gate.inner.audit.append_synced(Event::RequestOpened(opened)).map(drop))?;
@@ -254,7 +255,22 @@ impl Escalation {
             },
             at: Gate::now(),
         };
-        match within(gate, gate.inner.store.open(open)).await? {
+        let opened = within(gate, gate.inner.store.open(open)).await;
+        let opened = match opened {
+            Ok(Opened::Refused { why, .. }) => Err(unasked(why)),
+            Ok(opened) => Ok(opened),
+            Err(finding) => Err(finding),
+        };
+        let opened = opened.inspect_err(|finding| {
+            let refused = RequestRefused {
+                request: own,
+                call: self.op,
+                why: finding.why(),
+            };
+            // The call's own refusal is recorded next, and that must not fail.
+            let _ = gate.inner.audit.append(Event::RequestRefused(refused));
+        })?;
+        match opened {
             Opened::Opened(request) => {
                 follow::follow(gate, &request, true);
                 Ok(*request)
@@ -263,6 +279,7 @@ impl Escalation {
                 let joined = RequestJoined {
                     request: request.id,
                     call: self.op,
+                    instead_of: own,
                 };
                 audit(gate.inner.audit.append(Event::RequestJoined(joined)).map(drop))?;
                 Ok(*request)
