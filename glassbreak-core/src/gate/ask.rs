@@ -8,7 +8,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::check::{Made, attempt};
+use super::check::{Made, again};
 use super::hold::within;
 use super::permit::AnyPermit;
 use super::{Gate, Session, SessionCall, Verdict, follow};
@@ -529,11 +529,11 @@ impl Waiting {
     pub async fn wait(mut self) -> Result<AnyPermit, Denial> {
         for _ in 0..MOST_ROUNDS {
             self.answered().await?;
-            let again = SessionCall {
+            let call = SessionCall {
                 session: self.session.clone(),
                 call: self.call.clone(),
             };
-            match attempt(&self.gate, again, self.op, self.attempt.saturating_add(1)).await {
+            match again(&self.gate, call, self.op, self.attempt.saturating_add(1)).await {
                 Verdict::Allow(permit) => return Ok(permit),
                 Verdict::Deny(denial) => return Err(denial),
                 // Something else asks now, or what was opened does not cover this very call.
