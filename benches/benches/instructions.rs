@@ -4,11 +4,13 @@
 use std::hint::black_box;
 
 use cedar_policy::Response;
-use glassbreak_benches::{Calling, Judging, SmallTask, Tried};
+use glassbreak_benches::{Asking, Calling, Judging, SmallTask, Tried};
 use glassbreak_core::argv::Judged;
 use glassbreak_core::call::CallDigest;
+use glassbreak_core::finding::Finding;
 use glassbreak_core::gate::{Permit, ToolCall};
 use glassbreak_core::judge::Judgement;
+use glassbreak_core::policy::Ready;
 use gungraun::Dhat;
 use gungraun::prelude::*;
 
@@ -40,6 +42,29 @@ fn argv_alone(judging: &Judging) -> Judged {
 #[bench::eight_words(kept(Judging::one_permit()))]
 fn digest_alone(judging: &Judging) -> CallDigest {
     black_box(judging.digest())
+}
+
+#[library_benchmark]
+#[bench::among_1(kept(Asking::among(1)).ready())]
+#[bench::among_10000(kept(Asking::among(10_000)).ready())]
+#[bench::eight(kept(Asking::eight()).ready())]
+fn policy_ready(ready: Ready<'static>) -> Ready<'static> {
+    black_box(ready.decide());
+    ready
+}
+
+#[library_benchmark]
+#[bench::among_1(kept(Asking::among(1)))]
+#[bench::among_10000(kept(Asking::among(10_000)))]
+fn policy_decide(asking: &Asking) -> Vec<Finding> {
+    black_box(asking.decide())
+}
+
+#[library_benchmark]
+#[bench::eight(Box::leak(Box::new(kept(Asking::eight()).ready())).cedar_of_relevant())]
+fn policy_cedar<A: Fn() -> usize>(ask: A) -> (A, usize) {
+    let count = black_box(ask());
+    (ask, count)
 }
 
 #[library_benchmark]
@@ -94,4 +119,5 @@ library_benchmark_group!(
     name = judging,
     benchmarks = [yardstick, whole_call, argv_alone, digest_alone]
 );
-main!(library_benchmark_groups = [judging, calling]);
+library_benchmark_group!(name = policy, benchmarks = [policy_ready, policy_decide, policy_cedar]);
+main!(library_benchmark_groups = [judging, policy, calling]);

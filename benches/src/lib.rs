@@ -5,6 +5,7 @@
 #![expect(clippy::expect_used, reason = "a bench that cannot set up has nothing to measure")]
 
 mod calling;
+mod policy;
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -20,6 +21,7 @@ use glassbreak_core::finding::Outcome;
 use glassbreak_core::judge::{Judgement, SessionState, judge};
 
 pub use self::calling::{Calling, Tried};
+pub use self::policy::Asking;
 
 /// The yardstick: everything is made, only the decision is left.
 #[derive(Debug)]

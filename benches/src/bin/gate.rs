@@ -46,6 +46,19 @@ fn main() -> ExitCode {
     ] {
         println!("{name:>44} {count:>12} {:>7.2}", ratio(count, yardstick));
     }
+    for (name, key) in [
+        ("policy, request ready, 1 policy", "policy_ready among_1"),
+        ("policy, request ready, 10,000 policies", "policy_ready among_10000"),
+        ("policy, whole, 1 policy", "policy_decide among_1"),
+        ("policy, whole, 10,000 policies", "policy_decide among_10000"),
+        ("policy, request ready, 8 that matter", "policy_ready eight"),
+        ("Cedar alone, the same 8", "policy_cedar eight"),
+    ] {
+        let Some(count) = of(key) else {
+            return fail(&format!("`{key}` is missing; there are {counts:?}"));
+        };
+        println!("{name:>44} {count:>12} {:>7.2}", ratio(count, yardstick));
+    }
     let calls = Layers::of(&counts).zip(Layers::of(&allocations));
     let Some((instructions, blocks)) = calls else {
         return fail(&format!(

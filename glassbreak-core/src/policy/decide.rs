@@ -81,6 +81,48 @@ pub(super) fn reason_of(error: &EvaluationError) -> String {
     }
 }
 
+/// A question put as a request, to be judged as often as one likes: what benches measure apart.
+#[doc(hidden)]
+#[derive(Debug)]
+pub struct Ready<'a> {
+    policies: &'a Policies,
+    plan: std::sync::Arc<Plan>,
+    request: Request,
+}
+
+impl Ready<'_> {
+    /// Judges it.
+    pub fn decide(&self) -> Vec<Finding> {
+        self.policies.judge(&self.plan, &self.request)
+    }
+
+    /// How many policies Cedar's authorizer finds to decide, over all policies.
+    pub fn cedar(&self) -> usize {
+        self.policies.engine.oracle(&self.request).reasons.len()
+    }
+
+    /// The same over those alone whose scope matches.
+    pub fn cedar_of_relevant(&self) -> impl Fn() -> usize + '_ {
+        let alone = self.policies.engine.oracle_alone(&self.plan.evaluated);
+        move || alone.as_ref().map_or(0, |ask| ask(&self.request))
+    }
+}
+
+impl Policies {
+    /// The question as a request; `None` for one that is refused before any policy is asked.
+    #[doc(hidden)]
+    pub fn ready(&self, question: &Question<'_>) -> Option<Ready<'_>> {
+        let (plan, facts) = self.plan(question).ok()?;
+        let context = context::build(question, facts, &self.calls, &plan.reads.tree).ok()?;
+        let request = request(&plan, context).ok()?;
+        Some(Ready {
+            policies: self,
+            plan,
+            request,
+        })
+    }
+}
+
 pub(super) fn explain(policies: &Policies, question: &Question<'_>) -> Vec<PolicyTrace> {
     let Ok((plan, facts)) = policies.plan(question) else {
         return Vec::new();

@@ -80,6 +80,8 @@ use crate::shape::Shape;
 use crate::source::Source;
 
 pub use self::approve::Approving;
+#[doc(hidden)]
+pub use self::decide::Ready;
 use self::engine::Engine;
 pub use self::operate::{Operate, Operation};
 use self::plan::{Plans, Rule};
