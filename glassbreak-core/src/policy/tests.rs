@@ -4,6 +4,7 @@ mod corpus;
 mod loading;
 mod oracle;
 mod persons;
+mod random;
 
 use std::sync::Arc;
 
