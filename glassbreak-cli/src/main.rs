@@ -45,28 +45,20 @@ enum Command {
     /// Run one command under the guard: judged, recorded, and only then started.
     Exec(exec::Options),
     #[cfg(target_os = "linux")]
-    /// List what agents ask people.
     Pending(desk::Pending),
     #[cfg(target_os = "linux")]
-    /// Show one request whole.
     Show(desk::Show),
     #[cfg(target_os = "linux")]
-    /// Agree to a call that waits for people.
     Approve(desk::Approve),
     #[cfg(target_os = "linux")]
-    /// Say no to a call that waits for people.
     Deny(desk::Deny),
     #[cfg(target_os = "linux")]
-    /// End grants before their time, and withdraw what is asked.
     Revoke(desk::Revoke),
     #[cfg(target_os = "linux")]
-    /// Stop calls, now and until somebody lifts it.
     Lock(desk::Lock),
     #[cfg(target_os = "linux")]
-    /// Lift a lock.
     Unlock(desk::Unlock),
     #[cfg(target_os = "linux")]
-    /// List what is locked.
     Locks(desk::Locks),
     /// Check a policy folder and run its tests.
     Test(test::Options),

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal, Write};
 use std::process;
 
 use glassbreak_core::audit::{Teller, Tone};
+use glassbreak_core::error::shown_whole;
 use glassbreak_core::finding::Outcome;
 
 /// Whether to colour what goes to standard output.
@@ -69,5 +70,36 @@ impl Style {
 pub(crate) fn say(line: fmt::Arguments<'_>) {
     if let Err(error) = writeln!(io::stdout().lock(), "{line}") {
         process::exit(i32::from(error.kind() != io::ErrorKind::BrokenPipe));
+    }
+}
+
+/// JSON as a terminal may show it: what cannot be shown is written as JSON's own escapes, so that it reads back the same.
+pub(crate) fn json(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        let plain = c.is_ascii() && !c.is_ascii_control();
+        if plain || shown_whole(&format!("a{c}")) == format!("a{c}") {
+            text.push(c);
+        } else {
+            let units = c.encode_utf16(&mut [0; 2]).to_vec();
+            units.iter().for_each(|unit| text.push_str(&format!("\\u{unit:04x}")));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_reads_back_and_can_be_shown() {
+        let value = serde_json::json!({"a": "x\u{9b}31m\u{202e}\u{7f}\u{e0041}\u{1b}[2J\\ \"é漢\"\n"});
+        let text = json(&value.to_string());
+        assert!(
+            text.chars().all(|c| c.is_ascii_graphic() || " é漢".contains(c)),
+            "{text}"
+        );
+        assert_eq!(serde_json::from_str::<serde_json::Value>(&text).unwrap(), value);
     }
 }

@@ -557,3 +557,23 @@ fn exec_asks_here_or_elsewhere_and_comes_back_by_its_ticket() {
     let (code, out, _) = run(guarded(&house, &["--resume", &ticket]));
     assert_eq!((code, out.as_str()), (120, ""), "one call, one permit");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn exec_shows_what_its_own_session_asks() {
+    let house = House::new();
+    let gate = house.gate().await;
+    let (_, _call) = ask(&house.session(&gate, "s-other", "alice"), "web").await;
+    let Some(mut seated) = house.sit(&guarded(&house, &["--ask", "--", "release", "script"])) else {
+        return;
+    };
+    let screen = tokio::task::spawn_blocking(move || {
+        seated.prompt(0);
+        std::thread::sleep(Duration::from_millis(300));
+        seated.type_in("deny no\n");
+        let (code, _, screen) = seated.end();
+        assert_eq!(code, Some(120), "{screen}");
+        screen
+    });
+    let screen = screen.await.unwrap();
+    assert!(screen.contains("release") && !screen.contains("deploy"), "{screen}");
+}

@@ -204,14 +204,19 @@ impl LockSet {
     ///
     /// A few lookups, however many locks there are.
     pub fn find(&self, path: &LockPath) -> Option<&Arc<Lock>> {
+        self.find_at(path, path.name())
+    }
+
+    /// The same for a call of the tool or program `name` by the caller of `path`.
+    pub(crate) fn find_at(&self, path: &LockPath, name: &str) -> Option<&Arc<Lock>> {
         if let Some(lock) = &self.all {
             return Some(lock);
         }
-        let LockPath { caller, name } = path;
+        let caller = &path.caller;
         let agent = || caller.agents.iter().find_map(|agent| self.agents.get(agent));
         let person = || caller.person.as_ref().and_then(|person| self.persons.get(person));
         self.tools
-            .get(&**name)
+            .get(name)
             .or_else(agent)
             .or_else(person)
             .or_else(|| self.sessions.get(&caller.session))

@@ -10,6 +10,7 @@ use glassbreak_core::bundle::{Bundle, Files};
 use glassbreak_core::call::{Actor, ArgValue, Args, Text, Word};
 use glassbreak_core::clock::{Span, Timestamp};
 use glassbreak_core::gate::{AnyPermit, Gate, Session, Verdict, Waiting};
+use glassbreak_core::lock::Target;
 use glassbreak_core::people::Account;
 use glassbreak_core::store::{MemoryStore, OpId, Which};
 
@@ -153,6 +154,9 @@ async fn every_kind_of_record_is_told_in_full() {
     let (bob, why) = (word("bob"), Text::new("enough \u{202e}now").unwrap());
     let revoke = Which::Request(request.id);
     house.gate.desk().revoke(revoke, why, bob).await.unwrap();
+    let why = Text::new("because").unwrap();
+    let refused = house.gate.desk().lock(Target::All, why, word("eve")).await;
+    assert!(refused.is_err());
     let second = house.ask("web").await.request().clone();
     house.vote(&second, 2, Answer::Deny, Some("not today \"friend\"")).await;
     let told = house.told();

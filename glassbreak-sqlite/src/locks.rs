@@ -1,21 +1,30 @@
 //! The kill switch: to the letter of [`Locks`](glassbreak_core::store::Locks).
 
 use glassbreak_core::lock::{Lock, Target};
-use glassbreak_core::store::{Position, Unlock, Unlocked, Which};
+use glassbreak_core::store::{Ended, Position, Unlock, Unlocked, Which};
 use rusqlite::params;
 
 use crate::books::Books;
 use crate::error::Fault;
 use crate::requests;
 
-pub(crate) fn lock(books: &mut Books<'_>, lock: &Lock) -> Result<Position, Fault> {
+pub(crate) fn lock(books: &mut Books<'_>, lock: &Lock) -> Result<Ended, Fault> {
     if books.locks()?.get(&lock.target).is_some() {
-        return Ok(books.position());
+        return Ok(Ended {
+            grants: Vec::new(),
+            requests: Vec::new(),
+            position: books.position(),
+        });
     }
     let why = format!("{} was locked by {}", lock.target, lock.by);
     let now = books.meta.newest();
-    requests::end(books, &Which::Under(lock.target.clone()), &lock.by, &why, now)?;
-    put(books, lock)
+    let (grants, requests) = requests::end(books, &Which::Under(lock.target.clone()), &lock.by, &why, now)?;
+    let position = put(books, lock)?;
+    Ok(Ended {
+        grants,
+        requests,
+        position,
+    })
 }
 
 /// Puts it in force, whatever else is so.

@@ -354,7 +354,7 @@ impl Requests for SqliteStore {
 
 #[async_trait]
 impl Locks for SqliteStore {
-    async fn lock(&self, lock: Lock) -> Result<Position, StoreError> {
+    async fn lock(&self, lock: Lock) -> Result<Ended, StoreError> {
         self.write("lock", move |books| locks::lock(books, &lock)).await
     }
 

@@ -1,5 +1,8 @@
 //! The SQLite store keeps the contract of stores: two connections on one file, in one process.
 
+#![expect(clippy::unwrap_used, reason = "a suite without its store cannot go on")]
+
+#[cfg(test)]
 mod common;
 
 use std::sync::Arc;
@@ -11,6 +14,7 @@ use glassbreak_testkit::store::Subject;
 /// Each round is a wait for the disk.
 const ROUNDS: usize = 100;
 
+#[cfg(test)]
 async fn sqlite() -> Subject {
     let clock = Arc::new(FakeClock::default());
     let path = common::Scratch::kept().join("store.db");
@@ -23,6 +27,7 @@ async fn sqlite() -> Subject {
 
 glassbreak_testkit::store_suite!(sqlite);
 
+#[cfg(test)]
 async fn reopened() -> Subject {
     let clock = Arc::new(FakeClock::default());
     let path = common::Scratch::kept().join("store.db");

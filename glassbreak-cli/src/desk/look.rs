@@ -15,9 +15,12 @@ use serde_json::{Value, json};
 
 use super::{EXIT, Place, at_store, one_of};
 use crate::Failure;
-use crate::style::Style;
+use crate::style::{self, Style};
 
-/// List what agents ask people, the oldest first.
+/// List what agents ask people.
+///
+/// One line each, the oldest first: the id, how long people have, how much is at stake, what would happen, who asks for
+/// whom, and who must agree and has.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT)]
 pub(crate) struct Pending {
@@ -31,7 +34,9 @@ pub(crate) struct Pending {
     json: bool,
 }
 
-/// Show one request whole: the card that people are shown, who must agree, who has, and what became of it.
+/// Show one request whole.
+///
+/// The card that people are shown, who must agree, who has, and what became of it.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT)]
 pub(crate) struct Show {
@@ -67,10 +72,15 @@ pub(crate) fn pending(options: &Pending) -> Result<ExitCode, Failure> {
             Vec::new()
         };
         if options.json {
-            requests
-                .iter()
-                .for_each(|request| say!("{}", json!({ "request": brief(request, now) })));
-            grants.iter().for_each(|grant| say!("{}", json!({ "grant": grant })));
+            for request in &requests {
+                say!(
+                    "{}",
+                    style::json(&json!({ "request": brief(request, now) }).to_string())
+                );
+            }
+            for grant in &grants {
+                say!("{}", style::json(&json!({ "grant": grant }).to_string()));
+            }
             return Ok(ExitCode::SUCCESS);
         }
         if requests.is_empty() {
@@ -102,7 +112,7 @@ pub(crate) fn show(options: &Show) -> Result<ExitCode, Failure> {
         };
         if options.json {
             let json = serde_json::to_string(&request).map_err(super::unavailable)?;
-            say!("{json}");
+            say!("{}", style::json(&json));
         } else {
             say!("{}", page(&request, Timestamp::now(), width()));
             say!("  {:12}{}", "state", state(&request, &*store).await?);
@@ -117,7 +127,7 @@ pub(crate) fn locks(options: &Locks) -> Result<ExitCode, Failure> {
         if options.json {
             for lock in locks.iter() {
                 let json = serde_json::to_string(&**lock).map_err(super::unavailable)?;
-                say!("{json}");
+                say!("{}", style::json(&json));
             }
             return Ok(ExitCode::SUCCESS);
         }

@@ -18,8 +18,10 @@ use super::vote::you;
 use super::{EXIT, REFUSED, Seat, failure, one_of, unavailable};
 use crate::Failure;
 
-/// Stop calls, now and until somebody lifts it: what runs is ended, what is asked withdrawn, what was opened revoked. Needs
-/// no terminal: stopping must be easy.
+/// Stop calls, now and until somebody lifts it.
+///
+/// What runs is ended, what is asked withdrawn, what was opened revoked. Needs no terminal, because stopping must be easy;
+/// a policy on Action::"lock" must permit it to you.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT)]
 pub(crate) struct Lock {
@@ -33,7 +35,10 @@ pub(crate) struct Lock {
     reason: String,
 }
 
-/// Lift a lock. Asks at the controlling terminal. What it revoked stays revoked.
+/// Lift a lock.
+///
+/// Asks at the controlling terminal for the whole word `unlock`; a policy on Action::"unlock" must permit it to you. What the
+/// lock revoked stays revoked.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT)]
 pub(crate) struct Unlock {
@@ -47,7 +52,9 @@ pub(crate) struct Unlock {
     reason: String,
 }
 
-/// End grants before their time, and withdraw what is asked. Needs no terminal.
+/// End grants before their time, and withdraw what is asked.
+///
+/// Needs no terminal; a policy on Action::"revoke" must permit it to you.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT)]
 #[group(id = "which", required = true, multiple = false, args = ["id", "session", "agent", "all"])]

@@ -19,8 +19,11 @@ use super::look::request;
 use super::{EXIT, REFUSED, Seat, failure, unavailable};
 use crate::Failure;
 
-/// Agree to a call that waits for people. The card is shown on the controlling terminal, and the answer is a whole word
-/// typed there: there is no option that answers for you. You are the person that people.toml maps your uid to.
+/// Agree to a call that waits for people.
+///
+/// The card is shown on the controlling terminal, and the answer is a whole word typed there (`once`, or `window` with one
+/// of the options for it): no option answers for you, and nothing is read from standard input. You are the person that
+/// people.toml maps your uid to. What comes of it is printed; a vote that does not count is recorded, with the reason.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT)]
 pub(crate) struct Approve {
@@ -40,8 +43,10 @@ pub(crate) struct Approve {
     pin: Vec<String>,
 }
 
-/// Say no to a call that waits for people. The card is shown on the controlling terminal, and the answer is a whole word
-/// typed there.
+/// Say no to a call that waits for people.
+///
+/// The card is shown on the controlling terminal, and the answer is the whole word `deny` typed there. One no is enough; the
+/// same question is not asked again for a while (`cooldown` in glassbreak.toml).
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT)]
 pub(crate) struct Deny {

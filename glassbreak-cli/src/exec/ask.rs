@@ -2,13 +2,51 @@
 
 use std::time::Duration;
 
+use async_trait::async_trait;
+use glassbreak_core::approval::Request;
+use glassbreak_core::call::{Actor, Word};
+use glassbreak_core::desk::Desk;
 use glassbreak_core::error::shown_once;
 use glassbreak_core::gate::{AnyPermit, Escalation, Session, Ticket, Waiting};
-use glassbreak_core::notify::needed;
+use glassbreak_core::notify::{Notifier, NotifyError, Terminal, needed};
 
 use super::Options;
 use super::tell::{REFUSED, tell_ask, tell_denial};
 use crate::Failure;
+
+/// The terminal, for what this session asks: the store may hold questions of others, who have terminals of their own.
+#[derive(Debug)]
+pub(super) struct Here {
+    terminal: Terminal,
+    session: Word,
+}
+
+impl Here {
+    pub(super) fn of(actor: &Actor) -> Self {
+        Self {
+            terminal: Terminal::new(),
+            session: actor.session.clone(),
+        }
+    }
+}
+
+#[async_trait]
+impl Notifier for Here {
+    fn name(&self) -> &str {
+        self.terminal.name()
+    }
+
+    async fn deliver(&self, request: &Request, desk: &Desk) -> Result<(), NotifyError> {
+        if *request.path.session() != self.session {
+            return Err(NotifyError::new(self.name(), "it is asked in another session"));
+        }
+        self.terminal.deliver(request, desk).await
+    }
+
+    async fn update(&self, request: &Request) -> Result<(), NotifyError> {
+        self.terminal.update(request).await
+    }
+}
 
 /// How long the prompt at this terminal may take to end.
 const LAST_WORDS: Duration = Duration::from_millis(250);

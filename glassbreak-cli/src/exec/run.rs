@@ -14,7 +14,7 @@ use glassbreak_core::call::{Actor, Word};
 use glassbreak_core::error::{shown_once, shown_whole};
 use glassbreak_core::exec::{EndedBy, Exit, OutputSink, Ran, Stream};
 use glassbreak_core::gate::{AnyPermit, Gate, Session, Verdict};
-use glassbreak_core::notify::{Terminal, Tty};
+use glassbreak_core::notify::Tty;
 use glassbreak_core::store::MemoryStore;
 use glassbreak_sqlite::SqliteStore;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -87,7 +87,7 @@ async fn guarded(options: &Options, actor: Actor, bundle: Bundle, audit: AuditLo
     }
     let here = (options.ask || options.resume.is_some()) && Tty::open().is_ok();
     if here {
-        builder = builder.notifier(Terminal::new());
+        builder = builder.notifier(ask::Here::of(&actor));
     }
     let gate = builder.build().await.map_err(unavailable)?;
     let session = gate.session(actor).workspace(&options.workspace);

@@ -48,12 +48,34 @@ pub struct RequestJoined {
     pub request: RequestId,
     /// The call.
     pub call: OpId,
+    /// The request of its own that it would have had: recorded before, and never in the store.
+    pub instead_of: RequestId,
 }
 
 impl RequestJoined {
     pub(super) fn write<M: SerializeMap>(self, map: &mut M) -> Result<(), M::Error> {
         map.serialize_entry("request", &self.request)?;
-        map.serialize_entry("call", &self.call)
+        map.serialize_entry("call", &self.call)?;
+        map.serialize_entry("instead_of", &self.instead_of)
+    }
+}
+
+/// `request.refused`: a question that was recorded, and then not put to anybody.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestRefused<'a> {
+    /// The request: never in the store, unless the store's answer was lost.
+    pub request: RequestId,
+    /// The call.
+    pub call: OpId,
+    /// Why.
+    pub why: &'a str,
+}
+
+impl RequestRefused<'_> {
+    pub(super) fn write<M: SerializeMap>(self, map: &mut M) -> Result<(), M::Error> {
+        map.serialize_entry("request", &self.request)?;
+        map.serialize_entry("call", &self.call)?;
+        map.serialize_entry("why", self.why)
     }
 }
 

@@ -50,7 +50,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use self::asking::{
-    GrantOpened, GrantRevoked, OperateNotTaken, RequestJoined, RequestOpened, RequestSettled, VoteCast, VoteNotTaken,
+    GrantOpened, GrantRevoked, OperateNotTaken, RequestJoined, RequestOpened, RequestRefused, RequestSettled, VoteCast,
+    VoteNotTaken,
 };
 pub use self::chain::{LogId, RecordHash};
 pub use self::checkpoint::{Checkpoint, CheckpointSink, Checkpoints, FileSink, KeyFile, PublicKey, Signature, Signer};

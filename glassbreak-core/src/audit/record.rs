@@ -6,7 +6,8 @@ use serde_json::Value;
 
 use super::AuditError;
 use super::asking::{
-    GrantOpened, GrantRevoked, OperateNotTaken, RequestJoined, RequestOpened, RequestSettled, VoteCast, VoteNotTaken,
+    GrantOpened, GrantRevoked, OperateNotTaken, RequestJoined, RequestOpened, RequestRefused, RequestSettled, VoteCast,
+    VoteNotTaken,
 };
 use super::chain::hex;
 use super::checkpoint::Checkpoint;
@@ -33,6 +34,8 @@ pub enum Kind {
     RequestOpened,
     /// Another call waits for the same answer.
     RequestJoined,
+    /// A question is not put to anybody.
+    RequestRefused,
     /// A request ended: approved, denied, expired or cancelled.
     RequestSettled,
     /// A person answered: written before the answer takes effect.
@@ -59,13 +62,14 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::CallPermitted,
         Self::CallFinished,
         Self::CallRefused,
         Self::CallAsked,
         Self::RequestOpened,
         Self::RequestJoined,
+        Self::RequestRefused,
         Self::RequestSettled,
         Self::VoteCast,
         Self::VoteRefused,
@@ -88,6 +92,7 @@ impl Kind {
             Self::CallAsked => "call.asked",
             Self::RequestOpened => "request.opened",
             Self::RequestJoined => "request.joined",
+            Self::RequestRefused => "request.refused",
             Self::RequestSettled => "request.settled",
             Self::VoteCast => "vote.cast",
             Self::VoteRefused => "vote.refused",
@@ -121,6 +126,8 @@ pub enum Event<'a> {
     RequestOpened(RequestOpened<'a>),
     /// Another call waits for the same answer.
     RequestJoined(RequestJoined),
+    /// A question is not put to anybody.
+    RequestRefused(RequestRefused<'a>),
     /// A request ended.
     RequestSettled(RequestSettled<'a>),
     /// A person answered.
@@ -149,6 +156,7 @@ impl Event<'_> {
             Self::Refused(_) => Kind::CallRefused,
             Self::RequestOpened(_) => Kind::RequestOpened,
             Self::RequestJoined(_) => Kind::RequestJoined,
+            Self::RequestRefused(_) => Kind::RequestRefused,
             Self::RequestSettled(_) => Kind::RequestSettled,
             Self::VoteCast(_) => Kind::VoteCast,
             Self::VoteRefused(_) => Kind::VoteRefused,
@@ -170,6 +178,7 @@ impl Serialize for Event<'_> {
             Self::Refused(event) => event.write(&mut map)?,
             Self::RequestOpened(event) => event.write(&mut map)?,
             Self::RequestJoined(event) => event.write(&mut map)?,
+            Self::RequestRefused(event) => event.write(&mut map)?,
             Self::RequestSettled(event) => event.write(&mut map)?,
             Self::VoteCast(event) => event.write(&mut map)?,
             Self::VoteRefused(event) => event.write(&mut map)?,

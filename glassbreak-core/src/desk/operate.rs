@@ -1,14 +1,11 @@
 //! What operators do: lock, unlock, revoke.
 
-use std::time::Duration;
-
 use super::Desk;
 use crate::approval::RequestId;
 use crate::audit::{AuditError, Event, GrantRevoked, LockChange, OperateNotTaken, Target as Recorded};
 use crate::call::{Text, Word};
 use crate::clock::Timestamp;
 use crate::finding::Finding;
-use crate::grant::GrantId;
 use crate::lock::{Lock, Target};
 use crate::people::Account;
 use crate::policy::{Operate, Operation};
@@ -31,9 +28,6 @@ pub enum OperateError {
     #[error(transparent)]
     Store(#[from] StoreError),
 }
-
-/// How long a lock waits to learn what it will end.
-const LOOK: Duration = Duration::from_millis(100);
 
 impl Desk {
     /// The person of an account, as operators need one.
@@ -64,7 +58,6 @@ impl Desk {
             reason: Some(&reason),
         };
         let written = self.audit.append_synced(Event::LockSet(change));
-        let (requests, grants) = self.under(&target).await;
         let at = Timestamp::now();
         let lock = Lock {
             target,
@@ -72,39 +65,19 @@ impl Desk {
             by: by.clone(),
             at,
         };
-        let position = self.store.lock(lock).await?;
-        for id in grants {
+        // Just what this lock ended: what others did is theirs to record.
+        let ended = self.store.lock(lock).await?;
+        for id in ended.grants {
             let which = format!("grant {id}");
             let which = which.as_str();
             let (by, reason) = (&by, &reason);
             self.audit
                 .append(Event::GrantRevoked(GrantRevoked { which, by, reason }))?;
         }
-        let told = self.tell_settled(&requests).await;
+        let told = self.tell_settled(&ended.requests).await;
         written?;
         told?;
-        Ok(position)
-    }
-
-    /// What a lock will withdraw and revoke, to be recorded after. Something that comes in between is taken too, and only
-    /// not recorded by name; and a store that is slow to tell does not hold up the lock.
-    async fn under(&self, target: &Target) -> (Vec<RequestId>, Vec<GrantId>) {
-        let look = async { (self.store.pending().await, self.store.grants().await) };
-        let Ok((requests, grants)) = tokio::time::timeout(LOOK, look).await else {
-            return (Vec::new(), Vec::new());
-        };
-        let requests = requests.unwrap_or_default().into_iter();
-        let grants = grants.unwrap_or_default().into_iter();
-        (
-            requests
-                .filter(|request| request.path.is_under(target))
-                .map(|request| request.id)
-                .collect(),
-            grants
-                .filter(|grant| grant.path.is_under(target))
-                .map(|grant| grant.id)
-                .collect(),
-        )
+        Ok(ended.position)
     }
 
     /// Lifts the lock on `target`; `by` is a person whom a policy on `Action::"unlock"` permits it.

@@ -8,12 +8,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::check::{Made, attempt};
+use super::check::{Made, again};
 use super::hold::within;
 use super::permit::AnyPermit;
 use super::{Gate, Session, SessionCall, Verdict, follow};
 use crate::approval::{Asked, Offer, Request, RequestId, State, impossible};
-use crate::audit::{Event, RequestJoined, RequestOpened};
+use crate::audit::{Event, RequestJoined, RequestOpened, RequestRefused};
 use crate::call::{Call, CallDigest, Operation, wire};
 use crate::clock::{Span, Timestamp};
 use crate::error::BadWord;
@@ -236,6 +236,14 @@ impl Escalation {
         let audit = |written: Result<_, crate::audit::AuditError>| {
             written.map_err(|error| Finding::unavailable(RuleId::known(Layer::Store, "audit"), error.to_string()))
         };
+        let opened = RequestOpened {
+            request: &request,
+            call: self.op,
+        };
+        let own = request.id;
+        // Before it is in the store: whoever finds it there may agree to it, also where this process dies now. Where it is
+        // joined or not asked, the next record of this call says so.
+        audit(gate.inner.audit.append_synced(Event::RequestOpened(opened)).map(drop))?;
         let limits = &gate.bundle().settings().requests;
         let open = Open {
             request,
@@ -247,18 +255,23 @@ impl Escalation {
             },
             at: Gate::now(),
         };
-        match within(gate, gate.inner.store.open(open)).await? {
+        let opened = within(gate, gate.inner.store.open(open)).await;
+        let opened = match opened {
+            Ok(Opened::Refused { why, .. }) => Err(unasked(why)),
+            Ok(opened) => Ok(opened),
+            Err(finding) => Err(finding),
+        };
+        let opened = opened.inspect_err(|finding| {
+            let refused = RequestRefused {
+                request: own,
+                call: self.op,
+                why: finding.why(),
+            };
+            // The call's own refusal is recorded next, and that must not fail.
+            let _ = gate.inner.audit.append(Event::RequestRefused(refused));
+        })?;
+        match opened {
             Opened::Opened(request) => {
-                let opened = RequestOpened {
-                    request: &request,
-                    call: self.op,
-                };
-                // Before any card goes out. What cannot be recorded is not asked.
-                let written = gate.inner.audit.append_synced(Event::RequestOpened(opened));
-                if written.is_err() {
-                    let _ = gate.inner.desk.cancel(request.id, "it cannot be recorded").await;
-                }
-                audit(written.map(drop))?;
                 follow::follow(gate, &request, true);
                 Ok(*request)
             }
@@ -266,6 +279,7 @@ impl Escalation {
                 let joined = RequestJoined {
                     request: request.id,
                     call: self.op,
+                    instead_of: own,
                 };
                 audit(gate.inner.audit.append(Event::RequestJoined(joined)).map(drop))?;
                 Ok(*request)
@@ -515,11 +529,11 @@ impl Waiting {
     pub async fn wait(mut self) -> Result<AnyPermit, Denial> {
         for _ in 0..MOST_ROUNDS {
             self.answered().await?;
-            let again = SessionCall {
+            let call = SessionCall {
                 session: self.session.clone(),
                 call: self.call.clone(),
             };
-            match attempt(&self.gate, again, self.op, self.attempt.saturating_add(1)).await {
+            match again(&self.gate, call, self.op, self.attempt.saturating_add(1)).await {
                 Verdict::Allow(permit) => return Ok(permit),
                 Verdict::Deny(denial) => return Err(denial),
                 // Something else asks now, or what was opened does not cover this very call.

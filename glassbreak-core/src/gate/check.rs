@@ -20,50 +20,77 @@ use crate::label::Risk;
 use crate::lock::Target;
 use crate::store::{OpId, Outcome as Fate};
 
-/// Judges one call, and records what came of it.
-pub(super) async fn check(gate: &Gate, call: SessionCall) -> Verdict {
-    attempt(gate, call, OpId::mint(Gate::now()), 0).await
+/// Judges one call, and records what came of it: at once where nothing has to be waited for, which is the way of most
+/// calls; else the rest of the way comes back.
+pub(super) fn at_once(gate: &Gate, call: SessionCall) -> Result<Verdict, Box<Rest>> {
+    let mut made = Made::new(call, OpId::mint(Gate::now()), 0);
+    let Some(counted) = made.judge_alone(gate) else {
+        return Err(Box::new(Rest { made, counted: None }));
+    };
+    made.admitted = counted.admitted;
+    let ruling = &counted.judgement.ruling;
+    if ruling.outcome() != Outcome::Allow || ruling.locks() || !gate.inner.checks.is_empty() {
+        let counted = Some(counted);
+        return Err(Box::new(Rest { made, counted }));
+    }
+    let mut judgement = counted.judgement;
+    Ok(match made.grounds(gate, &judgement) {
+        // Nothing was reserved, so there is nothing to give back.
+        Ok(pin) => made.permit(gate, judgement, pin).0,
+        Err(finding) => {
+            judgement.ruling = judgement.ruling.and([finding]);
+            made.refund(&judgement);
+            Verdict::Deny(made.refused(gate, &judgement))
+        }
+    })
 }
 
-/// Judges a call for the first time, or once more after people agreed: then it is the same call, by its id, and only
-/// what was opened for it differs.
-pub(super) async fn attempt(gate: &Gate, call: SessionCall, id: OpId, attempt: u32) -> Verdict {
-    let SessionCall { session, call } = call;
-    let mut made = Made {
-        id,
-        attempt,
-        at: Gate::now(),
-        admitted: false,
-        hold: None,
-        grant: None,
-        session,
-        call,
-    };
-    let Counted {
-        mut judgement,
-        admitted,
-        hold,
-        grants,
-    } = made.judge(gate).await;
-    made.admitted = admitted;
-    made.hold = hold;
-    if judgement.ruling.outcome() != Outcome::Deny && !gate.inner.checks.is_empty() {
-        let undecided = Undecided {
-            made: &mut made,
-            judgement: &judgement,
-            answered: false,
+/// The rest of a call's way, where something has to be waited for.
+#[derive(Debug)]
+pub(super) struct Rest {
+    made: Made,
+    /// `None` where the store has to count it first.
+    counted: Option<Counted>,
+}
+
+impl Rest {
+    pub(super) async fn finish(self, gate: &Gate) -> Verdict {
+        let Self { mut made, counted } = self;
+        let Counted {
+            mut judgement,
+            admitted,
+            hold,
+            grants,
+        } = match counted {
+            Some(counted) => counted,
+            None => made.judge(gate).await,
         };
-        let found = undecided.ask_hosts(gate).await;
-        judgement.ruling = judgement.ruling.and(found);
+        made.admitted = admitted;
+        made.hold = hold;
+        if judgement.ruling.outcome() != Outcome::Deny && !gate.inner.checks.is_empty() {
+            let undecided = Undecided {
+                made: &mut made,
+                judgement: &judgement,
+                answered: false,
+            };
+            let found = undecided.ask_hosts(gate).await;
+            judgement.ruling = judgement.ruling.and(found);
+        }
+        if judgement.ruling.locks() {
+            made.lock_session(gate, &judgement).await;
+        }
+        match judgement.ruling.outcome() {
+            Outcome::Allow => made.allow(gate, judgement).await,
+            Outcome::Ask => made.ask(gate, judgement, grants).await,
+            Outcome::Deny => Verdict::Deny(made.refuse(gate, &judgement).await),
+        }
     }
-    if judgement.ruling.locks() {
-        made.lock_session(gate, &judgement).await;
-    }
-    match judgement.ruling.outcome() {
-        Outcome::Allow => made.allow(gate, judgement).await,
-        Outcome::Ask => made.ask(gate, judgement, grants).await,
-        Outcome::Deny => Verdict::Deny(made.refuse(gate, &judgement).await),
-    }
+}
+
+/// Judges a call once more after people agreed: it is the same call, by its id, and only what was opened for it differs.
+pub(super) async fn again(gate: &Gate, call: SessionCall, id: OpId, attempt: u32) -> Verdict {
+    let made = Made::new(call, id, attempt);
+    Rest { made, counted: None }.finish(gate).await
 }
 
 /// Refuses words that are not a call.
@@ -114,6 +141,7 @@ pub(super) struct Made {
 }
 
 /// A call that is judged and counted.
+#[derive(Debug)]
 struct Counted {
     judgement: Judgement,
     /// Whether the session's counters hold it.
@@ -124,30 +152,41 @@ struct Counted {
 }
 
 impl Made {
-    /// Locks; where a rule is shared, the store's count; then judging and counting in one step, so that two calls of a
-    /// session cannot both be the last one.
-    async fn judge(&self, gate: &Gate) -> Counted {
-        let session = &self.session.inner;
-        let refused = |finding: Finding| Counted {
-            judgement: refused(gate.bundle(), finding),
+    fn new(call: SessionCall, id: OpId, attempt: u32) -> Self {
+        let SessionCall { session, call } = call;
+        Self {
+            id,
+            attempt,
+            at: Gate::now(),
             admitted: false,
             hold: None,
-            grants: None,
-        };
-        let prepared = match prepare(gate.bundle(), session.dir.workspace(), &self.call) {
-            Ok(prepared) => prepared,
-            Err(finding) => return refused(*finding),
-        };
-        let path = session.path.calling(name_of(&self.call));
-        if let Some(stopped) = gate.inner.locks.stopped(&path) {
-            return self.conclude(gate, prepared, Err(locked(&stopped)), None);
+            grant: None,
+            session,
+            call,
         }
-        let demands = prepared.demands();
+    }
+
+    /// Judging and counting in one step, so that two calls of a session cannot both be the last one; `None` where the
+    /// store must be asked first.
+    fn judge_alone(&self, gate: &Gate) -> Option<Counted> {
+        let prepared = match self.prepared(gate) {
+            Ok(prepared) => prepared,
+            Err(counted) => return Some(*counted),
+        };
         // A call that people were asked about may be taken up in two places at once: the store lets one have it, also
         // where nothing asks any more.
-        if demands.is_empty() && self.attempt == 0 {
-            return self.conclude(gate, prepared, Ok(&[]), None);
-        }
+        let alone = self.attempt == 0 && !prepared.is_shared();
+        alone.then(|| self.conclude(gate, prepared, Ok(&[]), None))
+    }
+
+    /// The same with the store's count between.
+    async fn judge(&self, gate: &Gate) -> Counted {
+        let prepared = match self.prepared(gate) {
+            Ok(prepared) => prepared,
+            Err(counted) => return *counted,
+        };
+        let path = self.session.inner.path.calling(name_of(&self.call));
+        let demands = prepared.demands();
         match Hold::reserve(gate, self.id, prepared.digest(), path, demands).await {
             Ok((hold, held)) => self.conclude(gate, prepared, Ok(&held.counts), Some((hold, held.grants))),
             Err(NotHeld::Over(over)) => {
@@ -155,6 +194,23 @@ impl Made {
                 self.conclude(gate, prepared, Err(finding), None)
             }
             Err(NotHeld::Because(finding)) => self.conclude(gate, prepared, Err(finding), None),
+        }
+    }
+
+    /// Hygiene and argv, and the locks as this process knows them.
+    fn prepared<'a>(&'a self, gate: &'a Gate) -> Result<Prepared<'a>, Box<Counted>> {
+        let session = &self.session.inner;
+        let prepared = prepare(gate.bundle(), session.dir.workspace(), &self.call).map_err(|finding| {
+            Box::new(Counted {
+                judgement: refused(gate.bundle(), *finding),
+                admitted: false,
+                hold: None,
+                grants: None,
+            })
+        })?;
+        match gate.inner.locks.stopped_at(&session.path, name_of(&self.call)) {
+            Some(stopped) => Err(Box::new(self.conclude(gate, prepared, Err(locked(&stopped)), None))),
+            None => Ok(prepared),
         }
     }
 
@@ -254,12 +310,17 @@ impl Made {
     /// Records the refusal, and gives back what was counted.
     pub(super) async fn refuse(mut self, gate: &Gate, judgement: &Judgement) -> Denial {
         self.refund(judgement);
-        let denial = denial_of(judgement);
-        let written = self.record(gate, judgement, &denial);
+        let denial = self.refused(gate, judgement);
         if let Some(hold) = self.hold.take() {
             hold.settle(gate, Fate::NotRun).await;
         }
-        match written {
+        denial
+    }
+
+    /// Records the refusal.
+    fn refused(&self, gate: &Gate, judgement: &Judgement) -> Denial {
+        let denial = denial_of(judgement);
+        match self.record(gate, judgement, &denial) {
             Ok(()) => denial,
             Err(unrecorded) => unrecorded,
         }
@@ -279,9 +340,17 @@ impl Made {
 
     async fn allow(self, gate: &Gate, judgement: Judgement) -> Verdict {
         match self.grounds(gate, &judgement) {
-            Ok(pin) => self.permit(gate, judgement, pin).await,
+            Ok(pin) => self.permit_or_settle(gate, judgement, pin).await,
             Err(finding) => self.refuse_also(gate, judgement, finding).await,
         }
+    }
+
+    async fn permit_or_settle(self, gate: &Gate, judgement: Judgement, pin: Option<Pin>) -> Verdict {
+        let (verdict, spare) = self.permit(gate, judgement, pin);
+        if let Some(hold) = spare {
+            hold.settle(gate, Fate::NotRun).await;
+        }
+        verdict
     }
 
     /// Only asks are left: a grant of this caller lifts them, or people are to be asked.
@@ -311,7 +380,7 @@ impl Made {
             match hold.claim(gate, grant.id, asking.call().clone()).await {
                 Ok(Some(grant)) => {
                     self.grant = Some(*grant);
-                    return self.permit(gate, judgement, pin).await;
+                    return self.permit_or_settle(gate, judgement, pin).await;
                 }
                 Ok(None) => {}
                 Err(finding) => return self.refuse_also(gate, judgement, finding).await,
@@ -344,8 +413,9 @@ impl Made {
         }
     }
 
-    /// Records, and only then makes the permit.
-    async fn permit(mut self, gate: &Gate, mut judgement: Judgement, pin: Option<Pin>) -> Verdict {
+    /// Records, and only then makes the permit; where it cannot be recorded, what the store holds comes back, to be given
+    /// back.
+    fn permit(mut self, gate: &Gate, mut judgement: Judgement, pin: Option<Pin>) -> (Verdict, Option<Hold>) {
         let pin_value = pin.as_ref().and_then(|pin| serde_json::to_value(pin).ok());
         let mut record = Permitted::new(self.id, &self.call, &judgement, gate.bundle())
             .attempt(self.attempt)
@@ -363,21 +433,19 @@ impl Made {
         };
         if let Err(error) = written {
             self.refund(&judgement);
-            if let Some(hold) = self.hold.take() {
-                hold.settle(gate, Fate::NotRun).await;
-            }
-            return Verdict::Deny(unrecorded(&error));
+            return (Verdict::Deny(unrecorded(&error)), self.hold.take());
         }
         let plan = judgement.plan.take();
         let held = Held::new(gate, self, judgement);
-        match (plan, pin) {
+        let verdict = match (plan, pin) {
             (Some(plan), Some(pin)) => Verdict::Allow(AnyPermit::Exec(permit::exec(held, plan, pin))),
             (None, None) => match permit::tool(held) {
                 Some(permit) => Verdict::Allow(AnyPermit::Tool(permit)),
                 None => Verdict::Deny(wrong_permit()),
             },
             _ => Verdict::Deny(wrong_permit()),
-        }
+        };
+        (verdict, None)
     }
 }
 

@@ -68,8 +68,8 @@ impl Mirror {
         });
     }
 
-    /// What stops a call on this path, if anything does.
-    pub(super) fn stopped(&self, path: &LockPath) -> Option<Stopped> {
+    /// What stops a caller's call of the tool or program `name`, if anything does.
+    pub(super) fn stopped_at(&self, caller: &LockPath, name: &str) -> Option<Stopped> {
         let age = self.elapsed().saturating_sub(self.fresh.load(Ordering::Acquire));
         if age > MOST_AGE.as_millis() as u64 {
             return Some(Stopped::Unknown);
@@ -77,15 +77,15 @@ impl Mirror {
         self.view
             .borrow()
             .locks
-            .find(path)
+            .find_at(caller, name)
             .map(|lock| Stopped::By(Arc::clone(lock)))
     }
 
-    /// Waits until something stops a call on this path.
-    pub(super) async fn wait(&self, path: &LockPath) -> Stopped {
+    /// Waits until something stops a caller's call of `name`.
+    pub(super) async fn wait(&self, caller: &LockPath, name: &str) -> Stopped {
         let mut view = self.view.subscribe();
         loop {
-            if let Some(stopped) = self.stopped(path) {
+            if let Some(stopped) = self.stopped_at(caller, name) {
                 return stopped;
             }
             // The store's silence stops a call too, and nobody announces a silence.
@@ -142,12 +142,12 @@ mod tests {
         store.lock(lock).await.unwrap();
         let mirror = Mirror::new(before.clone());
         let path = LockPath::new(&Actor::new(word("ops"), word("s")), "");
-        assert_eq!(mirror.stopped(&path), None);
+        assert_eq!(mirror.stopped_at(&path, ""), None);
         mirror.take(store.locks().await.unwrap());
         mirror.take(before);
-        assert!(matches!(mirror.stopped(&path), Some(Stopped::By(_))));
+        assert!(matches!(mirror.stopped_at(&path, ""), Some(Stopped::By(_))));
         // Another store, whatever its epoch, is believed.
         mirror.take(MemoryStore::new().locks().await.unwrap());
-        assert_eq!(mirror.stopped(&path), None);
+        assert_eq!(mirror.stopped_at(&path, ""), None);
     }
 }

@@ -13,7 +13,6 @@ use crate::call::{Args, CallDigest, Operation, Word};
 use crate::exec::Pin;
 use crate::finding::{Denial, Finding, Findings, Layer, RuleId, Ruling};
 use crate::judge::Judgement;
-use crate::lock::LockPath;
 use crate::store::Outcome;
 
 /// What a permit is for: running a program or calling a tool. Sealed.
@@ -137,14 +136,12 @@ pub(super) struct Held {
     pub(super) gate: Gate,
     pub(super) made: Made,
     pub(super) judgement: Judgement,
-    pub(super) path: LockPath,
     expires: Instant,
     permitted: Instant,
 }
 
 impl Held {
     pub(super) fn new(gate: &Gate, made: Made, judgement: Judgement) -> Self {
-        let path = made.session.inner.path.calling(name_of(&made.call));
         let permitted = Instant::now();
         // A right that people gave ends with what they gave.
         let left = made.grant.as_ref().map(|grant| grant.expires_at.since(Gate::now()));
@@ -156,7 +153,6 @@ impl Held {
             gate: gate.clone(),
             made,
             judgement,
-            path,
             expires,
             permitted,
         }
@@ -175,7 +171,7 @@ impl Held {
         self.gate
             .inner
             .locks
-            .stopped(&self.path)
+            .stopped_at(&self.made.session.inner.path, name_of(&self.made.call))
             .map(|stopped| self.denied(locked(&stopped)))
     }
 
@@ -190,7 +186,9 @@ impl Held {
 
     /// Ready when a lock stops the call.
     pub(super) async fn locked(&self) -> Denial {
-        let stopped = self.gate.inner.locks.wait(&self.path).await;
+        let made = &self.made;
+        let locks = &self.gate.inner.locks;
+        let stopped = locks.wait(&made.session.inner.path, name_of(&made.call)).await;
         self.denied(locked(&stopped))
     }
 

@@ -69,6 +69,11 @@ impl Prepared<'_> {
         &self.facts
     }
 
+    /// Whether a store must be asked: some shared budget is met.
+    pub fn is_shared(&self) -> bool {
+        !self.demands().is_empty()
+    }
+
     /// What a store is to count for it; empty where none need be asked.
     pub fn demands(&self) -> Vec<Demand> {
         self.bundle.budgets().demands(&self.event(0), &self.call.actor)

@@ -2,7 +2,8 @@
 //!
 //! It is the controlling terminal of the process, opened by that name: not standard input, which an agent may feed, and
 //! not standard output, which may be a file. Programs that the gate runs are in sessions of their own and have no
-//! controlling terminal, so they cannot write here. What was typed before the card was shown is thrown away, nothing is
+//! controlling terminal: `/dev/tty` is nothing to them. One that runs as the same user can still open the terminal's device
+//! by its name, write to it and read from it; against that helps only another user, or a sandbox. What was typed before the card was shown is thrown away, nothing is
 //! chosen by default, and an answer is a whole word.
 //!
 //! A thread of its own reads the terminal, because a wait for a key must not hold up a runtime, nor its end. The vote

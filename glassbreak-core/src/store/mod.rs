@@ -186,7 +186,8 @@ pub trait Requests: fmt::Debug + Send + Sync + 'static {
 pub trait Locks: fmt::Debug + Send + Sync + 'static {
     /// Puts a lock in force. It refuses from the moment that this returns: no later `reserve` or `claim` on a path under
     /// it is held, through any handle, and none is ever held at an epoch above the lock's. In the same step the grants
-    /// under it are revoked and the open requests cancelled: lifting the lock brings none of them back.
+    /// under it are revoked and the open requests cancelled: lifting the lock brings none of them back. The answer names
+    /// them, and whatever has ended is named in one answer only, whoever ends it.
     ///
     /// A lock that already stands on the target stays as it is, with its reason and its date, and nothing changes.
     /// It stands until it is lifted.
@@ -194,7 +195,7 @@ pub trait Locks: fmt::Debug + Send + Sync + 'static {
     /// # Errors
     /// When the lock may not be in force everywhere. It may be in force all the same: a lock that is not wanted is an
     /// annoyance, one that is missing is a breach.
-    async fn lock(&self, lock: Lock) -> Result<Position, StoreError>;
+    async fn lock(&self, lock: Lock) -> Result<Ended, StoreError>;
 
     /// Lifts the lock on exactly this target, if none was set on it since [`seen`](Unlock::seen).
     ///

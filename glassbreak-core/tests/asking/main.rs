@@ -2,6 +2,12 @@
 
 #![cfg(target_os = "linux")]
 #![expect(clippy::tests_outside_test_module, reason = "this is a test binary")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "helpers of tests fail like tests"
+)]
 
 mod grants;
 mod people;

@@ -1,5 +1,6 @@
 //! The program at the terminal: a gate whose agent asks.
 
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use glassbreak_core::approval::{Answer, Ballot};
@@ -30,8 +31,16 @@ fn word(text: &str) -> Word {
     Word::new(text).unwrap()
 }
 
-async fn session(notify: bool) -> Session {
-    let root = std::env::temp_dir().join(format!("glassbreak-tty-{}", OpId::mint(Timestamp::now())));
+/// Where everything lies; it goes when the child ends by itself.
+struct Scratch(PathBuf);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+async fn session(notify: bool, root: &Path) -> Session {
     std::fs::create_dir_all(root.join("work")).unwrap();
     let uid = rustix::process::getuid().as_raw();
     let known = std::env::var("GLASSBREAK_TTY_UID").unwrap_or_else(|_| uid.to_string());
@@ -96,13 +105,15 @@ async fn pause(millis: u64) {
 }
 
 pub(crate) fn run(case: &str) {
+    let root = std::env::temp_dir().join(format!("glassbreak-tty-{}", OpId::mint(Timestamp::now())));
+    let root = Scratch(root);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .unwrap();
     let down = runtime.block_on(async {
-        let session = session(case != "deliver").await;
+        let session = session(case != "deliver", &root.0).await;
         println!("READY");
         pause(300).await;
         match case {

@@ -252,3 +252,41 @@ fn nothing_that_an_agent_writes_draws_a_card_or_a_prompt() {
         .collect();
     assert_eq!(shown, include_str!("words.txt"), "{shown}");
 }
+
+#[test]
+fn a_terminal_that_was_left_in_raw_mode_takes_lines_and_is_put_back() {
+    let shell = format!(
+        "stty raw -echo; '{}' {}; stty -a | tr ' ' '\\n' | grep -x -e -icanon",
+        me(),
+        CHILD.join(" ")
+    );
+    let Some(mut seated) = Seated::start("sh", &["-c", &shell], |command| {
+        command.env("GLASSBREAK_TTY_CASE", "one");
+    }) else {
+        return;
+    };
+    seated.prompt(0);
+    seated.type_in("on\u{7f}nce\r");
+    let (code, out, screen) = seated.end();
+    assert_eq!(code, Some(0), "{out}\n{screen}");
+    assert!(out.contains("RESULT ran deploy") && out.ends_with("-icanon\n"), "{out}");
+}
+
+#[test]
+fn sent_to_the_background_it_waits_and_asks_anew_in_the_foreground() {
+    let shell = format!("set -m; '{}' {}; bg %1; sleep 1; fg %1", me(), CHILD.join(" "));
+    let Some(mut seated) = Seated::start("sh", &["-c", &shell], |command| {
+        command.env("GLASSBREAK_TTY_CASE", "one");
+    }) else {
+        return;
+    };
+    let at = seated.prompt(0);
+    seated.type_in("on\u{1a}");
+    std::thread::sleep(Duration::from_millis(500));
+    // The shell would read this, and what asks must not.
+    seated.type_in("ce\n");
+    let at = seated.prompt(at);
+    seated.type_in("deny no\n");
+    let (_, out, screen) = seated.end();
+    assert!(out.contains("RESULT denied"), "{at} {out}\n{screen}");
+}

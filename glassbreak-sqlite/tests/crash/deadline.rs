@@ -18,20 +18,17 @@ const DEADLINE: &str = "10s";
 
 /// A story that was killed as soon as one request was open, and the request.
 fn asked() -> (Scratch, Request) {
-    for point in 1.. {
+    let mut point = 1;
+    loop {
         let scratch = Scratch::new();
         assert!(!live(scratch.path(), DEADLINE, Kill::At(point)));
-        let open = database(scratch.path()).exists() && {
-            let left = Left::read(scratch.path());
-            assert!(left.requests.len() <= 1);
-            !left.requests.is_empty()
-        };
-        if open {
-            let request = Left::read(scratch.path()).requests.into_values().next().unwrap();
+        let requests = Left::read(scratch.path()).requests;
+        assert!(requests.len() <= 1);
+        if let Some(request) = requests.into_values().next() {
             return (scratch, request);
         }
+        point += 1;
     }
-    unreachable!()
 }
 
 /// It is expired, for the card, for whoever votes and for the call.

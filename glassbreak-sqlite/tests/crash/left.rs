@@ -281,6 +281,15 @@ impl Left {
 
     /// Everything that was acknowledged is there.
     fn hold_told(&self) {
+        // A permit that was handed out counts, used or not, until it is given back.
+        let permits = self.told.iter().filter(|told| match told {
+            Told::Permit(key) if key.starts_with("k-up-") => {
+                let (outcome, _) = &self.ops[&self.permitted[key].op];
+                outcome.as_deref() != Some("not-run")
+            }
+            _ => false,
+        });
+        assert!(u32::try_from(permits.count()).unwrap() <= self.counted());
         let deploys_locked = self.told.iter().rev().find_map(|told| match told {
             Told::Locked => Some(Some(true)),
             // Perhaps it was lifted, and nobody was told.

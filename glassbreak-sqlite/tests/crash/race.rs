@@ -5,17 +5,19 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use glassbreak_core::approval::{Answer, Request, RequestId, State};
 use glassbreak_core::audit::{self, Kind, Timeline, VerifyOptions, verify};
 use glassbreak_core::clock::Timestamp;
 use glassbreak_core::desk::{Desk, VoteError};
-use glassbreak_core::gate::Verdict;
+use glassbreak_core::gate::{Gate, Verdict};
 use glassbreak_core::lock::Target;
 use glassbreak_core::notify::Terminal;
 use glassbreak_core::store::Which;
 use glassbreak_sqlite::SqliteStore;
+use glassbreak_testkit::store::{Hooked, When};
 use serde::{Deserialize, Serialize};
 
 use crate::common::Scratch;
@@ -52,7 +54,7 @@ enum By {
     Operators,
 }
 
-/// What one process saw in the end, and how many of its tries came back with an end of their own.
+/// What one process saw in the end.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Saw {
     requests: BTreeMap<String, Request>,
@@ -161,12 +163,7 @@ fn of_two_hundred_who_end_a_request_at_once_in_three_processes_one_does() {
         .into_iter()
         .enumerate()
         {
-            let session = session(&gate, root, &format!("s-{number}"));
-            let call = deploy(&session, &format!("k-{number}"), "prod");
-            let Verdict::Ask(escalation) = call.check().await else {
-                panic!("nothing asks")
-            };
-            let request = escalation.open().await.unwrap().request().clone();
+            let request = ask(&gate, root, number).await;
             prizes.push(Prize {
                 request,
                 before,
@@ -225,4 +222,48 @@ fn of_two_hundred_who_end_a_request_at_once_in_three_processes_one_does() {
         State::Approved { .. }
     ));
     println!("{ends:?} after {} tries each", TRIES);
+}
+
+/// Has a session of its own ask something.
+async fn ask(gate: &Gate, root: &Path, number: usize) -> Request {
+    let session = session(gate, root, &format!("s-{number}"));
+    let Verdict::Ask(escalation) = deploy(&session, &format!("k-{number}"), "prod").check().await else {
+        panic!("nothing asks")
+    };
+    escalation.open().await.unwrap().request().clone()
+}
+
+async fn in_between(root: &Path) {
+    let store = SqliteStore::open(database(root)).await.unwrap();
+    let gate = house::gate(root, store, DEADLINE, None::<Terminal>).await;
+    let first = gate.desk().pending().await.unwrap().remove(0);
+    gate.desk().cancel(first.id, "nobody needs it").await.unwrap();
+    ask(&gate, root, 1).await;
+}
+
+/// What comes between an operator's word and its lock: somebody withdraws what is asked, and something else is asked.
+#[test]
+fn a_lock_records_the_end_of_what_it_ended_and_of_nothing_else() {
+    let scratch = Scratch::new();
+    let root = scratch.path().to_owned();
+    runtime().block_on(async {
+        let store = Arc::new(SqliteStore::open(database(&root)).await.unwrap());
+        let hook = move |operation: &str, when: When| {
+            if (operation, when) == ("lock", When::Before) {
+                let root = root.clone();
+                let other = std::thread::spawn(move || runtime().block_on(in_between(&root)));
+                other.join().unwrap();
+            }
+            Ok(())
+        };
+        let gate = house::gate(scratch.path(), Hooked::new(store, hook), DEADLINE, None::<Terminal>).await;
+        ask(&gate, scratch.path(), 0).await;
+        gate.lock(Target::All, text("stop"), word("bob")).await.unwrap();
+    });
+    let left = Left::read(scratch.path());
+    assert_eq!(left.requests.len(), 2);
+    for (id, request) in &left.requests {
+        assert!(matches!(request.state, State::Cancelled { .. }), "{request:?}");
+        assert!(left.has("request.settled", id), "{request:?}");
+    }
 }

@@ -1,6 +1,5 @@
 //! The process that is killed: what it does, and what it was told that it did.
 
-use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -207,11 +206,7 @@ impl Teller {
     /// What it is told is on disk; before and after that it may end.
     fn told(&self, told: &Told) {
         self.points.step();
-        let line = serde_json::to_string(told).unwrap();
-        let path = self.root.join("acknowledged");
-        let mut file = OpenOptions::new().create(true).append(true).open(path).unwrap();
-        file.write_all(format!("{line}\n").as_bytes()).unwrap();
-        file.sync_all().unwrap();
+        tell(&self.root, told);
     }
 
     async fn ask(&self, call: PendingTool, key: &str) -> Waiting {
@@ -246,6 +241,13 @@ impl Teller {
             Err(Broke::Refused) => panic!("a permit that was just given is refused"),
         }
     }
+}
+
+/// One more thing that somebody was told, on disk.
+pub(crate) fn tell(root: &Path, told: &Told) {
+    let line = serde_json::to_string(told).unwrap();
+    let file = house::append(&root.join("acknowledged"), &format!("{line}\n"));
+    file.sync_all().unwrap();
 }
 
 /// Why a body did not return well.

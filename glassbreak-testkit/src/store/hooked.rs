@@ -124,7 +124,7 @@ impl Requests for Hooked {
 
 #[async_trait]
 impl Locks for Hooked {
-    async fn lock(&self, lock: Lock) -> Result<Position, StoreError> {
+    async fn lock(&self, lock: Lock) -> Result<Ended, StoreError> {
         self.around("lock", self.store.lock(lock)).await
     }
 

@@ -8,8 +8,8 @@ use glassbreak_core::clock::{Span, Timestamp};
 use glassbreak_core::grant::Use;
 use glassbreak_core::lock::{Lock, LockPath, Target};
 use glassbreak_core::store::{
-    Attempt, Demand, FakeClock, Held, OpId, Outcome, Over, Position, Reserve, Reserved, Settle, Settled, Store, Unlock,
-    Unlocked,
+    Attempt, Demand, Ended, FakeClock, Held, OpId, Outcome, Over, Position, Reserve, Reserved, Settle, Settled, Store,
+    Unlock, Unlocked,
 };
 
 use super::{Reopen, Subject};
@@ -159,8 +159,13 @@ impl Rig {
 
     /// Locks.
     pub async fn lock(&self, target: Target) -> Position {
+        self.locked(target).await.position
+    }
+
+    /// Locks, and says what that ended.
+    pub async fn locked(&self, target: Target) -> Ended {
         match self.store.lock(self.a_lock(target, "bob")).await {
-            Ok(position) => position,
+            Ok(ended) => ended,
             Err(error) => fail(&format!("lock: {error:?}")),
         }
     }

@@ -45,6 +45,12 @@ impl Teller {
         Line::new(Tone::Asks, "joined", self.about(json)).below([what])
     }
 
+    pub(super) fn request_refused(&mut self, json: &Value) -> Line {
+        let about = self.about(json);
+        self.known.remove(&text(json, "request"));
+        Line::new(Tone::Bad, "not asked", about).below([once(json, "why")])
+    }
+
     pub(super) fn request_settled(&mut self, json: &Value) -> Line {
         let about = self.about(json);
         self.known.remove(&text(json, "request"));

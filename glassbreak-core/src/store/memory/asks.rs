@@ -188,10 +188,14 @@ impl Asks {
     }
 
     /// What a lock on `target` takes with it.
-    pub(super) fn locked(&mut self, target: &Target, by: &crate::call::Word, now: Timestamp) -> bool {
+    pub(super) fn locked(
+        &mut self,
+        target: &Target,
+        by: &crate::call::Word,
+        now: Timestamp,
+    ) -> (Vec<GrantId>, Vec<RequestId>) {
         let why = format!("{target} was locked by {by}");
-        let (grants, requests) = self.end(&Which::Under(target.clone()), by, &why, now);
-        !grants.is_empty() || !requests.is_empty()
+        self.end(&Which::Under(target.clone()), by, &why, now)
     }
 
     fn forget(&mut self, now: Timestamp) {

@@ -450,19 +450,27 @@ impl Books {
     }
 
     /// Locks must work when nothing else does, so a poisoned shard is no obstacle: it refuses every call by itself.
-    pub(super) fn lock(&self, lock: Lock) -> Position {
+    pub(super) fn lock(&self, lock: Lock) -> Ended {
         let mut shards = self.all_ops();
         let (target, by) = (lock.target.clone(), lock.by.clone());
         let mut locks = in_force(&shards);
         if !Arc::make_mut(&mut locks.set).insert(lock) {
-            return self.position();
+            return Ended {
+                grants: Vec::new(),
+                requests: Vec::new(),
+                position: self.position(),
+            };
         }
         let mut asks = self.asks.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let _ = asks.locked(&target, &by, self.time.0.newest());
+        let (grants, requests) = asks.locked(&target, &by, self.time.0.newest());
         let position = self.moved();
         locks.since.insert(target, position.epoch);
         put_in_force(&mut shards, locks);
-        position
+        Ended {
+            grants,
+            requests,
+            position,
+        }
     }
 
     pub(super) fn unlock(&self, unlock: &Unlock) -> Unlocked {

@@ -172,7 +172,7 @@ fn nothing_is_held_above_the_epoch_of_a_lock_nor_after_it_returned() {
             let locked = locker.lock(lock_all());
             let after = locker.reserve(Reserving::new().on(1, 9).done()).unwrap();
             assert!(matches!(after, Reserved::Locked { .. }));
-            (true, locked.epoch)
+            (true, locked.position.epoch)
         })];
         jobs.extend((0..2).map(|n| {
             let books = Arc::clone(&books);
@@ -192,7 +192,7 @@ fn a_lock_that_nobody_saw_is_not_lifted() {
     explore(|| {
         let books = books();
         let target = lock_all().target;
-        books.lock(lock_all());
+        let _ = books.lock(lock_all());
         let seen = books.locks().position;
         let unlock = Unlock {
             target,
@@ -203,7 +203,7 @@ fn a_lock_that_nobody_saw_is_not_lifted() {
         let (lifter, setter, again) = (Arc::clone(&books), Arc::clone(&books), unlock.clone());
         let jobs = vec![
             job(move || matches!(lifter.unlock(&unlock), Unlocked::Lifted { .. })),
-            job(move || setter.lock(lock_all()).epoch > seen.epoch),
+            job(move || setter.lock(lock_all()).position.epoch > seen.epoch),
         ];
         let results = race(jobs);
         assert!(results[0]);

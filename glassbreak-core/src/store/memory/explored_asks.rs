@@ -159,7 +159,7 @@ fn nothing_is_used_above_the_epoch_of_a_lock_nor_after_it_returned() {
             let locked = locker.lock(lock_all());
             let after = locker.claim(&late).unwrap();
             assert!(matches!(after, Claimed::Locked(_)), "{after:?}");
-            locked.epoch
+            locked.position.epoch
         })];
         jobs.extend(claims.iter().cloned().map(|claim| {
             let books = Arc::clone(&books);
@@ -258,7 +258,7 @@ fn an_approval_that_races_a_lock_leaves_no_grant() {
         let (locker, decider) = (Arc::clone(&books), Arc::clone(&books));
         let approval = approval(&request);
         let jobs = vec![
-            job(move || locker.lock(lock_all()).epoch),
+            job(move || locker.lock(lock_all()).position.epoch),
             job(move || match decider.decide(approval).unwrap() {
                 Decided::Done { position } => position.epoch,
                 Decided::Conflict(_) | Decided::Locked(_) => 0,
@@ -298,7 +298,7 @@ fn a_request_that_races_a_lock_is_not_left_open() {
         let books = books();
         let (locker, opener) = (Arc::clone(&books), Arc::clone(&books));
         let jobs = vec![
-            job(move || locker.lock(lock_all()).epoch > 0),
+            job(move || locker.lock(lock_all()).position.epoch > 0),
             job(move || {
                 let answer = opener.open(question()).unwrap();
                 let locked = matches!(

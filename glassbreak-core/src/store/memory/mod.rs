@@ -236,10 +236,10 @@ impl Requests for MemoryStore {
 
 #[async_trait]
 impl Locks for MemoryStore {
-    async fn lock(&self, lock: Lock) -> Result<Position, StoreError> {
-        let position = self.shared.books.lock(lock);
-        self.announce(position);
-        Ok(position)
+    async fn lock(&self, lock: Lock) -> Result<Ended, StoreError> {
+        let ended = self.shared.books.lock(lock);
+        self.announce(ended.position);
+        Ok(ended)
     }
 
     async fn unlock(&self, unlock: Unlock) -> Result<Unlocked, StoreError> {

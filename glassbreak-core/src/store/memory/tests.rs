@@ -255,7 +255,7 @@ fn a_broken_store_errs_and_still_locks() {
     }
     let locked = books.lock(lock_all());
     let view = books.locks();
-    assert!(view.position.epoch >= locked.epoch && !view.locks.is_empty());
+    assert!(view.position.epoch >= locked.position.epoch && !view.locks.is_empty());
     assert!(books.reserve(first).is_err());
 }
 

@@ -167,7 +167,12 @@ pub async fn a_lock_ends_grants_and_requests_for_good(rig: Rig) {
     let call = rig.use_of(&here);
     let held = rig.in_flight(&call).await;
     let target = Target::Session(word("s-1"));
-    rig.lock(target.clone()).await;
+    let mut ended = rig.locked(target.clone()).await;
+    ended.requests.sort();
+    // Ids of one millisecond are in no order.
+    let mut expected = vec![open.id, late.id];
+    expected.sort();
+    assert_eq!((ended.grants, ended.requests), (vec![grant.id], expected));
     assert_eq!(rig.standing().await, [theirs.id]);
     assert_eq!(rig.pending().await, [outside.id]);
     for id in [open.id, late.id] {
