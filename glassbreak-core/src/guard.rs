@@ -18,11 +18,11 @@ use crate::gate::{AnyPermit, SessionCall, Verdict};
 /// nothing behind that could allow a call.
 #[async_trait]
 pub trait Guard: Debug + Send + Sync + 'static {
-    /// Judges one call. Ready on the first poll where no host check has to wait.
+    /// Judges one call. Ready on the first poll where no store need be asked and no host check has to wait.
     async fn check(&self, call: SessionCall) -> Verdict;
 
-    /// Judges one call and, where people must agree, asks them and waits. Until asking is built, an ask is a denial
-    /// that says who would have to agree.
+    /// Judges one call and, where people must agree, asks them and waits, at most until the deadline. Dropped meanwhile,
+    /// the question stays open.
     async fn authorize(&self, call: SessionCall) -> Result<AnyPermit, Denial>;
 }
 

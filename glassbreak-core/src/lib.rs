@@ -35,7 +35,8 @@
 //! ```
 //!
 //! A host that only judges also counts: [`SessionState::advance`] after each call. A [`gate`] does that, and makes the
-//! ruling binding: it records, hands out permits, runs programs and can be locked. The README has both stories.
+//! ruling binding: it records, asks people, hands out permits, runs programs and can be locked. The README has both
+//! stories.
 //!
 //! # Modules, in reading order
 //!
@@ -49,11 +50,14 @@
 //! | [`policy`] | Cedar with three outcomes |
 //! | [`budget`] | what the calls of a session add up to |
 //! | [`bundle`] | the policy folder: files, checks, digest, its own tests |
-//! | [`gate`], [`guard`](mod@guard) | performing: sessions, permits, the kill switch (Linux) |
-//! | [`store`], [`lock`] | what counts and locks must guarantee; the store in memory |
+//! | [`gate`], [`guard`](mod@guard) | performing: sessions, permits, asking people, the kill switch (Linux) |
+//! | [`approval`], [`grant`] | a question to people, their votes, and what they open: plain functions |
+//! | [`desk`] | where questions are answered, ended and revoked, and locks worked; recorded before it takes effect |
+//! | [`notify`] | the card that people are shown, who takes it to them, the terminal |
+//! | [`store`], [`lock`] | what counts, requests, grants and locks must guarantee; the store in memory |
 //! | [`audit`] | what was decided and done, so that tampering shows |
 //! | [`exec`] | running a plan: pinned, limited, killable (Linux) |
-//! | [`shape`], [`people`], [`clock`], [`error`] | what calls can look like; persons and groups; time; what is wrong with a folder |
+//! | [`shape`], [`people`], [`clock`], [`error`] | what calls can look like; persons, groups and accounts; time; what is wrong with a folder |
 //!
 //! # Features
 //!
@@ -64,8 +68,9 @@
 //!
 //! # What is not built
 //!
-//! Asking people: requests, votes, grants. An ask is a refusal that says who would have to agree. Budgets that outlive
-//! a session. Running programs outside Linux.
+//! Ways to people besides the terminal; a host writes a [`Notifier`](notify::Notifier). Stages and escalation of
+//! questions. Performing, and asking, outside Linux. Network destinations. A durable store is `glassbreak-sqlite`; one
+//! over the network is not built.
 //!
 //! [`Bundle`]: bundle::Bundle
 //! [`judge`]: judge::judge

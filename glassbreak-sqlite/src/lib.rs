@@ -11,8 +11,29 @@
 //! # }
 //! ```
 //!
-//! It keeps the contract of [`glassbreak_core::store`], for any number of processes of one machine that open the same
-//! file. What it acknowledged survives a crash and a loss of power.
+//! As the store of a gate, which can then be answered from other processes:
+//!
+//! ```no_run
+//! # #[cfg(target_os = "linux")]
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use glassbreak_core::audit::AuditLog;
+//! use glassbreak_core::bundle::Bundle;
+//! use glassbreak_core::gate::Gate;
+//! use glassbreak_core::notify::Terminal;
+//! use glassbreak_sqlite::SqliteStore;
+//!
+//! let gate = Gate::builder(Bundle::open("policy")?)
+//!     .store(SqliteStore::open("state/glassbreak.db").await?)
+//!     .notifier(Terminal::new())
+//!     .audit(AuditLog::open("state/audit")?)
+//!     .build()
+//!     .await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! It keeps the contract of [`glassbreak_core::store`], for any number of processes of one machine and one user that
+//! open the same file. What it acknowledged survives a crash and a loss of power.
 //!
 //! # Where what lives
 //!

@@ -84,7 +84,7 @@ impl GateBuilder {
         }
     }
 
-    /// Where locks and shared counts live.
+    /// Where shared counts, requests, grants and locks live.
     #[must_use]
     pub fn store(mut self, store: impl Store) -> Self {
         self.store = Some(Arc::new(store));

@@ -1,6 +1,7 @@
-//! Where what is counted and what is locked is kept, and what every such place must guarantee.
+//! Where what is counted, asked, granted and locked is kept, and what every such place must guarantee.
 //!
-//! A [`Store`] is one realm: the processes that share it share budgets and locks. Its parts are split by who may call
+//! A [`Store`] is one realm: the processes that share it share budgets, requests, grants and
+//! locks. Its parts are split by who may call
 //! them, and `Arc<dyn Store>` upcasts to each:
 //! - [`Ledger`]: reservations. Called by the gate and by permits, and by nobody else.
 //! - [`Requests`]: questions to people, and the grants that answer them. Called by the gate, and by whoever takes votes.

@@ -35,8 +35,8 @@ mod sync {
 
 /// A store in the memory of the process, shared by clones.
 ///
-/// It is as exact as any store and needs nothing, but it forgets everything with the process: locks, and what was
-/// counted. Every method is ready at its first poll, except [`changed`](Locks::changed).
+/// It is as exact as any store and needs nothing, but it forgets everything with the process: locks, requests, grants,
+/// and what was counted. Every method is ready at its first poll, except [`changed`](Locks::changed).
 ///
 /// It is bounded. An op is forgotten once its lease, its longest window and 24 hours have passed, by the store's time,
 /// and not before: where there is no room, a call is refused with [`Full`](StoreErrorKind::Full).
