@@ -46,7 +46,7 @@ fn digest_alone(judging: &Judging) -> CallDigest {
 
 #[library_benchmark]
 #[bench::among_1(kept(Asking::among(1)).ready())]
-#[bench::among_10000(kept(Asking::among(10_000)).ready())]
+#[bench::among_1000(kept(Asking::among(1_000)).ready())]
 #[bench::eight(kept(Asking::eight()).ready())]
 fn policy_ready(ready: Ready<'static>) -> Ready<'static> {
     black_box(ready.decide());
@@ -55,7 +55,7 @@ fn policy_ready(ready: Ready<'static>) -> Ready<'static> {
 
 #[library_benchmark]
 #[bench::among_1(kept(Asking::among(1)))]
-#[bench::among_10000(kept(Asking::among(10_000)))]
+#[bench::among_1000(kept(Asking::among(1_000)))]
 fn policy_decide(asking: &Asking) -> Vec<Finding> {
     black_box(asking.decide())
 }

@@ -72,7 +72,7 @@ fn word(text: &str) -> Word {
 
 fn people(carol: &str) -> String {
     format!(
-        "[groups.oncall]\n[persons.carol]\n{carol}\n[persons.bob]\ngroups = [\"oncall\"]\n\
+        "[groups.oncall]\n[persons.carol]\n{carol}\n[persons.bob]\ngroups = [\"oncall\"]\naccounts = [\"sso:bob\"]\n\
          [persons.dave]\ngroups = [\"oncall\"]\n"
     )
 }

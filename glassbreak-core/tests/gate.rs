@@ -642,6 +642,10 @@ impl Store for Silent {
     fn durability(&self) -> Durability {
         self.inner.durability()
     }
+
+    fn place(&self) -> Option<PathBuf> {
+        self.inner.place()
+    }
 }
 
 #[tokio::test]

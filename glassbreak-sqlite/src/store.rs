@@ -1,6 +1,7 @@
 //! The store, as the traits see it.
 
 use std::path::Path;
+use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -386,5 +387,9 @@ fn locks_of(view: &View<'_>) -> Result<LockView, Fault> {
 impl Store for SqliteStore {
     fn durability(&self) -> Durability {
         Durability::Disk
+    }
+
+    fn place(&self) -> Option<PathBuf> {
+        Some(self.path().to_owned())
     }
 }

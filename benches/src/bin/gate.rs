@@ -48,9 +48,9 @@ fn main() -> ExitCode {
     }
     for (name, key) in [
         ("policy, request ready, 1 policy", "policy_ready among_1"),
-        ("policy, request ready, 10,000 policies", "policy_ready among_10000"),
+        ("policy, request ready, 1,000 policies", "policy_ready among_1000"),
         ("policy, whole, 1 policy", "policy_decide among_1"),
-        ("policy, whole, 10,000 policies", "policy_decide among_10000"),
+        ("policy, whole, 1,000 policies", "policy_decide among_1000"),
         ("policy, request ready, 8 that matter", "policy_ready eight"),
         ("Cedar alone, the same 8", "policy_cedar eight"),
     ] {

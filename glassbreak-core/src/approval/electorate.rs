@@ -67,6 +67,8 @@ impl Electorate for Bundle {
         members
             .map(|(person, _)| person.clone())
             .filter(|person| !people.is_disabled(person))
+            // One without an account can never say anything.
+            .filter(|person| people.accounts().any(|(_, owner)| owner == person))
             .collect()
     }
 

@@ -253,3 +253,19 @@ impl OperateNotTaken<'_> {
         map.serialize_entry("why", self.why)
     }
 }
+
+/// `notify.failed`: a way to people that nobody can have been reached by.
+#[derive(Debug, Clone, Copy)]
+pub struct NotifyFailed<'a> {
+    /// The request.
+    pub request: RequestId,
+    /// Which way, and why.
+    pub why: &'a str,
+}
+
+impl NotifyFailed<'_> {
+    pub(super) fn write<M: SerializeMap>(self, map: &mut M) -> Result<(), M::Error> {
+        map.serialize_entry("request", &self.request)?;
+        map.serialize_entry("why", self.why)
+    }
+}

@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::AuditError;
 use super::asking::{
-    GrantOpened, GrantRevoked, OperateNotTaken, RequestJoined, RequestOpened, RequestRefused, RequestSettled, VoteCast,
-    VoteNotTaken,
+    GrantOpened, GrantRevoked, NotifyFailed, OperateNotTaken, RequestJoined, RequestOpened, RequestRefused,
+    RequestSettled, VoteCast, VoteNotTaken,
 };
 use super::chain::hex;
 use super::checkpoint::Checkpoint;
@@ -38,6 +38,8 @@ pub enum Kind {
     RequestRefused,
     /// A request ended: approved, denied, expired or cancelled.
     RequestSettled,
+    /// A way to people did not work.
+    NotifyFailed,
     /// A person answered: written before the answer takes effect.
     VoteCast,
     /// An answer that does not count.
@@ -62,7 +64,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::CallPermitted,
         Self::CallFinished,
         Self::CallRefused,
@@ -71,6 +73,7 @@ impl Kind {
         Self::RequestJoined,
         Self::RequestRefused,
         Self::RequestSettled,
+        Self::NotifyFailed,
         Self::VoteCast,
         Self::VoteRefused,
         Self::GrantOpened,
@@ -94,6 +97,7 @@ impl Kind {
             Self::RequestJoined => "request.joined",
             Self::RequestRefused => "request.refused",
             Self::RequestSettled => "request.settled",
+            Self::NotifyFailed => "notify.failed",
             Self::VoteCast => "vote.cast",
             Self::VoteRefused => "vote.refused",
             Self::GrantOpened => "grant.opened",
@@ -130,6 +134,8 @@ pub enum Event<'a> {
     RequestRefused(RequestRefused<'a>),
     /// A request ended.
     RequestSettled(RequestSettled<'a>),
+    /// A way to people did not work.
+    NotifyFailed(NotifyFailed<'a>),
     /// A person answered.
     VoteCast(VoteCast<'a>),
     /// An answer does not count.
@@ -158,6 +164,7 @@ impl Event<'_> {
             Self::RequestJoined(_) => Kind::RequestJoined,
             Self::RequestRefused(_) => Kind::RequestRefused,
             Self::RequestSettled(_) => Kind::RequestSettled,
+            Self::NotifyFailed(_) => Kind::NotifyFailed,
             Self::VoteCast(_) => Kind::VoteCast,
             Self::VoteRefused(_) => Kind::VoteRefused,
             Self::GrantOpened(_) => Kind::GrantOpened,
@@ -180,6 +187,7 @@ impl Serialize for Event<'_> {
             Self::RequestJoined(event) => event.write(&mut map)?,
             Self::RequestRefused(event) => event.write(&mut map)?,
             Self::RequestSettled(event) => event.write(&mut map)?,
+            Self::NotifyFailed(event) => event.write(&mut map)?,
             Self::VoteCast(event) => event.write(&mut map)?,
             Self::VoteRefused(event) => event.write(&mut map)?,
             Self::GrantOpened(event) => event.write(&mut map)?,

@@ -12,12 +12,13 @@ use std::sync::Arc;
 
 pub use self::operate::OperateError;
 use crate::approval::{self, Answer, Ballot, Electorate, Request, RequestId, State, Step, VoteRefused};
-use crate::audit::{AuditError, AuditLog, Event, GrantOpened, RequestSettled, VoteCast, VoteNotTaken};
+use crate::audit::{AuditError, AuditLog, Event, GrantOpened, NotifyFailed, RequestSettled, VoteCast, VoteNotTaken};
 use crate::bundle::Bundle;
 use crate::call::{Text, Word};
 use crate::clock::Timestamp;
 use crate::grant::{Grant, GrantId};
 use crate::lock::Lock;
+use crate::notify::NotifyError;
 use crate::people::Account;
 use crate::store::{Decide, Decided, LockView, Store, StoreError};
 
@@ -199,6 +200,14 @@ impl Desk {
                 .append_synced(Event::RequestSettled(RequestSettled { request }))?;
         }
         Ok(())
+    }
+
+    /// Records that a way to people did not work.
+    pub(crate) fn not_delivered(&self, request: RequestId, error: &NotifyError) {
+        let why = error.to_string();
+        let record = NotifyFailed { request, why: &why };
+        // Nothing hangs on it.
+        let _ = self.audit.append(Event::NotifyFailed(record));
     }
 
     /// Records an answer that does not count, and what follows from the reason.

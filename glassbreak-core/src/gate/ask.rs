@@ -589,6 +589,8 @@ impl Waiting {
         let mut judgement = crate::judge::refused(self.gate.bundle(), finding.clone());
         judgement.digest = Some(self.request.digest);
         judgement.facts.risk = self.request.risk;
+        // It was understood as far as its card says; this is about the answer, not about the words.
+        judgement.facts.partial = false;
         refusal(
             &self.gate,
             &self.session,

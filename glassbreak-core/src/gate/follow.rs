@@ -38,8 +38,10 @@ async fn to_its_end(desk: Desk, notifiers: Vec<Arc<dyn Notifier>>, mut request: 
     for notifier in &notifiers {
         let (notifier, desk, request) = (Arc::clone(notifier), desk.clone(), request.clone());
         deliveries.spawn(async move {
-            // A card that reaches nobody is one that nobody answers, and that is a no.
-            let _ = notifier.deliver(&request, &desk).await;
+            // A card that reaches nobody is one that nobody answers, and that is a no; somebody should learn why.
+            if let Err(error) = notifier.deliver(&request, &desk).await {
+                desk.not_delivered(request.id, &error);
+            }
         });
     }
     while !request.state.is_final() {

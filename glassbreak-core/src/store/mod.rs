@@ -40,6 +40,7 @@ mod memory;
 mod types;
 
 use std::fmt;
+use std::path::PathBuf;
 
 use async_trait::async_trait;
 
@@ -228,4 +229,8 @@ pub trait Locks: fmt::Debug + Send + Sync + 'static {
 pub trait Store: Ledger + Requests + Locks {
     /// What of all that was acknowledged may be lost, and when.
     fn durability(&self) -> Durability;
+
+    /// The file or folder that it lives in, where it is one of this machine: a session whose workspace holds it is not
+    /// opened.
+    fn place(&self) -> Option<PathBuf>;
 }

@@ -1,6 +1,7 @@
 //! A store with a hook around every method: where faults are injected, and where a process may end.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -144,5 +145,9 @@ impl Locks for Hooked {
 impl Store for Hooked {
     fn durability(&self) -> Durability {
         self.store.durability()
+    }
+
+    fn place(&self) -> Option<PathBuf> {
+        self.store.place()
     }
 }

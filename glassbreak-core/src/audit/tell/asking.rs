@@ -51,6 +51,10 @@ impl Teller {
         Line::new(Tone::Bad, "not asked", about).below([once(json, "why")])
     }
 
+    pub(super) fn notify_failed(&self, json: &Value) -> Line {
+        Line::new(Tone::Bad, "no card", self.about(json)).below([once(json, "why")])
+    }
+
     pub(super) fn request_settled(&mut self, json: &Value) -> Line {
         let about = self.about(json);
         self.known.remove(&text(json, "request"));

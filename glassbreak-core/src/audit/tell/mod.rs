@@ -118,6 +118,7 @@ impl Teller {
             Kind::RequestOpened => self.request_opened(json),
             Kind::RequestJoined => self.request_joined(json),
             Kind::RequestRefused => self.request_refused(json),
+            Kind::NotifyFailed => self.notify_failed(json),
             Kind::RequestSettled => self.request_settled(json),
             Kind::VoteCast => self.vote_cast(json),
             Kind::VoteRefused => self.vote_refused(json),

@@ -9,6 +9,7 @@ mod explored;
 mod tests;
 mod time;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -271,5 +272,9 @@ impl Locks for MemoryStore {
 impl Store for MemoryStore {
     fn durability(&self) -> Durability {
         Durability::Process
+    }
+
+    fn place(&self) -> Option<PathBuf> {
+        None
     }
 }
