@@ -15,6 +15,7 @@ use crate::label::Risk;
 
 use super::annotation::{self, Annotations};
 use super::approve::SCOPES;
+use super::clause::{self, Conjunct};
 use super::engine::Engine;
 use super::entities::{self, Snapshot};
 use super::operate::KINDS;
@@ -203,11 +204,12 @@ fn read_policies(
                     "write `action in Action::\"call\"`, or name actions of calls: only calls can be asked about";
                 problems.push(source.problem(at, what, help));
             }
+            let conjuncts = clause::conjuncts(policy, source, at);
             let named = policy.new_id(PolicyId::new(&annotations.id));
             // Else every node that is evaluated clones where it stands, a count that all threads share.
             let policy = without_places(&named);
             read.push(Read {
-                rule: rule_of(&policy, annotations, source.file, line),
+                rule: rule_of(&policy, annotations, conjuncts, source.file, line),
                 policy,
                 source: named,
                 file,
@@ -296,7 +298,7 @@ fn within_calls(policy: &Policy, snapshot: &Snapshot, schema: &Schema, uids: &Ui
     }
 }
 
-fn rule_of(policy: &Policy, annotations: Annotations, file: &str, line: u32) -> Rule {
+fn rule_of(policy: &Policy, annotations: Annotations, conjuncts: Box<[Conjunct]>, file: &str, line: u32) -> Rule {
     let Annotations {
         id,
         reason,
@@ -325,6 +327,7 @@ fn rule_of(policy: &Policy, annotations: Annotations, file: &str, line: u32) -> 
         hint: hint.into(),
         reads: (policy.as_ref().non_scope_constraints()).map_or_else(Reads::default, Reads::of),
         class,
+        conjuncts,
         requirement,
         reason,
         file: file.into(),

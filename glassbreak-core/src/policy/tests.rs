@@ -1,5 +1,6 @@
 //! The rules of this layer, each as a test; `oracle` compares it with a slow and obvious judge.
 
+mod clauses;
 mod corpus;
 mod loading;
 mod oracle;
