@@ -337,7 +337,6 @@ impl Escalation {
     fn refused(self, finding: &Finding) -> Denial {
         let finding = asked_by(&self.asking.rules, finding);
         refusal(
-            &self.gate,
             &self.session,
             self.op,
             self.attempt,
@@ -351,7 +350,6 @@ impl Escalation {
 
 /// Records that a call that was asked about is refused, and says so.
 fn refusal(
-    gate: &Gate,
     session: &Session,
     op: OpId,
     attempt: u32,
@@ -377,7 +375,7 @@ fn refusal(
         call: call.clone(),
     };
     let denial = judgement.denial().unwrap_or_else(super::check::wrong_permit);
-    match made.record(gate, &judgement, &denial) {
+    match made.record(session.gate(), &judgement, &denial) {
         Ok(()) => denial,
         Err(unrecorded) => unrecorded,
     }
@@ -596,7 +594,6 @@ impl Waiting {
         judgement.digest = Some(self.request.digest);
         judgement.facts.risk = self.request.risk;
         refusal(
-            &self.gate,
             &self.session,
             self.op,
             self.attempt,

@@ -60,8 +60,12 @@ pub(super) fn conjuncts(policy: &Policy, source: &Source<'_>, at: usize) -> Box<
         let (start, end) = place.unwrap_or((at, at));
         let written = source.text.get(start..end).unwrap_or("");
         // A comment within would swallow the rest of the line that this becomes.
-        let plain = !written.is_empty() && !(written.contains('\n') && written.contains("//"));
-        let text = if plain { written.to_owned() } else { part.to_string() };
+        let commented = written.contains('\n') && written.contains("//");
+        let text = if written.is_empty() || commented {
+            part.to_string()
+        } else {
+            written.to_owned()
+        };
         let (line, column) = {
             let problem = source.problem(start, "", "");
             (problem.line(), problem.column())

@@ -114,9 +114,9 @@ async fn digests_are_read_as_they_are_printed() {
         "",
         "ab",
         &text.to_uppercase(),
-        &text[1..],
+        text.split_at(1).1,
         &format!("{text}0"),
-        &text.replacen(&text[..1], "+", 1),
+        &text.replacen(text.split_at(1).0, "+", 1),
     ] {
         assert!(BundleDigest::from_text(bad).is_err(), "{bad}");
     }
