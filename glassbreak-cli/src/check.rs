@@ -8,12 +8,14 @@ use std::process::ExitCode;
 use clap::{ArgGroup, ValueEnum};
 use glassbreak_core::bundle::Bundle;
 use glassbreak_core::call::wire::{self, Id};
-use glassbreak_core::call::{Malformed, Word, Workspace};
+use glassbreak_core::call::{Call, Malformed, Word, Workspace};
 use glassbreak_core::clock::Timestamp;
 use glassbreak_core::finding::{Finding, Outcome};
-use glassbreak_core::judge::{Judgement, SessionState, judge, refused};
+use glassbreak_core::judge::{Judgement, SessionState, judge, policy_traces, refused};
+use glassbreak_core::policy::PolicyTrace;
 
-use crate::{Failure, verdict};
+use crate::style::Style;
+use crate::{Failure, snippet, verdict};
 
 /// The longest line that is read, in bytes; a longer one is refused and skipped to its end.
 const MAX_LINE: usize = 8 * 1024 * 1024;
@@ -52,7 +54,10 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, Failure> {
         None => Bundle::read_only().map_err(|problems| Failure::usage(problems.to_string()))?,
     };
     for lint in bundle.lints() {
-        eprintln!("warning: {lint}");
+        match &options.policy {
+            Some(policy) => eprintln!("warning: {}", snippet::of(lint, policy, Style::of_stderr())),
+            None => eprintln!("warning: {lint}"),
+        }
     }
     let workspace = crate::workspace(options.workspace.as_ref())?;
     let mut stream = Stream {
@@ -61,6 +66,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, Failure> {
         sessions: HashMap::new(),
         last: None,
         sequence: options.sequence,
+        explain: options.explain,
     };
     let mut input = BufReader::new(io::stdin().lock());
     let mut output = BufWriter::new(io::stdout().lock());
@@ -73,7 +79,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, Failure> {
         let id = judged.id.or_else(|| wire::read_id_of(&line));
         let mut answer = verdict::of(id.as_ref(), number, &judged.judgement);
         if options.explain {
-            answer = verdict::explained(answer, &bundle, judged.call.as_ref(), &judged.judgement);
+            answer = verdict::explained(answer, &bundle, judged.call.as_ref(), &judged.judgement, &judged.traces);
         }
         serde_json::to_writer(&mut output, &answer).map_err(io::Error::from)?;
         output.write_all(b"\n")?;
@@ -122,12 +128,15 @@ struct Stream<'a> {
     /// The time of the newest line that gave one, and whether any did.
     last: Option<Timestamp>,
     sequence: bool,
+    explain: bool,
 }
 
 struct Judged {
     id: Option<Id>,
-    call: Option<glassbreak_core::call::Call>,
+    call: Option<Call>,
     judgement: Judgement,
+    /// What each policy says, where it is to be explained.
+    traces: Vec<PolicyTrace>,
 }
 
 impl Stream<'_> {
@@ -150,11 +159,14 @@ impl Stream<'_> {
         let session = call.actor.session.clone();
         let fresh = SessionState::new(self.workspace.clone());
         let known = self.bundle.policies().has_role(&call.actor.role);
+        let traces;
         let judgement = if self.sequence && known {
             // Only a call that got past hygiene moves the clock and is remembered.
             self.last = read.at.or(self.last);
             let state = self.sessions.entry(session).or_insert(fresh);
             let judgement = judge(self.bundle, state, &call, at);
+            // Before it is counted: each policy is to see what the judge saw.
+            traces = explained(self.bundle, state, &call, at, self.explain);
             state.advance(
                 self.bundle,
                 &call,
@@ -164,12 +176,14 @@ impl Stream<'_> {
             );
             judgement
         } else {
+            traces = explained(self.bundle, &fresh, &call, at, self.explain);
             judge(self.bundle, &fresh, &call, at)
         };
         Judged {
             id: read.id,
             call: Some(call),
             judgement,
+            traces,
         }
     }
 
@@ -204,7 +218,16 @@ impl Stream<'_> {
             id: None,
             call: None,
             judgement: refused(self.bundle, finding),
+            traces: Vec::new(),
         }
+    }
+}
+
+fn explained(bundle: &Bundle, state: &SessionState, call: &Call, at: Timestamp, explain: bool) -> Vec<PolicyTrace> {
+    if explain {
+        policy_traces(bundle, state, call, at)
+    } else {
+        Vec::new()
     }
 }
 

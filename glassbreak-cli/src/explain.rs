@@ -8,7 +8,7 @@ use glassbreak_core::call::{Actor, Argv, Call, Exec, Operation, Word};
 use glassbreak_core::clock::Timestamp;
 use glassbreak_core::error::shown_whole;
 use glassbreak_core::facts::{Facts, Target};
-use glassbreak_core::finding::Outcome;
+use glassbreak_core::finding::{Finding, Outcome};
 use glassbreak_core::judge::{Judgement, SessionState, judge, policy_traces};
 use glassbreak_core::policy::PolicyTrace;
 
@@ -37,12 +37,16 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode, Failure> {
-    let bundle = crate::open(&options.policy)?;
+    let bundle = if options.json {
+        crate::open_plain(&options.policy)?
+    } else {
+        crate::open(&options.policy)?
+    };
     let workspace = crate::workspace(options.workspace.as_ref())?;
     let word = |text: &str| Word::new(text).map_err(|bad| Failure::usage(format!("--role: {bad}")));
     let actor = Actor::new(word(&options.role)?, word("explain")?);
     let state = SessionState::new(workspace);
-    let (call, judgement) = match Argv::new(options.argv.iter().map(String::as_str)) {
+    let (call, judgement, traces) = match Argv::new(options.argv.iter().map(String::as_str)) {
         Ok(argv) => {
             let call = Call {
                 actor,
@@ -50,21 +54,32 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, Failure> {
                 reason: None,
                 conversation: None,
             };
-            let judgement = judge(&bundle, &state, &call, Timestamp::now());
-            (Some(call), judgement)
+            let at = Timestamp::now();
+            let judgement = judge(&bundle, &state, &call, at);
+            let traces = policy_traces(&bundle, &state, &call, at);
+            (Some(call), judgement, traces)
         }
-        Err(malformed) => (None, glassbreak_core::judge::refused(&bundle, malformed.finding())),
+        Err(malformed) => {
+            let judgement = glassbreak_core::judge::refused(&bundle, malformed.finding());
+            (None, judgement, Vec::new())
+        }
     };
     if options.json {
-        let answer = verdict::explained(verdict::of(None, 1, &judgement), &bundle, call.as_ref(), &judgement);
+        let answer = verdict::explained(
+            verdict::of(None, 1, &judgement),
+            &bundle,
+            call.as_ref(),
+            &judgement,
+            &traces,
+        );
         say!("{}", serde_json::Value::Object(answer));
     } else {
-        print_page(&bundle, &state, call.as_ref(), &judgement, Style::of_stdout());
+        print_page(&bundle, call.as_ref(), &judgement, &traces, Style::of_stdout());
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn print_page(bundle: &Bundle, state: &SessionState, call: Option<&Call>, judgement: &Judgement, style: Style) {
+fn print_page(bundle: &Bundle, call: Option<&Call>, judgement: &Judgement, traces: &[PolicyTrace], style: Style) {
     let ruling = &judgement.ruling;
     let tokens = verdict::tokens(bundle, call, judgement);
     if !tokens.is_empty() {
@@ -89,33 +104,26 @@ fn print_page(bundle: &Bundle, state: &SessionState, call: Option<&Call>, judgem
             finding.why()
         };
         say!("  {:<5}  {}: {why}", finding.level().as_str(), finding.rule());
-    }
-    if let Some(call) = call {
-        // Those that have spoken are told above; the others show what else was looked at.
-        let told = |trace: &PolicyTrace| {
-            let endings = ["", ".error", ".partial"].map(|end| format!("policy.{}{end}", trace.id));
-            ruling
-                .findings()
-                .iter()
-                .any(|finding| endings.iter().any(|rule| rule == finding.rule().as_str()))
-        };
-        for trace in policy_traces(bundle, state, call, Timestamp::now())
-            .iter()
-            .filter(|trace| !told(trace))
-        {
-            let reason = trace
-                .reason
-                .as_deref()
-                .map_or_else(String::new, |reason| format!(" ({reason})"));
-            let class = trace.class.as_str();
-            say!(
-                "  -      policy.{}: {}{reason} ({class}, {}:{})",
-                trace.id,
-                trace.held,
-                trace.file,
-                trace.line
-            );
+        if let Some(trace) = traces.iter().find(|trace| is_of(finding, trace)) {
+            print_clause(trace);
         }
+    }
+    // Those that have spoken are told above; the others show what else was looked at.
+    let told = |trace: &PolicyTrace| ruling.findings().iter().any(|finding| is_of(finding, trace));
+    for trace in traces.iter().filter(|trace| !told(trace)) {
+        let reason = trace
+            .reason
+            .as_deref()
+            .map_or_else(String::new, |reason| format!(" ({reason})"));
+        let class = trace.class.as_str();
+        say!(
+            "  -      policy.{}: {}{reason} ({class}, {}:{})",
+            trace.id,
+            trace.held,
+            trace.file,
+            trace.line
+        );
+        print_clause(trace);
     }
     say!("\n{}: {}", style.bold("Verdict"), style.outcome(ruling.outcome()));
     if !ruling.why().is_empty() {
@@ -138,6 +146,31 @@ fn print_page(bundle: &Bundle, state: &SessionState, call: Option<&Call>, judgem
     }
     if let Some(digest) = judgement.digest {
         say!("  call  {digest}");
+    }
+}
+
+/// Whether the finding is what this policy says.
+fn is_of(finding: &Finding, trace: &PolicyTrace) -> bool {
+    let rule = finding.rule().as_str().strip_prefix("policy.");
+    rule.and_then(|rule| rule.strip_prefix(trace.id.as_str()))
+        .is_some_and(|end| matches!(end, "" | ".error" | ".partial"))
+}
+
+/// The clause that decided, where it stands, and what it saw.
+fn print_clause(trace: &PolicyTrace) {
+    let Some(clause) = &trace.clause else { return };
+    say!(
+        "           {}:{}:{}: {}",
+        clause.file,
+        clause.line,
+        clause.column,
+        clause.text
+    );
+    let saw: Vec<String> = (clause.saw.iter())
+        .map(|(name, value)| format!("{name} is {value}"))
+        .collect();
+    if !saw.is_empty() {
+        say!("           here {}", saw.join(", "));
     }
 }
 

@@ -17,16 +17,19 @@ mod exec;
 mod explain;
 mod new;
 mod schema;
+mod snippet;
 mod style;
 mod test;
 mod verdict;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use glassbreak_core::bundle::Bundle;
 use glassbreak_core::call::Workspace;
+
+use crate::style::Style;
 
 /// Judge, explain, test and run the calls of AI agents against a policy folder.
 #[derive(Debug, Parser)]
@@ -128,16 +131,34 @@ impl From<std::io::Error> for Failure {
     }
 }
 
-/// Loads a policy folder, or says everything that is wrong with it.
-fn open(policy: &std::path::Path) -> Result<Bundle, Failure> {
+/// Loads a policy folder, or says everything that is wrong with it, and shows where.
+fn open(policy: &Path) -> Result<Bundle, Failure> {
+    let style = Style::of_stderr();
     Bundle::open(policy).map_err(|problems| {
-        let count = problems.iter().count();
-        let many = if count == 1 { "problem" } else { "problems" };
-        Failure::usage(format!(
-            "{problems}\n{}: {count} {many}; nothing was judged",
-            policy.display()
-        ))
+        let told: Vec<String> = problems
+            .iter()
+            .map(|problem| snippet::of(problem, policy, style))
+            .collect();
+        unread(&told, policy)
     })
+}
+
+/// As [`open`], for what programs read: problems as they are, without colour or lines of the files.
+fn open_plain(policy: &Path) -> Result<Bundle, Failure> {
+    Bundle::open(policy).map_err(|problems| {
+        let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
+        unread(&told, policy)
+    })
+}
+
+fn unread(problems: &[String], policy: &Path) -> Failure {
+    let count = problems.len();
+    let many = if count == 1 { "problem" } else { "problems" };
+    Failure::usage(format!(
+        "{}\n{}: {count} {many}; nothing was judged",
+        problems.join("\n"),
+        policy.display()
+    ))
 }
 
 /// The workspace: the folder given, or the current one.

@@ -1,4 +1,4 @@
-//! What goes to standard output: plain lines, with colour on terminals only.
+//! What is printed: plain lines, with colour on terminals only.
 
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
@@ -8,15 +8,24 @@ use glassbreak_core::audit::{Teller, Tone};
 use glassbreak_core::error::shown_whole;
 use glassbreak_core::finding::Outcome;
 
-/// Whether to colour what goes to standard output.
+/// Whether to colour what is printed.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Style(bool);
 
 impl Style {
     /// Colour when standard output is a terminal and `NO_COLOR` is not set.
     pub(crate) fn of_stdout() -> Self {
+        Self::of(&io::stdout())
+    }
+
+    /// The same for standard error.
+    pub(crate) fn of_stderr() -> Self {
+        Self::of(&io::stderr())
+    }
+
+    fn of(stream: &impl IsTerminal) -> Self {
         let plain = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        Self(!plain && io::stdout().is_terminal())
+        Self(!plain && stream.is_terminal())
     }
 
     pub(crate) fn outcome(self, outcome: Outcome) -> String {

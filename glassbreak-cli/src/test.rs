@@ -21,7 +21,11 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode, Failure> {
-    let bundle = crate::open(&options.policy)?;
+    let bundle = if options.json {
+        crate::open_plain(&options.policy)?
+    } else {
+        crate::open(&options.policy)?
+    };
     let style = Style::of_stdout();
     let mut failed = 0;
     let mut results = Vec::new();
@@ -39,13 +43,13 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, Failure> {
             "file": result.file, "line": result.line, "name": result.name, "passed": passed, "failures": result.failures,
         }));
     }
-    let lints: Vec<String> = bundle.lints().iter().map(ToString::to_string).collect();
     if options.json {
+        let lints: Vec<String> = bundle.lints().iter().map(ToString::to_string).collect();
         let report = json!({"bundle": bundle.digest().to_string(), "cases": results, "failed": failed, "lints": lints});
         say!("{report}");
     } else {
-        for lint in &lints {
-            say!("warning: {lint}");
+        for lint in bundle.lints() {
+            say!("warning: {}", crate::snippet::of(lint, &options.policy, style));
         }
         let passed = results.len() - failed;
         let none = if results.is_empty() {

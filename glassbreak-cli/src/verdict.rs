@@ -8,6 +8,7 @@ use glassbreak_core::error::shown_whole;
 use glassbreak_core::facts::{Fact, Target};
 use glassbreak_core::finding::Outcome;
 use glassbreak_core::judge::Judgement;
+use glassbreak_core::policy::PolicyTrace;
 use serde_json::{Map, Value, json};
 
 /// The verdict on one line of input; `line` is named where no id could be read.
@@ -80,6 +81,7 @@ pub(crate) fn explained(
     bundle: &Bundle,
     call: Option<&Call>,
     judgement: &Judgement,
+    traces: &[PolicyTrace],
 ) -> Map<String, Value> {
     let findings: Vec<Value> = judgement
         .ruling
@@ -106,6 +108,7 @@ pub(crate) fn explained(
         .collect();
     verdict.insert("findings".to_owned(), json!(findings));
     verdict.insert("requires".to_owned(), json!(requires));
+    verdict.insert("policies".to_owned(), traces.iter().map(trace).collect());
     verdict.insert("facts".to_owned(), facts(bundle, judgement));
     verdict.insert("tokens".to_owned(), json!(tokens));
     let plan = judgement.plan.as_ref().map(|plan| {
@@ -118,6 +121,20 @@ pub(crate) fn explained(
     verdict.insert("plan".to_owned(), json!(plan));
     verdict.insert("bundle".to_owned(), json!(bundle.digest().to_string()));
     verdict
+}
+
+/// What one policy says, and which clause decided it.
+fn trace(trace: &PolicyTrace) -> Value {
+    let clause = trace.clause.as_ref().map(|clause| {
+        let saw: Map<String, Value> = (clause.saw.iter())
+            .map(|(name, value)| (name.clone(), json!(value)))
+            .collect();
+        json!({"text": clause.text, "file": clause.file, "line": clause.line, "column": clause.column, "saw": saw})
+    });
+    json!({
+        "id": trace.id, "class": trace.class.as_str(), "held": trace.held.to_string(), "reason": trace.reason,
+        "file": trace.file, "line": trace.line, "clause": clause,
+    })
 }
 
 /// What each word of a program's call was taken for.

@@ -36,12 +36,16 @@ pub struct Problem {
     column: u32,
     what: String,
     help: String,
+    whole: bool,
 }
 
 impl Problem {
     /// A problem with a whole file, or with its absence.
     pub fn in_file(file: impl Into<String>, what: impl Into<String>, help: impl Into<String>) -> Self {
-        Self::at(file, 1, 1, what, help)
+        Self {
+            whole: true,
+            ..Self::at(file, 1, 1, what, help)
+        }
     }
 
     /// A problem at a line and column of a file, both counted from 1.
@@ -58,6 +62,7 @@ impl Problem {
             column,
             what: what.into(),
             help: help.into(),
+            whole: false,
         }
     }
 
@@ -74,6 +79,11 @@ impl Problem {
     /// The column in characters, from 1.
     pub const fn column(&self) -> u32 {
         self.column
+    }
+
+    /// Whether it is with the whole file, or its absence; line and column then say nothing.
+    pub const fn is_of_whole_file(&self) -> bool {
+        self.whole
     }
 
     /// What is wrong, in one line.

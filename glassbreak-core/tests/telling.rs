@@ -34,6 +34,8 @@ struct House {
     gate: Gate,
     audit: AuditLog,
     session: Session,
+    /// The same folder with a note in it.
+    other: Files,
 }
 
 impl Drop for House {
@@ -61,6 +63,8 @@ impl House {
             .into_iter()
             .map(|(name, text)| (name.to_owned(), text.into()))
             .collect();
+        let mut other = files.clone();
+        other.insert("notes.md".to_owned(), b"reviewed\n".to_vec());
         let audit = AuditLog::open(root.join("audit")).unwrap();
         let gate = Gate::builder(Bundle::from_files(&files).unwrap())
             .store(MemoryStore::new())
@@ -75,6 +79,7 @@ impl House {
             gate,
             audit,
             session,
+            other,
         }
     }
 
@@ -159,6 +164,9 @@ async fn every_kind_of_record_is_told_in_full() {
     assert!(refused.is_err());
     let second = house.ask("web").await.request().clone();
     house.vote(&second, 2, Answer::Deny, Some("not today \"friend\"")).await;
+    let other = Bundle::from_files(&house.other).unwrap();
+    let expected = other.digest();
+    house.gate.reload(other, expected).unwrap();
     let told = house.told();
     println!("{told}");
     assert_eq!(told, include_str!("telling.txt"));

@@ -123,7 +123,7 @@ mod guard {
                     tally.count(&answer);
                 }
                 // What is not a call is refused like one, with the place that is wrong.
-                Err(malformed) => tally.count(&print_no_call(gate.bundle(), line, &malformed)),
+                Err(malformed) => tally.count(&print_no_call(&gate.bundle(), line, &malformed)),
             }
         }
         Ok(tally)

@@ -57,7 +57,9 @@ pub use self::chain::{LogId, RecordHash};
 pub use self::checkpoint::{Checkpoint, CheckpointSink, Checkpoints, FileSink, KeyFile, PublicKey, Signature, Signer};
 pub use self::log::{AuditLog, AuditOptions, Receipt};
 pub use self::read::Record;
-pub use self::record::{Event, Finished, Kind, LockChange, Performed, Permitted, Refused, StreamDigest, Target};
+pub use self::record::{
+    BundleReloaded, Event, Finished, Kind, LockChange, Performed, Permitted, Refused, StreamDigest, Target,
+};
 pub use self::tell::{Teller, Tone};
 pub use self::timeline::{Follow, Timeline};
 pub use self::verify::{ChainEnd, ChainReport, Fault, Report, State, VerifyOptions, verify};

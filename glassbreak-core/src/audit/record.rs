@@ -13,7 +13,7 @@ use super::chain::hex;
 use super::checkpoint::Checkpoint;
 use super::fields::{Each, Flagged, Pairs, Printed, optional, write_call};
 use super::writer::Opened;
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, BundleDigest};
 use crate::call::{Call, Text, Word};
 use crate::finding::{Denial, DenialKind, Level, RuleId};
 use crate::grant::GrantId;
@@ -54,6 +54,8 @@ pub enum Kind {
     LockSet,
     /// A lock was lifted.
     LockLifted,
+    /// Another bundle is put in force: written before it is.
+    BundleReloaded,
     /// The first record of a chain.
     LogOpened,
     /// A signed statement of size and head hash.
@@ -64,7 +66,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::CallPermitted,
         Self::CallFinished,
         Self::CallRefused,
@@ -81,6 +83,7 @@ impl Kind {
         Self::OperateRefused,
         Self::LockSet,
         Self::LockLifted,
+        Self::BundleReloaded,
         Self::LogOpened,
         Self::LogCheckpoint,
         Self::LogClosed,
@@ -105,6 +108,7 @@ impl Kind {
             Self::OperateRefused => "operate.refused",
             Self::LockSet => "lock.set",
             Self::LockLifted => "lock.lifted",
+            Self::BundleReloaded => "bundle.reloaded",
             Self::LogOpened => "log.opened",
             Self::LogCheckpoint => "log.checkpoint",
             Self::LogClosed => "log.closed",
@@ -150,6 +154,8 @@ pub enum Event<'a> {
     LockSet(LockChange<'a>),
     /// A lock was lifted.
     LockLifted(LockChange<'a>),
+    /// Another bundle is put in force.
+    BundleReloaded(BundleReloaded),
 }
 
 impl Event<'_> {
@@ -172,6 +178,7 @@ impl Event<'_> {
             Self::OperateRefused(_) => Kind::OperateRefused,
             Self::LockSet(_) => Kind::LockSet,
             Self::LockLifted(_) => Kind::LockLifted,
+            Self::BundleReloaded(_) => Kind::BundleReloaded,
         }
     }
 }
@@ -194,6 +201,7 @@ impl Serialize for Event<'_> {
             Self::GrantRevoked(event) => event.write(&mut map)?,
             Self::OperateRefused(event) => event.write(&mut map)?,
             Self::LockSet(event) | Self::LockLifted(event) => event.write(&mut map)?,
+            Self::BundleReloaded(event) => event.write(&mut map)?,
         }
         map.end()
     }
@@ -522,5 +530,22 @@ impl LockChange<'_> {
         map.serialize_entry("target", &Pairs(&pairs))?;
         map.serialize_entry("by", self.by.as_str())?;
         optional(map, "reason", self.reason.map(Text::as_str))
+    }
+}
+
+/// `bundle.reloaded`: which bundle makes place for which. A call that was being judged may still be recorded after it
+/// under the old one: its own record says by which it was decided.
+#[derive(Debug, Clone, Copy)]
+pub struct BundleReloaded {
+    /// The one that was in force.
+    pub old: BundleDigest,
+    /// The one that takes its place.
+    pub new: BundleDigest,
+}
+
+impl BundleReloaded {
+    fn write<M: SerializeMap>(self, map: &mut M) -> Result<(), M::Error> {
+        map.serialize_entry("old", &Printed(self.old))?;
+        map.serialize_entry("new", &Printed(self.new))
     }
 }

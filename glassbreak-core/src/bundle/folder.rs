@@ -8,7 +8,7 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use crate::error::{Problem, shown};
+use crate::error::{BadWord, Problem, shown};
 
 /// The files of a bundle: bytes by path, `/` between folders.
 pub type Files = BTreeMap<String, Vec<u8>>;
@@ -41,6 +41,30 @@ impl BundleDigest {
             part(text.as_bytes());
         }
         Self(hasher.finalize().into())
+    }
+
+    /// Reads a digest as it is printed: 64 hexadecimal digits, such as a host is given with its policy folder.
+    ///
+    /// # Errors
+    /// When it is not one.
+    pub fn from_text(text: &str) -> Result<Self, BadWord> {
+        let bad = || {
+            BadWord::new(
+                "bundle digest",
+                text,
+                "write 64 digits from `0` to `f`, as `glassbreak test` prints",
+            )
+        };
+        let mut bytes = [0; 32];
+        let plain = text.len() == 64 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if !plain {
+            return Err(bad());
+        }
+        for (n, byte) in bytes.iter_mut().enumerate() {
+            let pair = text.get(2 * n..2 * n + 2).ok_or_else(bad)?;
+            *byte = u8::from_str_radix(pair, 16).map_err(|_| bad())?;
+        }
+        Ok(Self(bytes))
     }
 
     /// The 32 bytes.

@@ -33,6 +33,7 @@
 
 mod cases;
 mod folder;
+mod in_force;
 mod load;
 mod people;
 mod requests;
@@ -42,6 +43,7 @@ mod tools;
 
 pub use self::cases::{Case, CaseResult};
 pub use self::folder::{BundleDigest, Files, MAX_FILE, MAX_FILES};
+pub(crate) use self::in_force::InForce;
 pub use self::load::Bundle;
 pub use self::requests::RequestLimits;
 pub use self::settings::Settings;

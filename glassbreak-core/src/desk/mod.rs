@@ -13,7 +13,7 @@ use std::sync::Arc;
 pub use self::operate::OperateError;
 use crate::approval::{self, Answer, Ballot, Electorate, Request, RequestId, State, Step, VoteRefused};
 use crate::audit::{AuditError, AuditLog, Event, GrantOpened, NotifyFailed, RequestSettled, VoteCast, VoteNotTaken};
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, InForce};
 use crate::call::{Text, Word};
 use crate::clock::Timestamp;
 use crate::grant::{Grant, GrantId};
@@ -25,7 +25,7 @@ use crate::store::{Decide, Decided, LockView, Store, StoreError};
 /// Where requests are answered. Clones share everything.
 #[derive(Debug, Clone)]
 pub struct Desk {
-    bundle: Arc<Bundle>,
+    bundle: InForce,
     store: Arc<dyn Store>,
     audit: AuditLog,
 }
@@ -66,12 +66,17 @@ const MOST_TRIES: usize = 64;
 impl Desk {
     /// A desk of its own, for a process without a gate.
     pub fn new(bundle: Arc<Bundle>, store: Arc<dyn Store>, audit: AuditLog) -> Self {
+        Self::of_gate(InForce::new(bundle), store, audit)
+    }
+
+    /// The desk of a gate, which judges by what the gate judges by.
+    pub(crate) const fn of_gate(bundle: InForce, store: Arc<dyn Store>, audit: AuditLog) -> Self {
         Self { bundle, store, audit }
     }
 
-    /// The policy folder that votes are judged by.
-    pub fn bundle(&self) -> &Bundle {
-        &self.bundle
+    /// The policy folder that votes are judged by. That of a gate is another after [`Gate::reload`](crate::gate::Gate::reload).
+    pub fn bundle(&self) -> Arc<Bundle> {
+        self.bundle.get()
     }
 
     /// A request as it stands.
@@ -119,7 +124,7 @@ impl Desk {
 
     /// The person that an account belongs to.
     pub fn person_of(&self, account: &Account) -> Option<Word> {
-        self.bundle.person_of(account)
+        self.bundle().person_of(account)
     }
 
     /// Takes an answer. The request comes back as it then stands: settled, or waiting for more people.
@@ -142,7 +147,7 @@ impl Desk {
         for _ in 0..MOST_TRIES {
             let request = self.store.request(id).await?.ok_or(VoteError::Unknown(id))?;
             let now = Timestamp::now();
-            let step = match approval::vote(&request, ballot, &*self.bundle, now, GrantId::mint(now)) {
+            let step = match approval::vote(&request, ballot, &*self.bundle(), now, GrantId::mint(now)) {
                 Ok(step) => step,
                 Err(why) => return Err(self.refused(&request, ballot, why, now).await),
             };

@@ -14,6 +14,7 @@ use super::permit::AnyPermit;
 use super::{Gate, Session, SessionCall, Verdict, follow};
 use crate::approval::{Asked, Offer, Request, RequestId, State, impossible};
 use crate::audit::{Event, RequestJoined, RequestOpened, RequestRefused};
+use crate::bundle::Bundle;
 use crate::call::{Call, CallDigest, Operation, wire};
 use crate::clock::{Span, Timestamp};
 use crate::error::BadWord;
@@ -44,8 +45,7 @@ pub(super) struct Asking {
 
 impl Asking {
     /// `None` where nothing asks, which is a fault of the guard.
-    pub(super) fn of(gate: &Gate, path: &LockPath, judgement: &Judgement, pin: Option<&Pin>) -> Option<Self> {
-        let bundle = gate.bundle();
+    pub(super) fn of(bundle: &Bundle, path: &LockPath, judgement: &Judgement, pin: Option<&Pin>) -> Option<Self> {
         let mut rules: Vec<Asked> = Vec::new();
         for (rule, requirement) in judgement.requirements() {
             let finding = judgement.ruling.deciding().find(|finding| finding.rule() == rule)?;
@@ -147,6 +147,8 @@ pub struct Escalation {
     call: Call,
     op: OpId,
     attempt: u32,
+    /// What the call was judged by, and so what people are asked by.
+    bundle: Arc<Bundle>,
     judgement: Judgement,
     asking: Asking,
     denial: Denial,
@@ -168,6 +170,7 @@ impl Escalation {
             call: made.call,
             op: made.id,
             attempt: made.attempt,
+            bundle: made.bundle,
             judgement,
             asking,
             denial,
@@ -226,7 +229,7 @@ impl Escalation {
     async fn ask(&self) -> Result<Request, Finding> {
         let gate = &self.gate;
         let request = self.request();
-        if let Some(why) = impossible(&request, gate.bundle()) {
+        if let Some(why) = impossible(&request, &*self.bundle) {
             return Err(Finding::deny(
                 closed("quorum-impossible"),
                 why,
@@ -244,7 +247,7 @@ impl Escalation {
         // Before it is in the store: whoever finds it there may agree to it, also where this process dies now. Where it is
         // joined or not asked, the next record of this call says so.
         audit(gate.inner.audit.append_synced(Event::RequestOpened(opened)).map(drop))?;
-        let limits = &gate.bundle().settings().requests;
+        let limits = &self.bundle.settings().requests;
         let open = Open {
             request,
             lasts: limits.deadline,
@@ -289,8 +292,7 @@ impl Escalation {
     }
 
     fn request(&self) -> Request {
-        let (gate, asking) = (&self.gate, &self.asking);
-        let bundle = gate.bundle();
+        let (bundle, asking) = (&self.bundle, &self.asking);
         let now = Gate::now();
         let words = bundle.vocabulary().words_of(self.judgement.facts.labels);
         let labels: Vec<Box<str>> = words.map(Into::into).collect();
@@ -335,10 +337,10 @@ impl Escalation {
     fn refused(self, finding: &Finding) -> Denial {
         let finding = asked_by(&self.asking.rules, finding);
         refusal(
-            &self.gate,
             &self.session,
             self.op,
             self.attempt,
+            self.bundle,
             &self.call,
             &self.judgement,
             finding,
@@ -348,10 +350,10 @@ impl Escalation {
 
 /// Records that a call that was asked about is refused, and says so.
 fn refusal(
-    gate: &Gate,
     session: &Session,
     op: OpId,
     attempt: u32,
+    bundle: Arc<Bundle>,
     call: &Call,
     judgement: &Judgement,
     finding: Finding,
@@ -364,6 +366,7 @@ fn refusal(
     let made = Made {
         id: op,
         attempt,
+        bundle,
         at: Gate::now(),
         admitted: false,
         hold: None,
@@ -372,7 +375,7 @@ fn refusal(
         call: call.clone(),
     };
     let denial = judgement.denial().unwrap_or_else(super::check::wrong_permit);
-    match made.record(gate, &judgement, &denial) {
+    match made.record(session.gate(), &judgement, &denial) {
         Ok(()) => denial,
         Err(unrecorded) => unrecorded,
     }
@@ -586,16 +589,17 @@ impl Waiting {
 
     fn refused(&self, finding: &Finding) -> Denial {
         let finding = asked_by(&self.request.rules, finding);
-        let mut judgement = crate::judge::refused(self.gate.bundle(), finding.clone());
+        let bundle = self.gate.bundle();
+        let mut judgement = crate::judge::refused(&bundle, finding.clone());
         judgement.digest = Some(self.request.digest);
         judgement.facts.risk = self.request.risk;
         // It was understood as far as its card says; this is about the answer, not about the words.
         judgement.facts.partial = false;
         refusal(
-            &self.gate,
             &self.session,
             self.op,
             self.attempt,
+            bundle,
             &self.call,
             &judgement,
             finding,

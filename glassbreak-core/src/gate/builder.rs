@@ -9,7 +9,7 @@ use super::locks::{self, Mirror};
 use super::{Gate, Inner, reach};
 use crate::audit::AuditLog;
 use crate::budget::Needs;
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, InForce};
 use crate::desk::Desk;
 use crate::exec::{ExecError, Limits, ProgramDirs, Runner};
 use crate::finding::{Layer, RuleId};
@@ -163,17 +163,8 @@ impl GateBuilder {
     pub async fn build(self) -> Result<Gate, BuildError> {
         let store = self.store.ok_or(BuildError::NoStore)?;
         let audit = self.audit.ok_or(BuildError::NoAudit)?;
-        if let Some(exposed) = self.bundle.folder().and_then(reach::exposed) {
-            return Err(BuildError::Exposed(exposed));
-        }
-        let bundle = Arc::new(self.bundle);
-        if let Some(needs @ Needs::Strict) = bundle.budgets().durability()
-            && store.durability() <= Durability::Process
-        {
-            let budget = bundle.budgets().first_needing(needs).unwrap_or_default().to_owned();
-            let needs = needs.as_str();
-            return Err(BuildError::Forgetful { budget, needs });
-        }
+        check_bundle(&self.bundle, store.as_ref())?;
+        let bundle = InForce::new(Arc::new(self.bundle));
         for check in &self.checks {
             let name = check.name();
             if name.contains('.') || RuleId::new(Layer::Host, name).is_err() {
@@ -187,11 +178,12 @@ impl GateBuilder {
         let runner = Runner::new().home(self.home.as_deref().unwrap_or("/nonexistent"))?;
         let mirror = Arc::new(Mirror::new(store.locks().await?));
         tokio::spawn(locks::follow(Arc::clone(&store), Arc::downgrade(&mirror)));
-        let desk = Desk::new(Arc::clone(&bundle), Arc::clone(&store), audit.clone());
+        let desk = Desk::of_gate(bundle.clone(), Arc::clone(&store), audit.clone());
         let open = store.pending().await?;
         let gate = Gate {
             inner: Arc::new(Inner {
                 bundle,
+                sessions: Mutex::default(),
                 store,
                 store_time: self.store_time,
                 audit,
@@ -214,4 +206,19 @@ impl GateBuilder {
             .for_each(|request| follow(&gate, request, !request.is_late(now)));
         Ok(gate)
     }
+}
+
+/// What a gate asks of every bundle that it is to judge by: the first one, and each that takes its place.
+pub(super) fn check_bundle(bundle: &Bundle, store: &dyn Store) -> Result<(), BuildError> {
+    if let Some(exposed) = bundle.folder().and_then(reach::exposed) {
+        return Err(BuildError::Exposed(exposed));
+    }
+    if let Some(needs @ Needs::Strict) = bundle.budgets().durability()
+        && store.durability() <= Durability::Process
+    {
+        let budget = bundle.budgets().first_needing(needs).unwrap_or_default().to_owned();
+        let needs = needs.as_str();
+        return Err(BuildError::Forgetful { budget, needs });
+    }
+    Ok(())
 }

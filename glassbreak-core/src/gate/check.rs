@@ -1,5 +1,7 @@
 //! The way of a call through the gate, up to the permit.
 
+use std::sync::Arc;
+
 use super::ask::{Asking, Escalation};
 use super::hold::{Hold, NotHeld};
 use super::hosts::Undecided;
@@ -9,6 +11,7 @@ use super::{Gate, Session, SessionCall, Verdict};
 use crate::argv::is_sensitive;
 use crate::audit::{Event, Permitted, Refused};
 use crate::budget::Shared;
+use crate::bundle::Bundle;
 use crate::call::{Call, Malformed, Operation, Text, Word};
 use crate::clock::Timestamp;
 use crate::error::shown;
@@ -23,7 +26,7 @@ use crate::store::{OpId, Outcome as Fate};
 /// Judges one call, and records what came of it: at once where nothing has to be waited for, which is the way of most
 /// calls; else the rest of the way comes back.
 pub(super) fn at_once(gate: &Gate, call: SessionCall) -> Result<Verdict, Box<Rest>> {
-    let mut made = Made::new(call, OpId::mint(Gate::now()), 0);
+    let mut made = Made::new(gate, call, OpId::mint(Gate::now()), 0);
     let Some(counted) = made.judge_alone(gate) else {
         return Err(Box::new(Rest { made, counted: None }));
     };
@@ -89,16 +92,17 @@ impl Rest {
 
 /// Judges a call once more after people agreed: it is the same call, by its id, and only what was opened for it differs.
 pub(super) async fn again(gate: &Gate, call: SessionCall, id: OpId, attempt: u32) -> Verdict {
-    let made = Made::new(call, id, attempt);
+    let made = Made::new(gate, call, id, attempt);
     Rest { made, counted: None }.finish(gate).await
 }
 
 /// Refuses words that are not a call.
 pub(super) fn malformed(session: &Session, malformed: &Malformed) -> Verdict {
     let gate = session.gate();
-    let judgement = refused(gate.bundle(), malformed.finding());
+    let bundle = gate.bundle();
+    let judgement = refused(&bundle, malformed.finding());
     let denial = denial_of(&judgement);
-    let record = Refused::new(OpId::mint(Gate::now()), None, &judgement, &denial, gate.bundle());
+    let record = Refused::new(OpId::mint(Gate::now()), None, &judgement, &denial, &bundle);
     match gate.inner.audit.append(Event::from(record)) {
         Ok(_) => Verdict::Deny(denial),
         Err(error) => Verdict::Deny(unrecorded(&error)),
@@ -129,6 +133,8 @@ fn denial_of(judgement: &Judgement) -> Denial {
 pub(super) struct Made {
     pub(super) id: OpId,
     pub(super) attempt: u32,
+    /// What it is judged by, from its beginning to its end, whatever is put in force meanwhile.
+    pub(super) bundle: Arc<Bundle>,
     pub(super) at: Timestamp,
     /// Whether the session's counters hold it.
     pub(super) admitted: bool,
@@ -152,11 +158,12 @@ struct Counted {
 }
 
 impl Made {
-    fn new(call: SessionCall, id: OpId, attempt: u32) -> Self {
+    fn new(gate: &Gate, call: SessionCall, id: OpId, attempt: u32) -> Self {
         let SessionCall { session, call } = call;
         Self {
             id,
             attempt,
+            bundle: gate.bundle(),
             at: Gate::now(),
             admitted: false,
             hold: None,
@@ -176,7 +183,7 @@ impl Made {
         // A call that people were asked about may be taken up in two places at once: the store lets one have it, also
         // where nothing asks any more.
         let alone = self.attempt == 0 && !prepared.is_shared();
-        alone.then(|| self.conclude(gate, prepared, Ok(&[]), None))
+        alone.then(|| self.conclude(prepared, Ok(&[]), None))
     }
 
     /// The same with the store's count between.
@@ -188,35 +195,34 @@ impl Made {
         let path = self.session.inner.path.calling(name_of(&self.call));
         let demands = prepared.demands();
         match Hold::reserve(gate, self.id, prepared.digest(), path, demands).await {
-            Ok((hold, held)) => self.conclude(gate, prepared, Ok(&held.counts), Some((hold, held.grants))),
+            Ok((hold, held)) => self.conclude(prepared, Ok(&held.counts), Some((hold, held.grants))),
             Err(NotHeld::Over(over)) => {
                 let finding = prepared.over(over.demand, over.count, over.free_at, over.now);
-                self.conclude(gate, prepared, Err(finding), None)
+                self.conclude(prepared, Err(finding), None)
             }
-            Err(NotHeld::Because(finding)) => self.conclude(gate, prepared, Err(finding), None),
+            Err(NotHeld::Because(finding)) => self.conclude(prepared, Err(finding), None),
         }
     }
 
     /// Hygiene and argv, and the locks as this process knows them.
-    fn prepared<'a>(&'a self, gate: &'a Gate) -> Result<Prepared<'a>, Box<Counted>> {
+    fn prepared(&self, gate: &Gate) -> Result<Prepared<'_>, Box<Counted>> {
         let session = &self.session.inner;
-        let prepared = prepare(gate.bundle(), session.dir.workspace(), &self.call).map_err(|finding| {
+        let prepared = prepare(&self.bundle, session.dir.workspace(), &self.call).map_err(|finding| {
             Box::new(Counted {
-                judgement: refused(gate.bundle(), *finding),
+                judgement: refused(&self.bundle, *finding),
                 admitted: false,
                 hold: None,
                 grants: None,
             })
         })?;
         match gate.inner.locks.stopped_at(&session.path, name_of(&self.call)) {
-            Some(stopped) => Err(Box::new(self.conclude(gate, prepared, Err(locked(&stopped)), None))),
+            Some(stopped) => Err(Box::new(self.conclude(prepared, Err(locked(&stopped)), None))),
             None => Ok(prepared),
         }
     }
 
     fn conclude(
         &self,
-        gate: &Gate,
         prepared: Prepared<'_>,
         counts: Result<&[u32], Finding>,
         held: Option<(Hold, Vec<Grant>)>,
@@ -229,7 +235,7 @@ impl Made {
                 };
                 // An ask counts until it is known whether a grant lifts it: else two could both be the last one.
                 let admitted = judgement.ruling.outcome() != Outcome::Deny;
-                state.advance(gate.bundle(), &self.call, &judgement, self.at, admitted);
+                state.advance(&self.bundle, &self.call, &judgement, self.at, admitted);
                 (judgement, admitted)
             }
             Err(_) => {
@@ -237,7 +243,7 @@ impl Made {
                     RuleId::known(Layer::Store, "session"),
                     "the session's counters broke in an earlier call; open a new session",
                 );
-                (refused(gate.bundle(), broken), false)
+                (refused(&self.bundle, broken), false)
             }
         };
         let (hold, grants) = held.unzip();
@@ -303,7 +309,7 @@ impl Made {
         if std::mem::take(&mut self.admitted)
             && let Ok(mut state) = self.session.inner.state.lock()
         {
-            state.refund(self.session.gate().bundle(), &self.call, judgement, self.at);
+            state.refund(&self.bundle, &self.call, judgement, self.at);
         }
     }
 
@@ -328,7 +334,7 @@ impl Made {
 
     /// Records that the call is refused, or that people must agree first.
     pub(super) fn record(&self, gate: &Gate, judgement: &Judgement, denial: &Denial) -> Result<(), Denial> {
-        let record = Refused::new(self.id, Some(&self.call), judgement, denial, gate.bundle()).attempt(self.attempt);
+        let record = Refused::new(self.id, Some(&self.call), judgement, denial, &self.bundle).attempt(self.attempt);
         let written = gate.inner.audit.append(Event::from(record));
         written.map(drop).map_err(|error| unrecorded(&error))
     }
@@ -360,7 +366,7 @@ impl Made {
             Err(finding) => return self.refuse_also(gate, judgement, finding).await,
         };
         let path = self.session.inner.path.calling(name_of(&self.call));
-        let Some(asking) = Asking::of(gate, &path, &judgement, pin.as_ref()) else {
+        let Some(asking) = Asking::of(&self.bundle, &path, &judgement, pin.as_ref()) else {
             return Verdict::Deny(self.refuse(gate, &judgement).await);
         };
         let grants = match grants {
@@ -400,7 +406,7 @@ impl Made {
     /// What the call stands on outside itself: for a program, its file and where its paths lead.
     fn grounds(&self, gate: &Gate, judgement: &Judgement) -> Result<Option<Pin>, Finding> {
         let pin = match &self.call.operation {
-            Operation::Exec(exec) => Some(take_pin(gate, exec.argv().program()).map_err(|error| {
+            Operation::Exec(exec) => Some(self.take_pin(gate, exec.argv().program()).map_err(|error| {
                 // Nothing is wrong with the words: the program is missing, or not one that may be run here.
                 let rule = format!("{}.program-file", exec.argv().program());
                 Finding::unavailable(RuleId::known(Layer::Argv, &rule), error.to_string())
@@ -413,11 +419,20 @@ impl Made {
         }
     }
 
+    /// The file of a program, or of a script and the interpreter that its profile names.
+    fn take_pin(&self, gate: &Gate, program: &str) -> Result<Pin, ExecError> {
+        let dirs = &gate.inner.programs;
+        match self.bundle.programs().interpreter(program) {
+            Some(interpreter) => Pin::take_script(dirs, program, interpreter, false),
+            None => Pin::take(dirs, program, false),
+        }
+    }
+
     /// Records, and only then makes the permit; where it cannot be recorded, what the store holds comes back, to be given
     /// back.
     fn permit(mut self, gate: &Gate, mut judgement: Judgement, pin: Option<Pin>) -> (Verdict, Option<Hold>) {
         let pin_value = pin.as_ref().and_then(|pin| serde_json::to_value(pin).ok());
-        let mut record = Permitted::new(self.id, &self.call, &judgement, gate.bundle())
+        let mut record = Permitted::new(self.id, &self.call, &judgement, &self.bundle)
             .attempt(self.attempt)
             .grant(self.grant.as_ref().map(|grant| grant.id));
         if let Some(pin) = &pin_value {
@@ -446,15 +461,6 @@ impl Made {
             _ => Verdict::Deny(wrong_permit()),
         };
         (verdict, None)
-    }
-}
-
-/// The file of a program, or of a script and the interpreter that its profile names.
-fn take_pin(gate: &Gate, program: &str) -> Result<Pin, ExecError> {
-    let dirs = &gate.inner.programs;
-    match gate.bundle().programs().interpreter(program) {
-        Some(interpreter) => Pin::take_script(dirs, program, interpreter, false),
-        None => Pin::take(dirs, program, false),
     }
 }
 

@@ -28,11 +28,12 @@ pub mod macros;
 mod operate;
 mod permit;
 mod reach;
+mod reload;
 mod run;
 mod session;
 mod verdict;
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -41,11 +42,12 @@ use tokio::task::JoinSet;
 pub use self::ask::{Escalation, Ticket, Waiting};
 pub use self::builder::{BuildError, GateBuilder};
 pub use self::permit::{AnyPermit, ExecCall, Kind, Permit, ToolCall, ToolPlan};
+pub use self::reload::ReloadError;
 pub use self::run::Failure;
 pub use self::session::{Because, PendingExec, PendingTool, Session, SessionBuilder, SessionCall, SessionError};
 pub use self::verdict::{Denied, Verdict};
 use crate::audit::AuditLog;
-use crate::bundle::Bundle;
+use crate::bundle::{Bundle, InForce};
 use crate::call::Actor;
 use crate::clock::Timestamp;
 use crate::desk::Desk;
@@ -64,7 +66,9 @@ pub struct Gate {
 
 #[derive(Debug)]
 struct Inner {
-    bundle: Arc<Bundle>,
+    bundle: InForce,
+    /// The sessions that are open: a bundle may not be taken from a folder that one of them can change.
+    sessions: Mutex<Vec<Weak<session::SessionInner>>>,
     store: Arc<dyn Store>,
     store_time: Duration,
     audit: AuditLog,
@@ -87,9 +91,9 @@ impl Gate {
         GateBuilder::new(bundle)
     }
 
-    /// The policy folder it judges by.
-    pub fn bundle(&self) -> &Bundle {
-        &self.inner.bundle
+    /// The policy folder it judges by, as of now: [`reload`](Self::reload) puts another in its place.
+    pub fn bundle(&self) -> Arc<Bundle> {
+        self.inner.bundle.get()
     }
 
     /// Where its requests are answered, ended and revoked.

@@ -65,6 +65,9 @@ pub enum SessionError {
     /// The workspace cannot be opened.
     #[error(transparent)]
     Folder(#[from] ExecError),
+    /// The gate's list of sessions broke.
+    #[error("the gate no longer knows its sessions; build a new gate")]
+    Broken,
 }
 
 impl SessionBuilder {
@@ -90,9 +93,10 @@ impl SessionBuilder {
         })?;
         let workspace = Workspace::new(text).map_err(bad)?;
         let audit = self.gate.inner.audit.path().to_owned();
-        let judge = self
-            .gate
-            .bundle()
+        // Held until the session is among them: no reload puts a folder into its workspace meanwhile.
+        let mut sessions = self.gate.inner.sessions.lock().map_err(|_| SessionError::Broken)?;
+        let bundle = self.gate.bundle();
+        let judge = bundle
             .folder()
             .map(Path::to_owned)
             .into_iter()
@@ -104,15 +108,16 @@ impl SessionBuilder {
         let dir = WorkspaceDir::open(&workspace)?;
         let lock_path = LockPath::new(&self.actor, "");
         let state = Mutex::new(SessionState::new(workspace));
-        Ok(Session {
-            inner: Arc::new(SessionInner {
-                gate: self.gate,
-                actor: self.actor,
-                dir,
-                state,
-                path: lock_path,
-            }),
-        })
+        let inner = Arc::new(SessionInner {
+            gate: self.gate.clone(),
+            actor: self.actor,
+            dir,
+            state,
+            path: lock_path,
+        });
+        sessions.retain(|session| session.strong_count() > 0);
+        sessions.push(Arc::downgrade(&inner));
+        Ok(Session { inner })
     }
 }
 

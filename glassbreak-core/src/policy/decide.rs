@@ -5,6 +5,7 @@ use cedar_policy::{Context, EvaluationError, Request};
 use crate::finding::Finding;
 
 use super::engine::Truth;
+use super::evaluate::with_stack;
 use super::plan::{Plan, REPORT, Rule, refusal};
 use super::{Class, Held, Policies, PolicyTrace, Question, context};
 
@@ -124,6 +125,10 @@ impl Policies {
 }
 
 pub(super) fn explain(policies: &Policies, question: &Question<'_>) -> Vec<PolicyTrace> {
+    with_stack(|| traces(policies, question))
+}
+
+fn traces(policies: &Policies, question: &Question<'_>) -> Vec<PolicyTrace> {
     let Ok((plan, facts)) = policies.plan(question) else {
         return Vec::new();
     };
@@ -146,6 +151,11 @@ pub(super) fn explain(policies: &Policies, question: &Question<'_>) -> Vec<Polic
             reason: rule.reason.as_deref().map(str::to_owned),
             file: rule.file.to_string(),
             line: rule.line,
+            clause: request
+                .as_ref()
+                .ok()
+                .filter(|_| read)
+                .and_then(|request| policies.clause(rule, request)),
         })
         .collect()
 }

@@ -130,12 +130,22 @@ impl Engine {
         let Some(condition) = &compiled.condition else {
             return Truth::Holds;
         };
+        self.truth_of(condition, request)
+    }
+
+    /// Whether a condition, or a part of one, holds.
+    pub(super) fn truth_of(&self, condition: &Expression, request: &Request) -> Truth {
         match eval_expression(request, &self.entities, condition) {
             Ok(EvalResult::Bool(true)) => Truth::Holds,
             Ok(EvalResult::Bool(false)) => Truth::DoesNot,
             Ok(_) => Truth::Neither,
             Err(error) => Truth::Error(Box::new(error)),
         }
+    }
+
+    /// What an expression comes to; `None` where it is in error.
+    pub(super) fn value(&self, expression: &Expression, request: &Request) -> Option<EvalResult> {
+        eval_expression(request, &self.entities, expression).ok()
     }
 
     /// What these policies say, put as Cedar would put it.

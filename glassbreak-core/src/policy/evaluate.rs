@@ -23,7 +23,7 @@ const STACK_NEW: usize = 4 * 1024 * 1024;
 impl Policies {
     /// The least permissive answer over every possible truth of what could not be evaluated.
     pub(super) fn judge(&self, plan: &Plan, request: &Request) -> Vec<Finding> {
-        stacker::maybe_grow(STACK_LEFT, STACK_NEW, || {
+        with_stack(|| {
             if is_sampled()
                 && let Err(finding) = self.shadow(plan, request)
             {
@@ -59,9 +59,23 @@ impl Policies {
             findings.push(finding);
         }
         if !denied && !permitted {
-            findings.push(plan.no_permit.clone());
+            findings.push(self.no_permit(plan, request));
         }
         findings
+    }
+
+    /// That nothing permits the call, and for a denial what came nearest. A question to people stays the same whatever
+    /// the values, so that the same call asks the same.
+    fn no_permit(&self, plan: &Plan, request: &Request) -> Finding {
+        let finding = &plan.no_permit;
+        let denies = finding.level() == Level::Deny;
+        match denies.then(|| self.nearest_permit(plan, request)).flatten() {
+            Some(nearest) => {
+                let hint = [finding.hint(), "; ", &nearest].concat();
+                Finding::deny(finding.rule().clone(), finding.why(), hint)
+            }
+            None => finding.clone(),
+        }
     }
 
     /// Whether Cedar's authorizer, over the policies of the whole bundle, finds the same policies to hold and the same to
@@ -83,6 +97,11 @@ impl Policies {
         let why = "Cedar itself finds other policies to hold for this call";
         Err(refusal("oracle", why, REPORT))
     }
+}
+
+/// Runs what evaluates conditions with stack enough that none is in error for want of it.
+pub(super) fn with_stack<T>(evaluate: impl FnOnce() -> T) -> T {
+    stacker::maybe_grow(STACK_LEFT, STACK_NEW, evaluate)
 }
 
 /// Whether this call is one that Cedar judges as well. Counted by thread, so that threads share nothing.

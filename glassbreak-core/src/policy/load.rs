@@ -8,13 +8,16 @@ use cedar_policy::{
     ActionConstraint, Effect, EntityId, EntityTypeName, EntityUid, Policy, PolicyId, PolicySet, Schema,
 };
 use cedar_policy_core::ast::Expr;
+use unicode_normalization::UnicodeNormalization;
 
 use crate::error::{Problem, shown};
 use crate::finding::{Layer, Requirement, RuleId};
 use crate::label::Risk;
+use crate::text::{self, Unfit};
 
 use super::annotation::{self, Annotations};
 use super::approve::SCOPES;
+use super::clause::{self, Conjunct};
 use super::engine::Engine;
 use super::entities::{self, Snapshot};
 use super::operate::KINDS;
@@ -194,7 +197,10 @@ fn read_policies(
                     .into_iter()
                     .flat_map(|condition| {
                         let objections = objections(condition, input);
-                        objections.map(|(at_word, what, help)| source.problem(at_word.unwrap_or(at), what, help))
+                        objections.map(|(at_word, what, help)| {
+                            let what = format!("policy `{}`: {what}", annotations.id);
+                            source.problem(at_word.unwrap_or(at), what, help)
+                        })
                     }),
             );
             if annotations.requirement.is_some() && !within_calls(policy, snapshot, schema, uids) {
@@ -203,11 +209,12 @@ fn read_policies(
                     "write `action in Action::\"call\"`, or name actions of calls: only calls can be asked about";
                 problems.push(source.problem(at, what, help));
             }
+            let conjuncts = clause::conjuncts(policy, source, at);
             let named = policy.new_id(PolicyId::new(&annotations.id));
             // Else every node that is evaluated clones where it stands, a count that all threads share.
             let policy = without_places(&named);
             read.push(Read {
-                rule: rule_of(&policy, annotations, source.file, line),
+                rule: rule_of(&policy, annotations, conjuncts, source.file, line),
                 policy,
                 source: named,
                 file,
@@ -228,7 +235,34 @@ fn objections(condition: &Expr, input: &PolicyInput<'_>) -> impl Iterator<Item =
             let (what, help) = unknown_word(&kind, &word, input)?;
             Some((at, what, help))
         });
-    large.into_iter().chain(unknown)
+    let unfit = reads::texts(condition).into_iter().filter_map(|(text, at)| {
+        let (what, help) = unfit_text(&text)?;
+        Some((at, what, help.to_owned()))
+    });
+    large.into_iter().chain(unknown).chain(unfit)
+}
+
+/// A text that no call can hold, or that the reader takes for another: a condition that compares with it would
+/// silently never hold.
+fn unfit_text(text: &str) -> Option<(String, &'static str)> {
+    let named = |c: char| format!("U+{:04X}", u32::from(c));
+    match text::check(text) {
+        Ok(()) => {}
+        Err(Unfit::Nul) => return Some(("this text holds a NUL".to_owned(), "remove it: no call holds one")),
+        Err(Unfit::Unshowable(c)) => {
+            let what = format!("this text holds {}, which cannot be shown", named(c));
+            return Some((what, "remove it: no call holds such a character"));
+        }
+        Err(Unfit::NotNormal) => {
+            let what = "this text is not in Unicode normal form C".to_owned();
+            return Some((what, "write it in normal form: a call is, else it is refused"));
+        }
+    }
+    let plain = |c: char| !c.is_ascii() && std::iter::once(c).nfkc().all(|plain| plain.is_ascii_alphanumeric());
+    let odd = text.chars().find(|c| plain(*c))?;
+    let meant: String = std::iter::once(odd).nfkc().collect();
+    let what = format!("this text holds `{odd}` ({}), which looks like `{meant}`", named(odd));
+    Some((what, "write the plain letter or digit"))
 }
 
 /// A label or risk that no call can have: a condition that compares with it would silently never hold.
@@ -296,7 +330,7 @@ fn within_calls(policy: &Policy, snapshot: &Snapshot, schema: &Schema, uids: &Ui
     }
 }
 
-fn rule_of(policy: &Policy, annotations: Annotations, file: &str, line: u32) -> Rule {
+fn rule_of(policy: &Policy, annotations: Annotations, conjuncts: Box<[Conjunct]>, file: &str, line: u32) -> Rule {
     let Annotations {
         id,
         reason,
@@ -325,6 +359,7 @@ fn rule_of(policy: &Policy, annotations: Annotations, file: &str, line: u32) -> 
         hint: hint.into(),
         reads: (policy.as_ref().non_scope_constraints()).map_or_else(Reads::default, Reads::of),
         class,
+        conjuncts,
         requirement,
         reason,
         file: file.into(),

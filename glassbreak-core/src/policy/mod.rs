@@ -40,6 +40,7 @@
 //! - `schema` writes the Cedar schema of calls from the same [`Shape`] that `context` builds the facts by.
 //! - `entities` makes the snapshot: roles, teams and the host's entities from the file, all else from the bundle.
 //! - `plan` finds once what a question can meet; `decide` asks Cedar and joins the answers.
+//! - `clause` tells afterwards which part of a condition decided.
 //! - `persons` asks Cedar what people may do: to `approve`, and to `operate`.
 //!
 //! A plain `forbid` is final, `@ask("group") forbid` asks, and nothing is allowed that no `permit` permits. Cedar
@@ -48,6 +49,7 @@
 
 mod annotation;
 mod approve;
+mod clause;
 mod context;
 mod decide;
 mod engine;
@@ -80,6 +82,7 @@ use crate::shape::Shape;
 use crate::source::Source;
 
 pub use self::approve::Approving;
+pub use self::clause::Clause;
 #[doc(hidden)]
 pub use self::decide::Ready;
 use self::engine::Engine;
@@ -150,7 +153,8 @@ impl Policies {
     /// plain forbid, ask for a soft one. A forbid that could not be evaluated gives the same under
     /// `policy.<id>.error`, and under `policy.<id>.partial` when it was not evaluated because the call was not
     /// understood whole; such a permit gives a note. `policy.no-permit` says that nothing permits the call. Where a
-    /// plain forbid decides, permits are not looked at.
+    /// plain forbid decides, permits are not looked at. Where it denies because nothing permits the call, its hint names the
+    /// permit that came nearest and what that wanted.
     ///
     /// The result is never empty, and holds a clear finding only where a permit holds.
     pub fn decide(&self, question: &Question<'_>) -> Vec<Finding> {
@@ -270,6 +274,8 @@ pub struct PolicyTrace {
     pub file: String,
     /// The line it begins at, from 1.
     pub line: u32,
+    /// What of its condition decided that; `None` where it has none, or was not evaluated.
+    pub clause: Option<Clause>,
 }
 
 /// Whether a policy's condition held.

@@ -10,6 +10,7 @@ use cedar_policy::{Decision, EntityUid, PolicyId, Request};
 use cedar_policy_core::ast::{Context, Value};
 
 use super::engine::{Answer, Names};
+use super::evaluate::with_stack;
 use super::load::uid;
 use super::plan::{REPORT, Rule, refusal};
 use super::{Class, Policies};
@@ -70,9 +71,7 @@ impl Policies {
         } = names;
         let request = Request::new(principal, action, resource, context.into(), None)
             .map_err(|_| refusal("internal", "the question could not be put to Cedar", REPORT))?;
-        let answer = self
-            .engine
-            .oracle_of(&matching, &request)
+        let answer = with_stack(|| self.engine.oracle_of(&matching, &request))
             .ok_or_else(|| refusal("internal", "the matching policies do not fit together", REPORT))?;
         let errors = self.in_order(answer.errors.iter());
         if answer.decision == Decision::Allow && errors.is_empty() {

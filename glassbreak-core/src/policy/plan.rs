@@ -11,6 +11,7 @@ use crate::error::shown;
 use crate::facts::{ArgvFacts, Fact, Target};
 use crate::finding::{Finding, Layer, Level, Outcome, Requirement, RuleId};
 
+use super::clause::Conjunct;
 use super::engine::Names;
 use super::load::{Uids, uid};
 use super::reads::Reads;
@@ -23,6 +24,8 @@ pub(super) struct Rule {
     pub(super) id: Box<str>,
     pub(super) class: Class,
     pub(super) reads: Reads,
+    /// The parts of its condition, for messages.
+    pub(super) conjuncts: Box<[Conjunct]>,
     pub(super) requirement: Option<Requirement>,
     pub(super) reason: Option<Box<str>>,
     pub(super) file: Box<str>,
@@ -267,15 +270,17 @@ impl Policies {
     fn no_permit_finding(&self, role: &str, names: &Names) -> Finding {
         let action = shown(names.action.id().unescaped());
         let why = format!("no policy permits the role `{role}` to `{action}` like this");
-        let hint = "a policy must permit it first";
         let rule = RuleId::known(Layer::Policy, "no-permit");
         match self.no_permit {
             // Who may be asked is for `[ask]` in glassbreak.toml to say.
-            Outcome::Ask => Finding::ask(rule, why, hint, None),
-            Outcome::Deny | Outcome::Allow => Finding::deny(rule, why, hint),
+            Outcome::Ask => Finding::ask(rule, why, NO_PERMIT, None),
+            Outcome::Deny | Outcome::Allow => Finding::deny(rule, why, NO_PERMIT),
         }
     }
 }
+
+/// What is to be done where nothing permits a call.
+pub(super) const NO_PERMIT: &str = "a policy must permit it first";
 
 pub(super) const REPORT: &str = "this is a fault of the guard; report it";
 

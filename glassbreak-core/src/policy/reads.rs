@@ -220,6 +220,27 @@ fn fixed(expr: &Expr) -> Option<Fixed> {
     }
 }
 
+/// The texts that a condition compares anything with, patterns of `like` among them, each with the byte it stands at, if
+/// known.
+pub(super) fn texts(condition: &Expr) -> Vec<(String, Option<usize>)> {
+    let text = |expr: &Expr| match expr.expr_kind() {
+        ExprKind::Lit(Literal::String(text)) => Some(text.to_string()),
+        ExprKind::Like { pattern, .. } => {
+            let letters = pattern.iter().filter_map(|element| match element {
+                PatternElem::Char(c) => Some(*c),
+                PatternElem::Wildcard => None,
+            });
+            Some(letters.collect())
+        }
+        _ => None,
+    };
+    let found = condition.subexpressions().filter_map(|expr| {
+        let place = expr.source_loc().map(|place| place.start());
+        Some((text(expr)?, place))
+    });
+    found.collect()
+}
+
 /// The deepest condition, in nodes.
 const MAX_DEPTH: usize = 64;
 /// The largest condition, in nodes.

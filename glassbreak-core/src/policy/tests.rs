@@ -1,10 +1,12 @@
 //! The rules of this layer, each as a test; `oracle` compares it with a slow and obvious judge.
 
+mod clauses;
 mod corpus;
 mod loading;
 mod oracle;
 mod persons;
 mod random;
+mod traps;
 
 use std::sync::Arc;
 

@@ -11,6 +11,7 @@
 
 mod grants;
 mod people;
+mod reload;
 mod shared;
 mod support;
 mod waiting;

@@ -127,6 +127,7 @@ impl Teller {
             Kind::OperateRefused => asking::not_operated(json),
             Kind::LockSet => Line::new(Tone::Bad, "locked", lock(json)),
             Kind::LockLifted => Line::new(Tone::Strong, "unlocked", lock(json)),
+            Kind::BundleReloaded => Line::new(Tone::Strong, "reloaded", reloaded(json)),
             Kind::LogOpened => Line::new(Tone::Plain, "opened", opened(record, json)),
             Kind::LogClosed => Line::new(Tone::Plain, "closed", format!("log {}", record.log())),
             Kind::LogCheckpoint => Line::new(Tone::Plain, "signed", signed(json)),
@@ -179,6 +180,10 @@ fn lock(json: &Value) -> String {
         what.push_str(&format!(": {reason}"));
     }
     what
+}
+
+fn reloaded(json: &Value) -> String {
+    format!("bundle {}, before it {}", text(json, "new"), text(json, "old"))
 }
 
 fn opened(record: &Record, json: &Value) -> String {
