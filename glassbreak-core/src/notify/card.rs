@@ -330,7 +330,7 @@ fn offers(shown: &Shown<'_>) -> Vec<String> {
             })
             .collect();
         lines.push(format!(
-            "window: {} for all of {}, at most {} calls, where {}",
+            "window: {} for all of {}, at most {} calls, where {}; resource, labels and risk as here",
             offer.span,
             shown_whole(shown.action),
             offer.uses,
