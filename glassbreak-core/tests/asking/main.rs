@@ -4,6 +4,7 @@
 #![expect(clippy::tests_outside_test_module, reason = "this is a test binary")]
 
 mod grants;
+mod hostile;
 mod people;
 mod shared;
 mod support;
