@@ -260,3 +260,24 @@ when { principal.name == "bob" && resource != Service::"web" };
         "bob may agree to `web` alone, and his window let `bank` pass"
     );
 }
+
+#[tokio::test]
+async fn what_is_too_long_to_be_agreed_to_floods_nobody() {
+    let house = House::new().await;
+    let session = house.session("s");
+    let flood = "\n".repeat(1024 * 1024);
+    let Verdict::Ask(escalation) = session.exec(["show", "a"]).stdin(flood.as_bytes()).check().await else {
+        panic!("nothing asks")
+    };
+    let waiting = escalation.open().await.unwrap();
+    let request = waiting.request();
+    assert_eq!(house.refused("sso:bob", request, Answer::Once).await, "not-whole");
+    let text = request.card.text();
+    assert!(text.len() <= 64 * 1024 && text.lines().count() <= 500, "{} bytes", text.len());
+    let long = vec!["x".repeat(4_000); 16].join("\u{1b}");
+    let Verdict::Ask(escalation) = session.exec(["show", "a"]).stdin(long.as_bytes()).check().await else {
+        panic!("nothing asks")
+    };
+    // The same question: it joins.
+    assert_eq!(escalation.open().await.unwrap().request().id, request.id);
+}
