@@ -16,10 +16,10 @@ use glassbreak_core::call::{Actor, Args, CallDigest, Text, Tool, Word};
 use glassbreak_core::clock::{Span, Timestamp};
 use glassbreak_core::finding::Denial;
 use glassbreak_core::gate::{AnyPermit, Denied, Gate, PendingTool, Session, Ticket, Verdict, Waiting};
-use glassbreak_core::lock::{LockPath, Target};
+use glassbreak_core::lock::{Lock, LockPath, Target};
 use glassbreak_core::people::Account;
 use glassbreak_core::store::{
-    Attempt, FakeClock, Ledger, MemoryStore, OpId, Requests, Reserve, Reserved, StoreError, StoreErrorKind, Which,
+    Attempt, FakeClock, Ledger, Locks, MemoryStore, OpId, Requests, Reserve, Reserved, StoreError, StoreErrorKind, Which,
 };
 use glassbreak_testkit::store::{Hooked, When};
 
@@ -183,6 +183,9 @@ async fn once_whatever_fails(agree: bool) {
                     let order = ["request.opened", "vote.cast", "grant.opened", "call.permitted"];
                     let at: Vec<Option<usize>> = order.iter().map(|kind| house.first(kind)).collect();
                     assert!(at.iter().all(Option::is_some) && at.is_sorted(), "{told}: {at:?}");
+                    // A grant counts as given once the log says so; a store that stays silent is the one excuse.
+                    let silent = stays && ["decide", "request"].contains(&what);
+                    assert!(silent || house.first("request.settled").is_some(), "{told}: it is not recorded as approved");
                 }
                 // Then the store is well again, and the agent tries whatever it can.
                 armed.store(0, Ordering::SeqCst);
@@ -349,6 +352,37 @@ async fn a_permit_that_is_dropped_half_way_frees_no_use_of_what_was_approved() {
     let permit = waiting.wait().await.unwrap();
     permit.forgo().await;
     assert!(!matches!(call(&house.session()).check().await, Verdict::Allow(_)), "giving back refilled a grant");
+}
+
+#[tokio::test]
+async fn a_vote_that_a_lock_overtakes_is_recorded_as_not_taken() {
+    let store = MemoryStore::new();
+    let inner = store.clone();
+    let hooked = Hooked::new(Arc::new(store.clone()), move |operation, when| {
+        if (operation, when) == ("decide", When::Before) {
+            let lock = Lock {
+                target: Target::Tool(word("drop")),
+                reason: Text::new("stop").unwrap(),
+                by: word("bob"),
+                at: Timestamp::now(),
+            };
+            // The memory store never waits.
+            let mut setting = std::pin::pin!(inner.lock(lock));
+            let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+            assert!(setting.as_mut().poll(&mut context).is_ready());
+        }
+        Ok(())
+    });
+    let house = House::over(hooked).await.unwrap();
+    let Verdict::Ask(escalation) = call(&house.session()).check().await else {
+        panic!("nothing asks")
+    };
+    let waiting = escalation.open().await.unwrap();
+    let request = waiting.request().clone();
+    assert!(house.gate.desk().vote(request.id, &yes(&request)).await.is_err());
+    assert!(store.grants().await.unwrap().is_empty());
+    let (cast, refused) = (house.first("vote.cast"), house.first("vote.refused"));
+    assert!(cast.is_none() || refused > cast, "the log says that bob's vote opened a grant, and nothing against it");
 }
 
 /// The store's time, after the clock of the host was put back and the time that it was put back by has passed.

@@ -575,7 +575,11 @@ impl Waiting {
             let most = Duration::from_millis(left.as_millis()) + GRACE;
             let moved = match tokio::time::timeout(most, self.gate.inner.store.moved(id, version)).await {
                 Ok(moved) => moved.map_err(|error| error.to_string()),
-                Err(_) => self.gate.inner.desk.expire(id).await.map_err(|error| error.to_string()),
+                // A store that hangs must not keep the call waiting for ever.
+                Err(_) => match tokio::time::timeout(self.gate.inner.store_time, self.gate.inner.desk.expire(id)).await {
+                    Ok(ended) => ended.map_err(|error| error.to_string()),
+                    Err(_) => Err("nobody answered in time, and the store does not say how it ended".to_owned()),
+                },
             };
             match moved {
                 Ok(Some(request)) => *self.request = request,
