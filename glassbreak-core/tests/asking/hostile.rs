@@ -281,3 +281,63 @@ async fn what_is_too_long_to_be_agreed_to_floods_nobody() {
     // The same question: it joins.
     assert_eq!(escalation.open().await.unwrap().request().id, request.id);
 }
+
+/// A row that cannot be read back would stop the whole store: whoever can write one stops everybody.
+#[tokio::test]
+async fn every_question_that_an_agent_can_bring_about_is_read_back_as_it_was() {
+    let mut files = files();
+    let settings = "unlisted = \"ask\"\n[ask]\ngroup = \"oncall\"\nwindow = \"5m\"\n[requests]\npending = 100\nper_hour = 100\n";
+    put(&mut files, "glassbreak.toml", settings);
+    let all = r#"
+@id("any-asks") @ask("oncall") @window("5m") forbid (principal, action in Action::"call", resource);
+"#;
+    let policy = super::support::POLICY.replace("when { context.request.risk != \"high\" }", "") + all;
+    put(&mut files, "p.cedar", &policy);
+    let house = House::over(files, MemoryStore::new()).await;
+    let session = house.session("s");
+    let odd = ["show 2", "sh\u{f6}w", "*", "a.b", "-x", "%s", "'", "show;ls", "\u{1f600}", "run.error"];
+    let (mut asked, mut refused) = (Vec::new(), Vec::new());
+    for name in odd {
+        std::fs::copy("/bin/cat", house.root.join("bin").join(name)).unwrap();
+        for words in [vec![name, "a"], vec![name], vec![name, "\u{202e}evil\n\u{1b}[2J", "--", ""]] {
+            asked.push(session.because("x\u{200b}\u{1b}[31m").exec(words).check().await);
+        }
+    }
+    for env in ["", "\u{1b}", "a\u{2028}b"] {
+        asked.push(session.exec(["show", "a"]).env("SHOW_MODE", env).check().await);
+    }
+    for arguments in [
+        serde_json::json!({ "service": "\u{0}", "env": "\u{ffff}" }),
+        serde_json::json!({ "service": "", "env": "'; DROP TABLE grants; --" }),
+        serde_json::json!({ "service": "\"}", "env": "\\" }),
+    ] {
+        let Ok(arguments) = wire::arguments(&arguments) else { continue };
+        asked.push(session.tool(word("deploy"), arguments).check().await);
+    }
+    let mut read = 0;
+    for verdict in asked {
+        let escalation = match verdict {
+            Verdict::Ask(escalation) => escalation,
+            other => {
+                refused.push(format!("{other:?}"));
+                continue;
+            }
+        };
+        let waiting = match escalation.open().await {
+            Ok(waiting) => waiting,
+            Err(denial) => {
+                refused.push(denial.to_string());
+                continue;
+            }
+        };
+        let request = waiting.request();
+        let kept = serde_json::to_string(request).unwrap();
+        let back: Request = serde_json::from_str(&kept).unwrap_or_else(|error| panic!("{error}: {kept}"));
+        assert_eq!(back, *request);
+        let shown = glassbreak_core::notify::page(request, glassbreak_core::clock::Timestamp::now(), 80);
+        let bad = |c: char| (c.is_control() && c != '\n') || ('\u{2028}'..='\u{202e}').contains(&c) || c == '\u{200b}';
+        assert!(!shown.contains(bad), "{shown}");
+        read += 1;
+    }
+    assert!(read >= 10, "only {read} were asked: {refused:#?}");
+}
