@@ -387,4 +387,8 @@ impl Store for SqliteStore {
     fn durability(&self) -> Durability {
         Durability::Disk
     }
+
+    fn folder(&self) -> Option<std::path::PathBuf> {
+        Some(self.handle.shared.place.folder.clone())
+    }
 }

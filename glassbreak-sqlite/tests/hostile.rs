@@ -7,7 +7,11 @@ mod common;
 use std::path::Path;
 
 use common::Scratch;
-use common::made::{call, claim, granted, lock, open};
+use common::made::{call, claim, granted, lock, open, word};
+use glassbreak_core::audit::AuditLog;
+use glassbreak_core::bundle::Bundle;
+use glassbreak_core::call::Actor;
+use glassbreak_core::gate::Gate;
 use glassbreak_core::lock::Target;
 use glassbreak_core::store::{Claimed, Ledger, Locks, Opened, Requests, Reserved};
 use glassbreak_sqlite::SqliteStore;
@@ -62,6 +66,32 @@ async fn what_triggers_hold_cannot_be_undone_by_statements() {
         let db = Connection::open(scratch.database()).unwrap();
         assert!(db.execute_batch(sql).is_err(), "{sql}");
     }
+}
+
+/// The agent's tools work there: they could put another store in its place.
+#[tokio::test]
+async fn no_session_works_in_a_folder_that_holds_the_store() {
+    let scratch = Scratch::new();
+    for folder in ["app/state", "log", "policy"] {
+        std::fs::create_dir_all(scratch.path().join(folder)).unwrap();
+    }
+    let root = std::fs::canonicalize(scratch.path()).unwrap();
+    let store = SqliteStore::open(root.join("app/state/glassbreak.db")).await.unwrap();
+    let files = [(
+        "entities.json".to_owned(),
+        br#"[{"uid":{"type":"Role","id":"ops"},"attrs":{},"parents":[]}]"#.to_vec(),
+    )];
+    let bundle = Bundle::from_files(&files.into_iter().collect()).unwrap();
+    let audit = AuditLog::open(root.join("log")).unwrap();
+    let gate = Gate::builder(bundle).store(store).audit(audit).build().await.unwrap();
+    let session = |folder: &str| {
+        let actor = Actor::new(word("ops"), word("s"));
+        gate.session(actor).workspace(root.join(folder)).map(drop)
+    };
+    for folder in ["app", "app/state"] {
+        assert!(session(folder).is_err(), "{folder} holds the store");
+    }
+    session("policy").unwrap();
 }
 
 /// Either the lock is set, or nothing passes any more.

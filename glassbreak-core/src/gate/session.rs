@@ -96,7 +96,8 @@ impl SessionBuilder {
             .folder()
             .map(Path::to_owned)
             .into_iter()
-            .chain([audit]);
+            .chain([audit])
+            .chain(self.gate.inner.store.folder());
         if let Some(thing) = judge.into_iter().find(|thing| reach::lies_in(thing, &path)) {
             return Err(SessionError::Within(thing));
         }

@@ -226,4 +226,9 @@ pub trait Locks: fmt::Debug + Send + Sync + 'static {
 pub trait Store: Ledger + Requests + Locks {
     /// What of all that was acknowledged may be lost, and when.
     fn durability(&self) -> Durability;
+
+    /// The folder that it is kept in, where it is kept in one: no workspace may hold it.
+    fn folder(&self) -> Option<std::path::PathBuf> {
+        None
+    }
 }

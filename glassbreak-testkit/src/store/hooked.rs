@@ -145,4 +145,8 @@ impl Store for Hooked {
     fn durability(&self) -> Durability {
         self.store.durability()
     }
+
+    fn folder(&self) -> Option<std::path::PathBuf> {
+        self.store.folder()
+    }
 }
