@@ -155,10 +155,7 @@ fn refusals_end_with_120_and_say_why() {
 
     let (code, _, err) = house.run(&["deploy", "a.txt"]);
     assert_eq!(code, 120, "{err}");
-    assert!(
-        err.contains("1 person of oncall") && err.contains("not built yet"),
-        "{err}"
-    );
+    assert!(err.contains("1 person of oncall") && err.contains("add --ask"), "{err}");
 
     let stranger = house
         .guarded()

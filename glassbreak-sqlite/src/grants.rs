@@ -10,7 +10,8 @@ use rusqlite::{Connection, Row, params};
 use crate::error::Fault;
 
 pub(crate) fn find(db: &Connection, id: &GrantId) -> Result<Option<Grant>, Fault> {
-    let mut find = db.prepare_cached("SELECT body, uses, revoked, max_uses, expires_at, id, session FROM grants WHERE id = ?")?;
+    let mut find =
+        db.prepare_cached("SELECT body, uses, revoked, max_uses, expires_at, id, session FROM grants WHERE id = ?")?;
     let mut rows = find.query([id.as_bytes()])?;
     rows.next()?.map(read).transpose()
 }
@@ -26,7 +27,14 @@ fn read(row: &Row<'_>) -> Result<Grant, Fault> {
         *grant.id.as_bytes(),
         grant.path.session().as_str().to_owned(),
     );
-    let kept = (row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?);
+    let kept = (
+        row.get(1)?,
+        row.get(2)?,
+        row.get(3)?,
+        row.get(4)?,
+        row.get(5)?,
+        row.get(6)?,
+    );
     if said != kept {
         return Err(Fault::Damaged(format!("the grant {} contradicts itself", grant.id)));
     }

@@ -33,8 +33,14 @@ async fn passes(store: &SqliteStore, n: u8) -> bool {
 #[tokio::test]
 async fn a_grant_whose_row_contradicts_it_lifts_nothing() {
     for (what, sql) in [
-        ("longer", "UPDATE grants SET body = json_set(body, '$.expires_at', 4000000000000)"),
-        ("more often", "UPDATE grants SET body = json_set(body, '$.max_uses', 50)"),
+        (
+            "longer",
+            "UPDATE grants SET body = json_set(body, '$.expires_at', 4000000000000)",
+        ),
+        (
+            "more often",
+            "UPDATE grants SET body = json_set(body, '$.max_uses', 50)",
+        ),
         (
             "of another session",
             "UPDATE grants SET body = json_set(body, '$.path.caller.session', 's-2')",
@@ -42,7 +48,10 @@ async fn a_grant_whose_row_contradicts_it_lifts_nothing() {
         ("used up", "UPDATE grants SET body = json_set(body, '$.uses', 1)"),
         ("no grant", "UPDATE grants SET body = '{}'"),
         ("no JSON", "UPDATE grants SET body = 'x'"),
-        ("more than a grant", "UPDATE grants SET body = json_set(body, '$.more', 1)"),
+        (
+            "more than a grant",
+            "UPDATE grants SET body = json_set(body, '$.more', 1)",
+        ),
     ] {
         let scratch = Scratch::new();
         let store = SqliteStore::open(scratch.database()).await.unwrap();

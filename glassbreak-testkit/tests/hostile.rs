@@ -19,7 +19,8 @@ use glassbreak_core::gate::{AnyPermit, Denied, Gate, PendingTool, Session, Ticke
 use glassbreak_core::lock::{Lock, LockPath, Target};
 use glassbreak_core::people::Account;
 use glassbreak_core::store::{
-    Attempt, FakeClock, Ledger, Locks, MemoryStore, OpId, Requests, Reserve, Reserved, StoreError, StoreErrorKind, Which,
+    Attempt, FakeClock, Ledger, Locks, MemoryStore, OpId, Requests, Reserve, Reserved, StoreError, StoreErrorKind,
+    Which,
 };
 use glassbreak_testkit::store::{Hooked, When};
 
@@ -85,7 +86,8 @@ impl House {
     /// Where each kind of record first stands.
     fn first(&self, kind: &str) -> Option<usize> {
         let text = std::fs::read_to_string(self.audit.path()).unwrap();
-        text.lines().position(|line| line.contains(&format!("\"kind\":\"{kind}\"")))
+        text.lines()
+            .position(|line| line.contains(&format!("\"kind\":\"{kind}\"")))
     }
 }
 
@@ -152,7 +154,14 @@ const OPERATIONS: [&str; 10] = [
 ];
 
 /// Fails a method: the `nth` time, or from then on.
-fn failing(store: MemoryStore, what: &'static str, when: When, nth: usize, stays: bool, armed: Arc<AtomicUsize>) -> Hooked {
+fn failing(
+    store: MemoryStore,
+    what: &'static str,
+    when: When,
+    nth: usize,
+    stays: bool,
+    armed: Arc<AtomicUsize>,
+) -> Hooked {
     let seen = AtomicUsize::new(0);
     Hooked::new(Arc::new(store), move |operation, side| {
         if operation != what || side != when || armed.load(Ordering::SeqCst) == 0 {
@@ -185,7 +194,10 @@ async fn once_whatever_fails(agree: bool) {
                     assert!(at.iter().all(Option::is_some) && at.is_sorted(), "{told}: {at:?}");
                     // A grant counts as given once the log says so; a store that stays silent is the one excuse.
                     let silent = stays && ["decide", "request"].contains(&what);
-                    assert!(silent || house.first("request.settled").is_some(), "{told}: it is not recorded as approved");
+                    assert!(
+                        silent || house.first("request.settled").is_some(),
+                        "{told}: it is not recorded as approved"
+                    );
                 }
                 // Then the store is well again, and the agent tries whatever it can.
                 armed.store(0, Ordering::SeqCst);
@@ -254,7 +266,10 @@ async fn without_its_record_nothing_is_asked_voted_opened_or_permitted() {
         breaks(1);
         let Ok(waiting) = escalation.open().await else {
             assert_eq!(broken_at, 1);
-            assert!(store.pending().await.unwrap().is_empty(), "it is asked, and nothing says so");
+            assert!(
+                store.pending().await.unwrap().is_empty(),
+                "it is asked, and nothing says so"
+            );
             continue;
         };
         let request = waiting.request().clone();
@@ -289,7 +304,10 @@ async fn what_stops_works_without_the_log() {
     let reason = Text::new("stop").unwrap();
     let revoked = house.gate.desk().revoke(which, reason.clone(), word("bob")).await;
     assert!(revoked.is_err(), "it is not recorded, and nothing says so");
-    assert!(store.grants().await.unwrap().is_empty(), "a full disk keeps a grant alive");
+    assert!(
+        store.grants().await.unwrap().is_empty(),
+        "a full disk keeps a grant alive"
+    );
     let locked = house.gate.lock(Target::All, reason, word("bob")).await;
     assert!(locked.is_err());
     let denied = soon(call(&house.session()).check()).await;
@@ -351,7 +369,10 @@ async fn a_permit_that_is_dropped_half_way_frees_no_use_of_what_was_approved() {
     // Dropped, or given back: either way it was the one use.
     let permit = waiting.wait().await.unwrap();
     permit.forgo().await;
-    assert!(!matches!(call(&house.session()).check().await, Verdict::Allow(_)), "giving back refilled a grant");
+    assert!(
+        !matches!(call(&house.session()).check().await, Verdict::Allow(_)),
+        "giving back refilled a grant"
+    );
 }
 
 #[tokio::test]
@@ -382,7 +403,10 @@ async fn a_vote_that_a_lock_overtakes_is_recorded_as_not_taken() {
     assert!(house.gate.desk().vote(request.id, &yes(&request)).await.is_err());
     assert!(store.grants().await.unwrap().is_empty());
     let (cast, refused) = (house.first("vote.cast"), house.first("vote.refused"));
-    assert!(cast.is_none() || refused > cast, "the log says that bob's vote opened a grant, and nothing against it");
+    assert!(
+        cast.is_none() || refused > cast,
+        "the log says that bob's vote opened a grant, and nothing against it"
+    );
 }
 
 /// The store's time, after the clock of the host was put back and the time that it was put back by has passed.
@@ -413,5 +437,9 @@ async fn a_clock_that_is_put_back_does_not_stop_the_stores_time() {
     let Reserved::Held(later) = store.reserve(reserve(minutes(-1))).await.unwrap() else {
         panic!("it is not held")
     };
-    assert!(later.now >= minutes(8), "the store says {} after nine minutes", later.now);
+    assert!(
+        later.now >= minutes(8),
+        "the store says {} after nine minutes",
+        later.now
+    );
 }

@@ -144,7 +144,8 @@ fn fixable(gate: &Gate, judgement: &Judgement, marked: &[PinFact]) -> (Pins, Vec
     let (ty, id) = &judgement.resource;
     known.insert(Judged::Risk.name().into(), facts.risk.as_str().into());
     known.insert(Judged::Labels.name().into(), words.join(", ").into());
-    known.insert(Judged::Resource.name().into(), format!("{ty}::{id:?}").into());
+    // A type has no blank in it, so that no two resources are written alike.
+    known.insert(Judged::Resource.name().into(), format!("{ty} {id}").into());
     if let Some(argv) = &facts.argv {
         known.insert("command".into(), (&*argv.command).into());
         pins.push("command".into());
@@ -576,7 +577,8 @@ impl Waiting {
             let moved = match tokio::time::timeout(most, self.gate.inner.store.moved(id, version)).await {
                 Ok(moved) => moved.map_err(|error| error.to_string()),
                 // A store that hangs must not keep the call waiting for ever.
-                Err(_) => match tokio::time::timeout(self.gate.inner.store_time, self.gate.inner.desk.expire(id)).await {
+                Err(_) => match tokio::time::timeout(self.gate.inner.store_time, self.gate.inner.desk.expire(id)).await
+                {
                     Ok(ended) => ended.map_err(|error| error.to_string()),
                     Err(_) => Err("nobody answered in time, and the store does not say how it ended".to_owned()),
                 },

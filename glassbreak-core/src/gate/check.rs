@@ -306,9 +306,8 @@ impl Made {
             },
         };
         let now = Gate::now();
-        let may = |grant: &&Grant| {
-            grant.covers(asking.call(), now).is_ok() && asking.may_use(grant, &self.call, &judgement)
-        };
+        let may =
+            |grant: &&Grant| grant.covers(asking.call(), now).is_ok() && asking.may_use(grant, &self.call, &judgement);
         let grants: Vec<&Grant> = grants.iter().filter(may).collect();
         for grant in grants {
             let Some(hold) = &self.hold else { break };

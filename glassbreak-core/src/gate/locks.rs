@@ -166,4 +166,18 @@ mod tests {
         mirror.take(MemoryStore::new().locks().await.unwrap(), mirror.asked());
         assert_eq!(mirror.stopped(&path), None);
     }
+
+    /// A process that was stopped, or a store that hung: what comes in then was so before.
+    #[tokio::test]
+    async fn news_that_was_long_on_its_way_is_old() {
+        let store = MemoryStore::new();
+        let mirror = Mirror::new(store.locks().await.unwrap());
+        let path = LockPath::new(&Actor::new(Word::new("ops").unwrap(), Word::new("s").unwrap()), "");
+        let (asked, answer) = (mirror.asked(), store.locks().await.unwrap());
+        tokio::time::sleep(MOST_AGE + Duration::from_millis(50)).await;
+        mirror.take(answer, asked);
+        assert_eq!(mirror.stopped(&path), Some(Stopped::Unknown));
+        mirror.take(store.locks().await.unwrap(), mirror.asked());
+        assert_eq!(mirror.stopped(&path), None);
+    }
 }

@@ -104,7 +104,12 @@ async fn a_window_lifts_nothing_once_more_must_be_held_fixed_than_it_holds() {
     let loose = super::support::TOOLS.replace("pin = [\"namespace\"]\n", "");
     put(&mut before, "tools.toml", &loose);
     let house = House::over(before, store.clone()).await;
-    answered(&house, deploy(&house.session("s"), "web", "test").check().await, window(5, 9)).await;
+    answered(
+        &house,
+        deploy(&house.session("s"), "web", "test").check().await,
+        window(5, 9),
+    )
+    .await;
     // The manifest is made stricter, and the process started again.
     let after = House::over(files(), store).await;
     assert!(
@@ -224,7 +229,11 @@ when { context.operate.on_behalf_of == principal.name };
     let house = House::over(files, MemoryStore::new()).await;
     let session = house.session("s");
     let target = Target::Session(word("s"));
-    house.gate.lock(target.clone(), text("runaway"), word("bob")).await.unwrap();
+    house
+        .gate
+        .lock(target.clone(), text("runaway"), word("bob"))
+        .await
+        .unwrap();
     assert!(matches!(session.exec(["show", "a"]).check().await, Verdict::Deny(_)));
     let lifted = house.gate.unlock(target, text("fine"), word("alice")).await;
     assert!(lifted.is_err(), "alice lifted the lock of the agent that acts for her");
@@ -273,7 +282,11 @@ async fn what_is_too_long_to_be_agreed_to_floods_nobody() {
     let request = waiting.request();
     assert_eq!(house.refused("sso:bob", request, Answer::Once).await, "not-whole");
     let text = request.card.text();
-    assert!(text.len() <= 64 * 1024 && text.lines().count() <= 500, "{} bytes", text.len());
+    assert!(
+        text.len() <= 64 * 1024 && text.lines().count() <= 500,
+        "{} bytes",
+        text.len()
+    );
     let long = vec!["x".repeat(4_000); 16].join("\u{1b}");
     let Verdict::Ask(escalation) = session.exec(["show", "a"]).stdin(long.as_bytes()).check().await else {
         panic!("nothing asks")
@@ -286,7 +299,8 @@ async fn what_is_too_long_to_be_agreed_to_floods_nobody() {
 #[tokio::test]
 async fn every_question_that_an_agent_can_bring_about_is_read_back_as_it_was() {
     let mut files = files();
-    let settings = "unlisted = \"ask\"\n[ask]\ngroup = \"oncall\"\nwindow = \"5m\"\n[requests]\npending = 100\nper_hour = 100\n";
+    let settings =
+        "unlisted = \"ask\"\n[ask]\ngroup = \"oncall\"\nwindow = \"5m\"\n[requests]\npending = 100\nper_hour = 100\n";
     put(&mut files, "glassbreak.toml", settings);
     let all = r#"
 @id("any-asks") @ask("oncall") @window("5m") forbid (principal, action in Action::"call", resource);
@@ -295,11 +309,26 @@ async fn every_question_that_an_agent_can_bring_about_is_read_back_as_it_was() {
     put(&mut files, "p.cedar", &policy);
     let house = House::over(files, MemoryStore::new()).await;
     let session = house.session("s");
-    let odd = ["show 2", "sh\u{f6}w", "*", "a.b", "-x", "%s", "'", "show;ls", "\u{1f600}", "run.error"];
+    let odd = [
+        "show 2",
+        "sh\u{f6}w",
+        "*",
+        "a.b",
+        "-x",
+        "%s",
+        "'",
+        "show;ls",
+        "\u{1f600}",
+        "run.error",
+    ];
     let (mut asked, mut refused) = (Vec::new(), Vec::new());
     for name in odd {
         std::fs::copy("/bin/cat", house.root.join("bin").join(name)).unwrap();
-        for words in [vec![name, "a"], vec![name], vec![name, "\u{202e}evil\n\u{1b}[2J", "--", ""]] {
+        for words in [
+            vec![name, "a"],
+            vec![name],
+            vec![name, "\u{202e}evil\n\u{1b}[2J", "--", ""],
+        ] {
             asked.push(session.because("x\u{200b}\u{1b}[31m").exec(words).check().await);
         }
     }
@@ -311,7 +340,9 @@ async fn every_question_that_an_agent_can_bring_about_is_read_back_as_it_was() {
         serde_json::json!({ "service": "", "env": "'; DROP TABLE grants; --" }),
         serde_json::json!({ "service": "\"}", "env": "\\" }),
     ] {
-        let Ok(arguments) = wire::arguments(&arguments) else { continue };
+        let Ok(arguments) = wire::arguments(&arguments) else {
+            continue;
+        };
         asked.push(session.tool(word("deploy"), arguments).check().await);
     }
     let mut read = 0;
@@ -340,4 +371,110 @@ async fn every_question_that_an_agent_can_bring_about_is_read_back_as_it_was() {
         read += 1;
     }
     assert!(read >= 10, "only {read} were asked: {refused:#?}");
+}
+
+/// Going by way of people evades no count, whoever counts, and giving up evades none either.
+#[tokio::test]
+async fn what_people_agreed_to_counts_like_anything_else() {
+    for durability in ["none", "process"] {
+        let mut files = files();
+        let budget = format!(
+            "schema = 1\n[[budget]]\nid = \"few\"\nmatch = {{ tools = [\"deploy\"] }}\nkey = [\"session\"]\nlimit = 2\n\
+             window = {{ sliding = \"1h\" }}\ndurability = \"{durability}\"\n"
+        );
+        put(&mut files, "budgets.toml", &budget);
+        let house = House::over(files, MemoryStore::new()).await;
+        let session = house.session("s");
+        for n in 0..2 {
+            let call = deploy(&session, "web", "test");
+            let Verdict::Ask(escalation) = call.check().await else {
+                panic!("{durability}: {n}")
+            };
+            let waiting = escalation.open().await.unwrap();
+            house.once("sso:bob", waiting.request()).await;
+            // The first is dropped unused: nobody proves that it did not run.
+            let permit = waiting.wait().await.unwrap();
+            if n == 0 {
+                drop(permit);
+            } else if let glassbreak_core::gate::AnyPermit::Tool(permit) = permit {
+                permit
+                    .run(async |_| Ok::<_, glassbreak_core::gate::Denied>(()))
+                    .await
+                    .unwrap();
+            }
+        }
+        let Verdict::Ask(third) = deploy(&session, "web", "test").check().await else {
+            panic!("{durability}: a limit without a ladder asks")
+        };
+        let rules: Vec<&str> = third
+            .denial()
+            .rules()
+            .iter()
+            .map(glassbreak_core::finding::RuleId::as_str)
+            .collect();
+        assert!(rules.contains(&"budget.few"), "{durability}: {rules:?}");
+    }
+}
+
+/// Questions that are asked and left count for nothing, and a session that only asks gets nothing for it.
+#[tokio::test]
+async fn asking_and_leaving_gives_no_room_back_twice() {
+    for durability in ["none", "process"] {
+        let mut files = files();
+        let budget = format!(
+            "schema = 1\n[[budget]]\nid = \"few\"\nmatch = {{ tools = [\"deploy\", \"restart\"] }}\nkey = [\"session\"]\n\
+             limit = 3\nwindow = {{ sliding = \"1h\" }}\ndurability = \"{durability}\"\n"
+        );
+        put(&mut files, "budgets.toml", &budget);
+        let house = House::over(files, MemoryStore::new()).await;
+        let session = house.session("s");
+        let restart = || session.tool(word("restart"), glassbreak_core::call::Args::new());
+        let mut permits = 0;
+        for _ in 0..8 {
+            for _ in 0..3 {
+                // Dropped before or after it is asked.
+                drop(deploy(&session, "web", "test").check().await);
+            }
+            if let Verdict::Allow(permit) = restart().check().await {
+                permits += 1;
+                drop(permit);
+            }
+        }
+        assert!(permits <= 3, "{durability}: {permits} of three");
+    }
+}
+
+#[tokio::test]
+async fn a_ticket_is_of_its_caller_and_its_call_alone() {
+    use glassbreak_core::gate::Ticket;
+    let house = House::new().await;
+    let session = house.session("s");
+    let open = async |service: &str, env: &str| {
+        let Verdict::Ask(escalation) = deploy(&session, service, env).check().await else {
+            panic!("nothing asks")
+        };
+        escalation.open().await.unwrap()
+    };
+    let web = open("web", "test").await;
+    // Joins the first, and has no ticket of its own.
+    let joined = open("db", "test").await;
+    let other = open("web", "stage").await;
+    house.once("sso:bob", web.request()).await;
+    let mixed = Ticket {
+        request: web.ticket().request,
+        call: other.ticket().call,
+    };
+    for (what, ticket) in [("joined", joined.ticket()), ("mixed", mixed)] {
+        assert!(session.resume(ticket).await.is_err(), "a {what} ticket");
+    }
+    for (what, session) in [
+        ("session", house.session("t")),
+        ("agent", house.session_of("ops-8", "s")),
+    ] {
+        assert!(session.resume(web.ticket()).await.is_err(), "another {what}");
+    }
+    let permit = session.resume(web.ticket()).await.unwrap().wait().await.unwrap();
+    drop(permit);
+    let again = session.resume(web.ticket()).await.unwrap().wait().await;
+    assert!(again.is_err(), "a ticket was used twice");
 }
