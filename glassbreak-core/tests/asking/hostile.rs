@@ -478,3 +478,58 @@ async fn a_ticket_is_of_its_caller_and_its_call_alone() {
     let again = session.resume(web.ticket()).await.unwrap().wait().await;
     assert!(again.is_err(), "a ticket was used twice");
 }
+
+#[derive(Debug)]
+struct Broken;
+
+#[async_trait::async_trait]
+impl glassbreak_core::notify::Notifier for Broken {
+    fn name(&self) -> &str {
+        "broken"
+    }
+
+    async fn deliver(
+        &self,
+        _: &Request,
+        _: &glassbreak_core::desk::Desk,
+    ) -> Result<(), glassbreak_core::notify::NotifyError> {
+        panic!("it cannot deliver")
+    }
+
+    async fn update(&self, _: &Request) -> Result<(), glassbreak_core::notify::NotifyError> {
+        panic!("it cannot update")
+    }
+}
+
+#[tokio::test]
+async fn a_notifier_that_panics_neither_allows_nor_holds_up_anything() {
+    use glassbreak_core::audit::AuditLog;
+    use glassbreak_core::gate::Gate;
+    let house = House::new().await;
+    let mut files = files();
+    put(&mut files, "glassbreak.toml", "[requests]\ndeadline = \"10s\"\n");
+    let gate = Gate::builder(super::support::bundle_of(&files))
+        .store(MemoryStore::new())
+        .audit(AuditLog::open(house.root.join("second")).unwrap())
+        .notifier(Broken)
+        .build()
+        .await
+        .unwrap();
+    let mut actor = Actor::new(word("ops"), word("s"));
+    actor.on_behalf_of = Some(word("alice"));
+    let session = gate.session(actor).workspace(house.root.join("work")).unwrap();
+    let open = async |service: &str, env: &str| {
+        let Verdict::Ask(escalation) = deploy(&session, service, env).check().await else {
+            panic!("nothing asks")
+        };
+        escalation.open().await.unwrap()
+    };
+    let agreed = open("web", "test").await;
+    let ballot = super::support::ballot("sso:bob", agreed.request(), Answer::Once);
+    gate.desk().vote(agreed.request().id, &ballot).await.unwrap();
+    drop(agreed.wait().await.unwrap());
+    // The follower is dead, and whoever waits still hears of the end.
+    let silent = open("web", "stage").await;
+    let denied = tokio::time::timeout(std::time::Duration::from_secs(14), silent.wait()).await;
+    assert!(denied.expect("it waits for ever").is_err(), "nobody agreed");
+}
