@@ -376,6 +376,22 @@ async fn a_permit_that_is_dropped_half_way_frees_no_use_of_what_was_approved() {
 }
 
 #[tokio::test]
+async fn a_question_whose_answer_was_lost_is_not_left_open_unrecorded() {
+    let store = MemoryStore::new();
+    let armed = Arc::new(AtomicUsize::new(1));
+    let hooked = failing(store.clone(), "open", When::After, 0, false, armed);
+    let house = House::over(hooked).await.unwrap();
+    let Verdict::Ask(escalation) = call(&house.session()).check().await else {
+        panic!("nothing asks")
+    };
+    assert!(escalation.open().await.is_err());
+    assert!(
+        store.pending().await.unwrap().is_empty(),
+        "people can answer what the log does not know"
+    );
+}
+
+#[tokio::test]
 async fn a_vote_that_a_lock_overtakes_is_recorded_as_not_taken() {
     let store = MemoryStore::new();
     let inner = store.clone();

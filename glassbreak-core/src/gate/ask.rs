@@ -279,7 +279,20 @@ impl Escalation {
             },
             at: Gate::now(),
         };
-        match within(gate, gate.inner.store.open(open)).await? {
+        let id = open.request.id;
+        let opened = match within(gate, gate.inner.store.open(open)).await {
+            Ok(opened) => opened,
+            Err(finding) => {
+                // It may be open all the same, and nothing would say so: people must not answer it.
+                let _ = tokio::time::timeout(
+                    gate.inner.store_time,
+                    gate.inner.desk.cancel(id, "it cannot be recorded"),
+                )
+                .await;
+                return Err(finding);
+            }
+        };
+        match opened {
             Opened::Opened(request) => {
                 let opened = RequestOpened {
                     request: &request,
