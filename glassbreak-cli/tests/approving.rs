@@ -455,7 +455,7 @@ async fn a_no_and_a_window_and_what_is_settled_elsewhere() {
     call.await.unwrap().unwrap().forgo().await;
     let out = house.run("", &["pending", "--grants"]).1;
     assert!(
-        out.contains("2 of 3 calls left  window: tool:deploy where target.kind = \"\""),
+        out.contains("2 of 3 calls left  window: tool:deploy where labels = \"mutating\", resource = \"Tool deploy\", risk = \"medium\", target.kind = \"\""),
         "{out}"
     );
 

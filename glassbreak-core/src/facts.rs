@@ -163,7 +163,13 @@ impl PinFact {
     /// call fits no window.
     pub fn text(&self, facts: &Facts) -> Option<Box<str>> {
         let way = match self {
-            Self::Target(name) => return facts.target.get(name)?.text().map(Into::into),
+            Self::Target(name) => {
+                return match facts.target.get(name)? {
+                    // It would read like one that is missing, which may mean something else to what is called.
+                    Fact::Is(text) if text.is_empty() => None,
+                    fact => fact.text().map(Into::into),
+                };
+            }
             Self::Arg(way) => way,
         };
         let mut args = facts.args.as_ref()?;

@@ -26,6 +26,31 @@ id_type! {
 /// The facts that a window holds fixed, by name: `command`, `target.kind`, and what profile or manifest marks `pin`.
 pub type Pins = BTreeMap<Box<str>, Box<str>>;
 
+/// The facts by which it is judged who may agree to a call. A window always holds them fixed: else whoever may agree to
+/// a call of low risk, or to one resource, could open a window on others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Judged {
+    /// Its risk.
+    Risk,
+    /// Its labels.
+    Labels,
+    /// Its Cedar resource.
+    Resource,
+}
+
+impl Judged {
+    pub(crate) const ALL: [Self; 3] = [Self::Risk, Self::Labels, Self::Resource];
+
+    /// The name among the facts; no fact of a target or an argument has it.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Risk => "risk",
+            Self::Labels => "labels",
+            Self::Resource => "resource",
+        }
+    }
+}
+
 /// What an approval opened.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -87,6 +87,9 @@ pub struct LockPath {
 #[serde(deny_unknown_fields)]
 struct Caller {
     session: Word,
+    /// Whether the first of the agents is an instance: else its role comes first, and a role under a parent would be
+    /// the same caller as an instance of the parent's role.
+    instance: bool,
     agents: Vec<Word>,
     person: Option<Word>,
 }
@@ -108,6 +111,7 @@ impl LockPath {
         Self {
             caller: Arc::new(Caller {
                 session: session.clone(),
+                instance: instance.is_some(),
                 agents: agents.cloned().collect(),
                 person: on_behalf_of.clone(),
             }),

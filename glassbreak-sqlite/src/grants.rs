@@ -10,7 +10,8 @@ use rusqlite::{Connection, Row, params};
 use crate::error::Fault;
 
 pub(crate) fn find(db: &Connection, id: &GrantId) -> Result<Option<Grant>, Fault> {
-    let mut find = db.prepare_cached("SELECT body, uses, revoked FROM grants WHERE id = ?")?;
+    let mut find =
+        db.prepare_cached("SELECT body, uses, revoked, max_uses, expires_at, id, session FROM grants WHERE id = ?")?;
     let mut rows = find.query([id.as_bytes()])?;
     rows.next()?.map(read).transpose()
 }
@@ -18,7 +19,23 @@ pub(crate) fn find(db: &Connection, id: &GrantId) -> Result<Option<Grant>, Fault
 /// A grant, if the columns that guard it say the same as its body.
 fn read(row: &Row<'_>) -> Result<Grant, Fault> {
     let grant: Grant = serde_json::from_str(&row.get::<_, String>(0)?)?;
-    if (grant.uses, grant.revoked.is_some()) != (row.get(1)?, row.get(2)?) {
+    let said = (
+        grant.uses,
+        grant.revoked.is_some(),
+        grant.max_uses,
+        grant.expires_at.as_millis(),
+        *grant.id.as_bytes(),
+        grant.path.session().as_str().to_owned(),
+    );
+    let kept = (
+        row.get(1)?,
+        row.get(2)?,
+        row.get(3)?,
+        row.get(4)?,
+        row.get(5)?,
+        row.get(6)?,
+    );
+    if said != kept {
         return Err(Fault::Damaged(format!("the grant {} contradicts itself", grant.id)));
     }
     Ok(grant)
@@ -31,13 +48,14 @@ pub(crate) fn standing(db: &Connection, path: Option<&LockPath>, now: Timestamp)
     Ok(grants)
 }
 
+const OF_ALL: &str =
+    "SELECT body, uses, revoked, max_uses, expires_at, id, session FROM grants WHERE expires_at > ? AND revoked = 0 AND uses < max_uses
+     ORDER BY given";
+
 /// Those that stand or will.
 fn unended(db: &Connection, path: Option<&LockPath>, now: Timestamp) -> Result<Vec<Grant>, Fault> {
-    const OF_ALL: &str =
-        "SELECT body, uses, revoked FROM grants WHERE expires_at > ? AND revoked = 0 AND uses < max_uses
-         ORDER BY given";
     const OF_ONE: &str =
-        "SELECT body, uses, revoked FROM grants WHERE expires_at > ? AND revoked = 0 AND uses < max_uses
+        "SELECT body, uses, revoked, max_uses, expires_at, id, session FROM grants WHERE expires_at > ? AND revoked = 0 AND uses < max_uses
          AND session = ? ORDER BY given";
     let mut find = db.prepare_cached(if path.is_some() { OF_ONE } else { OF_ALL })?;
     let mut rows = match path {
@@ -78,8 +96,16 @@ pub(crate) fn update(db: &Connection, grant: &Grant) -> Result<(), Fault> {
 
 /// Revokes what stands, and what has not begun: that would stand later.
 pub(crate) fn end(db: &Connection, which: &Which, by: &Word, now: Timestamp) -> Result<Vec<GrantId>, Fault> {
+    let (grants, unread) = all_unended(db, now)?;
+    if matches!(which, Which::Under(_)) {
+        // Whoever stops all of something stops what cannot be read too: it may be of it.
+        let mut void = db.prepare_cached("UPDATE grants SET revoked = 1 WHERE id = ?")?;
+        for id in unread {
+            void.execute([id])?;
+        }
+    }
     let mut ended = Vec::new();
-    for mut grant in unended(db, None, now)? {
+    for mut grant in grants {
         let meant = match which {
             Which::Grant(id) => grant.id == *id,
             Which::Request(id) => grant.request == *id,
@@ -95,4 +121,18 @@ pub(crate) fn end(db: &Connection, which: &Which, by: &Word, now: Timestamp) -> 
         }
     }
     Ok(ended)
+}
+
+/// Those that stand or will, and the ids of those that cannot be read: one of them must not keep the others alive.
+fn all_unended(db: &Connection, now: Timestamp) -> Result<(Vec<Grant>, Vec<[u8; 16]>), Fault> {
+    let mut find = db.prepare_cached(OF_ALL)?;
+    let mut rows = find.query([now.as_millis()])?;
+    let (mut grants, mut unread) = (Vec::new(), Vec::new());
+    while let Some(row) = rows.next()? {
+        match read(row) {
+            Ok(grant) => grants.push(grant),
+            Err(_) => unread.push(row.get(5)?),
+        }
+    }
+    Ok((grants, unread))
 }

@@ -134,6 +134,21 @@ pub(crate) fn pending(db: &Connection) -> Result<Vec<Request>, Fault> {
     Ok(requests)
 }
 
+/// Every request that is pending, and the ids of those that cannot be read.
+fn all_pending(db: &Connection) -> Result<(Vec<Request>, Vec<[u8; 16]>), Fault> {
+    let mut find = db.prepare_cached("SELECT body, id FROM requests WHERE state = 'pending' ORDER BY opened")?;
+    let rows = find.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, [u8; 16]>(1)?)))?;
+    let (mut requests, mut unread) = (Vec::new(), Vec::new());
+    for row in rows {
+        let (body, id) = row?;
+        match serde_json::from_str(&body) {
+            Ok(request) => requests.push(request),
+            Err(_) => unread.push(id),
+        }
+    }
+    Ok((requests, unread))
+}
+
 pub(crate) fn decide(books: &mut Books<'_>, decide: &Decide) -> Result<Decided, Fault> {
     let Some(current) = request(books.db, &decide.next.id)? else {
         return Ok(Decided::Unknown);
@@ -215,7 +230,14 @@ pub(crate) fn end(
         Which::Grant(_) => Vec::new(),
         Which::Request(id) => request(books.db, id)?.into_iter().collect(),
         Which::Under(target) => {
-            let mut open = pending(books.db)?;
+            let (mut open, unread) = all_pending(books.db)?;
+            // Nobody can answer those, and whoever stops all of something must not be held up by them.
+            let mut drop = books
+                .db
+                .prepare_cached("UPDATE requests SET state = 'cancelled', version = version + 1 WHERE id = ?")?;
+            for id in unread {
+                drop.execute([id])?;
+            }
             open.retain(|request| request.path.is_under(target));
             open
         }

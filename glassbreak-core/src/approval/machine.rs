@@ -2,12 +2,12 @@
 
 use std::fmt;
 
-use super::quorum::{Places, fills, may_fill, places};
+use super::quorum::{Places, fills, is_for, may_fill, places};
 use super::{Answer, Electorate, Ineligible, Request, State, Vote};
 use crate::call::{Text, Word};
 use crate::clock::{Span, Timestamp};
 use crate::finding::RuleId;
-use crate::grant::{Grant, GrantId, Pins, Scope};
+use crate::grant::{Grant, GrantId, Judged, Pins, Scope};
 use crate::people::Account;
 
 /// What somebody answers, before it is known whether it counts.
@@ -123,7 +123,7 @@ pub fn vote(
     let barred = |why: Ineligible| VoteRefused::Ineligible(person.clone(), why);
     let places = places(request).ok_or_else(|| barred(Ineligible::new("nobody is named who may")))?;
     let cast = Vote {
-        own: request.path.person() == Some(&person),
+        own: is_for(request, &person, electorate),
         person: person.clone(),
         account: account.clone(),
         answer: ballot.answer.clone(),
@@ -299,8 +299,9 @@ fn opened(request: &Request, votes: &[Vote], now: Timestamp, id: GrantId) -> Gra
         }
         window = match (window, &vote.answer) {
             (Some((span, uses, mut all)), Answer::Window { span: s, uses: u, pins }) => {
-                let named = pins.iter().chain(&request.pins);
-                all.extend(named.filter_map(|name| Some((name.clone(), request.facts.get(name)?.clone()))));
+                let named = pins.iter().chain(&request.pins).map(|name| &**name);
+                let named = named.chain(Judged::ALL.map(Judged::name));
+                all.extend(named.filter_map(|name| Some((name.into(), request.facts.get(name)?.clone()))));
                 Some((span.min(*s), uses.min(*u), all))
             }
             _ => None,

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Electorate, Ineligible, Request};
 use crate::call::Word;
+use crate::people::Account;
 
 /// The persons of one group that must agree.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +37,15 @@ pub(super) fn places(request: &Request) -> Option<Vec<Places>> {
     (!all.is_empty()).then_some(all)
 }
 
+/// Whether the agent acts for this person, whom the host may call by their name or by an account of theirs.
+pub(super) fn is_for(request: &Request, person: &Word, electorate: &dyn Electorate) -> bool {
+    let Some(named) = request.path.person() else {
+        return false;
+    };
+    let account = Account::from_stored(named.as_str()).ok();
+    named == person || account.and_then(|account| electorate.person_of(&account)).as_ref() == Some(person)
+}
+
 /// Whether a person may fill one of these places now.
 pub(super) fn may_fill(
     request: &Request,
@@ -44,7 +54,7 @@ pub(super) fn may_fill(
     electorate: &dyn Electorate,
 ) -> Result<(), Ineligible> {
     electorate.is_member(person, &places.group)?;
-    if request.path.person() != Some(person) {
+    if !is_for(request, person, electorate) {
         return Ok(());
     }
     match (places.own, places.count) {

@@ -153,19 +153,33 @@ impl Desk {
             };
             self.record(&request, &step)?;
             let next = step.request.clone();
-            match self.decide(request.version, step, now).await? {
+            let decided = match self.decide(request.version, step, now).await {
+                Ok(decided) => decided,
+                // It may be so, and only the answer lost: then the log must say that it is.
+                Err(error) => match self.store.request(id).await {
+                    Ok(Some(now)) if now == next => {
+                        self.settled(&next)?;
+                        return Ok(next);
+                    }
+                    _ => return Err(error.into()),
+                },
+            };
+            let (code, why) = match decided {
                 Decided::Done { .. } => {
                     self.settled(&next)?;
                     return Ok(next);
                 }
-                Decided::Conflict(_) => {}
+                Decided::Conflict(_) => continue,
                 Decided::Untimely { .. } => {
                     return Err(self.refused(&request, ballot, VoteRefused::TooLate, now).await);
                 }
-                Decided::Locked(lock) => return Err(VoteError::Locked(lock)),
-                Decided::Unknown => return Err(VoteError::Unknown(id)),
-                Decided::Clock { latest } => return Err(VoteError::Clock { latest }),
-            }
+                Decided::Locked(lock) => ("locked", VoteError::Locked(lock)),
+                Decided::Unknown => ("unknown", VoteError::Unknown(id)),
+                Decided::Clock { latest } => ("clock", VoteError::Clock { latest }),
+            };
+            // The vote is in the log already, as one that was cast.
+            self.not_taken(id, ballot, code, &why.to_string())?;
+            return Err(why);
         }
         Err(VoteError::Busy)
     }
@@ -215,19 +229,23 @@ impl Desk {
         let _ = self.audit.append(Event::NotifyFailed(record));
     }
 
-    /// Records an answer that does not count, and what follows from the reason.
-    async fn refused(&self, request: &Request, ballot: &Ballot, why: VoteRefused, now: Timestamp) -> VoteError {
+    fn not_taken(&self, request: RequestId, ballot: &Ballot, code: &str, why: &str) -> Result<(), AuditError> {
         let person = self.person_of(&ballot.account);
-        let said = why.to_string();
         let record = VoteNotTaken {
-            request: request.id,
+            request,
             account: &ballot.account,
             person: person.as_ref(),
             answer: &ballot.answer,
-            code: why.code(),
-            why: &said,
+            code,
+            why,
         };
-        if let Err(error) = self.audit.append_synced(Event::VoteRefused(record)) {
+        self.audit.append_synced(Event::VoteRefused(record)).map(drop)
+    }
+
+    /// Records an answer that does not count, and what follows from the reason.
+    async fn refused(&self, request: &Request, ballot: &Ballot, why: VoteRefused, now: Timestamp) -> VoteError {
+        let said = why.to_string();
+        if let Err(error) = self.not_taken(request.id, ballot, why.code(), &said) {
             return error.into();
         }
         // Nobody can agree any more: whoever waits should hear of it now.

@@ -156,8 +156,14 @@ impl Desk {
         target: &Target,
         by: &Word,
     ) -> Result<(), OperateError> {
-        let on_behalf_of = match target {
-            Target::Person(person) => person.as_str(),
+        let named = match target {
+            Target::Person(named) => Account::from_stored(named.as_str()).ok(),
+            _ => None,
+        };
+        let of_account = named.and_then(|account| self.person_of(&account));
+        let on_behalf_of = match (target, &of_account) {
+            (_, Some(person)) => person.as_str(),
+            (Target::Person(person), None) => person.as_str(),
             _ => "",
         };
         let operation = Operation {

@@ -21,7 +21,7 @@ use crate::error::BadWord;
 use crate::exec::Pin;
 use crate::facts::PinFact;
 use crate::finding::{Denial, Finding, Findings, Layer, Requirement, RuleId, Ruling};
-use crate::grant::{FileMark, Grant, Pins, Use};
+use crate::grant::{FileMark, Grant, Judged, Pins, Scope, Use};
 use crate::judge::Judgement;
 use crate::label::Risk;
 use crate::lock::LockPath;
@@ -63,7 +63,7 @@ impl Asking {
             program if judgement.facts.argv.is_some() => bundle.programs().pins(program),
             tool => bundle.tools().get(tool).map_or(&[][..], |entry| entry.pins()),
         };
-        let (facts, pins) = fixable(judgement, marked);
+        let (facts, pins) = fixable(bundle, judgement, marked);
         let call = Use {
             path: path.clone(),
             digest: judgement.digest?,
@@ -84,6 +84,32 @@ impl Asking {
 
     pub(super) const fn call(&self) -> &Use {
         &self.call
+    }
+
+    /// Whether this grant may be tried on the call. A window is only for a call that people could have opened one on:
+    /// it holds fixed whatever the call must hold fixed now, and the call can be shown whole.
+    pub(super) fn may_use(&self, grant: &Grant, call: &Call, judgement: &Judgement) -> bool {
+        match &grant.scope {
+            Scope::Once { .. } => true,
+            Scope::Window { pins, .. } => {
+                let held = self.pins.iter().all(|pin| pins.contains_key(pin));
+                held && self.offer(judgement).is_some() && self.card(call, judgement, &[], None).is_whole()
+            }
+        }
+    }
+
+    fn card(&self, call: &Call, judgement: &Judgement, labels: &[Box<str>], file: Option<&str>) -> Card {
+        Card::of(&Shown {
+            call,
+            judgement,
+            action: &judgement.action,
+            labels,
+            rules: &self.rules,
+            offer: self.offer(judgement).as_ref(),
+            facts: &self.call.facts,
+            pins: &self.pins,
+            file,
+        })
     }
 
     /// What may be opened besides the one call: a window where every rule that asks has one, every fact that it must
@@ -110,10 +136,16 @@ fn mark(pin: &Pin) -> Option<FileMark> {
 }
 
 /// The facts of a call that a window could hold fixed, and the names of those that it must.
-fn fixable(judgement: &Judgement, marked: &[PinFact]) -> (Pins, Vec<Box<str>>) {
+fn fixable(bundle: &Bundle, judgement: &Judgement, marked: &[PinFact]) -> (Pins, Vec<Box<str>>) {
     let facts = &judgement.facts;
     let mut known = Pins::new();
     let mut pins: Vec<Box<str>> = Vec::new();
+    let words: Vec<&str> = bundle.vocabulary().words_of(facts.labels).collect();
+    let (ty, id) = &judgement.resource;
+    known.insert(Judged::Risk.name().into(), facts.risk.as_str().into());
+    known.insert(Judged::Labels.name().into(), words.join(", ").into());
+    // A type has no blank in it, so that no two resources are written alike.
+    known.insert(Judged::Resource.name().into(), format!("{ty} {id}").into());
     if let Some(argv) = &facts.argv {
         known.insert("command".into(), (&*argv.command).into());
         pins.push("command".into());
@@ -262,7 +294,12 @@ impl Escalation {
         let opened = match opened {
             Ok(Opened::Refused { why, .. }) => Err(unasked(why)),
             Ok(opened) => Ok(opened),
-            Err(finding) => Err(finding),
+            Err(finding) => {
+                // It may be open all the same, and nothing would say so: people must not answer it.
+                let withdrawn = gate.inner.desk.cancel(own, "it was not asked");
+                let _ = tokio::time::timeout(gate.inner.store_time, withdrawn).await;
+                Err(finding)
+            }
         };
         let opened = opened.inspect_err(|finding| {
             let refused = RequestRefused {
@@ -297,17 +334,7 @@ impl Escalation {
         let words = bundle.vocabulary().words_of(self.judgement.facts.labels);
         let labels: Vec<Box<str>> = words.map(Into::into).collect();
         let offer = asking.offer(&self.judgement);
-        let card = Card::of(&Shown {
-            call: &self.call,
-            judgement: &self.judgement,
-            action: &self.judgement.action,
-            labels: &labels,
-            rules: &asking.rules,
-            offer: offer.as_ref(),
-            facts: &asking.call.facts,
-            pins: &asking.pins,
-            file: self.file.as_deref(),
-        });
+        let card = asking.card(&self.call, &self.judgement, &labels, self.file.as_deref());
         Request {
             id: RequestId::mint(now),
             version: 0,
@@ -571,7 +598,12 @@ impl Waiting {
             let most = Duration::from_millis(left.as_millis()) + GRACE;
             let moved = match tokio::time::timeout(most, self.gate.inner.store.moved(id, version)).await {
                 Ok(moved) => moved.map_err(|error| error.to_string()),
-                Err(_) => self.gate.inner.desk.expire(id).await.map_err(|error| error.to_string()),
+                // A store that hangs must not keep the call waiting for ever.
+                Err(_) => match tokio::time::timeout(self.gate.inner.store_time, self.gate.inner.desk.expire(id)).await
+                {
+                    Ok(ended) => ended.map_err(|error| error.to_string()),
+                    Err(_) => Err("nobody answered in time, and the store does not say how it ended".to_owned()),
+                },
             };
             match moved {
                 Ok(Some(request)) => *self.request = request,

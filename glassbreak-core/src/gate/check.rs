@@ -381,7 +381,10 @@ impl Made {
             },
         };
         let now = Gate::now();
-        for grant in grants.iter().filter(|grant| grant.covers(asking.call(), now).is_ok()) {
+        let may =
+            |grant: &&Grant| grant.covers(asking.call(), now).is_ok() && asking.may_use(grant, &self.call, &judgement);
+        let grants: Vec<&Grant> = grants.iter().filter(may).collect();
+        for grant in grants {
             let Some(hold) = &self.hold else { break };
             match hold.claim(gate, grant.id, asking.call().clone()).await {
                 Ok(Some(grant)) => {

@@ -29,6 +29,10 @@ struct Seen {
     locks: Arc<LockSet>,
 }
 
+/// The moment of a question.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked(u64);
+
 /// Why a call may not go on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Stopped {
@@ -51,9 +55,14 @@ impl Mirror {
         }
     }
 
+    /// When a question is put to the store: what it answers is so as of then, however late the answer comes.
+    pub(super) fn asked(&self) -> Asked {
+        Asked(self.elapsed())
+    }
+
     /// Takes in what the store says. An older view than the one known changes nothing.
-    pub(super) fn take(&self, view: LockView) {
-        self.fresh.store(self.elapsed(), Ordering::Release);
+    pub(super) fn take(&self, view: LockView, asked: Asked) {
+        self.fresh.fetch_max(asked.0, Ordering::AcqRel);
         self.view.send_if_modified(|seen| {
             // Two tasks ask the store, and the one that asked first may come last: a lock must not go away again.
             let newer =
@@ -107,14 +116,21 @@ pub(super) async fn follow(store: Arc<dyn Store>, mirror: std::sync::Weak<Mirror
     loop {
         let Some(strong) = mirror.upgrade() else { return };
         let since = strong.position();
+        let mut asked = strong.asked();
         drop(strong);
         let view = match tokio::time::timeout(POLL, store.changed(since)).await {
             Ok(view) => view,
-            Err(_) => store.locks().await,
+            Err(_) => {
+                asked = match mirror.upgrade() {
+                    Some(strong) => strong.asked(),
+                    None => return,
+                };
+                store.locks().await
+            }
         };
         let Some(mirror) = mirror.upgrade() else { return };
         match view {
-            Ok(view) => mirror.take(view),
+            Ok(view) => mirror.take(view, asked),
             Err(_) => tokio::time::sleep(POLL / 5).await,
         }
     }
@@ -143,11 +159,25 @@ mod tests {
         let mirror = Mirror::new(before.clone());
         let path = LockPath::new(&Actor::new(word("ops"), word("s")), "");
         assert_eq!(mirror.stopped_at(&path, ""), None);
-        mirror.take(store.locks().await.unwrap());
-        mirror.take(before);
+        mirror.take(store.locks().await.unwrap(), mirror.asked());
+        mirror.take(before, mirror.asked());
         assert!(matches!(mirror.stopped_at(&path, ""), Some(Stopped::By(_))));
         // Another store, whatever its epoch, is believed.
-        mirror.take(MemoryStore::new().locks().await.unwrap());
+        mirror.take(MemoryStore::new().locks().await.unwrap(), mirror.asked());
+        assert_eq!(mirror.stopped_at(&path, ""), None);
+    }
+
+    /// A process that was stopped, or a store that hung: what comes in then was so before.
+    #[tokio::test]
+    async fn news_that_was_long_on_its_way_is_old() {
+        let store = MemoryStore::new();
+        let mirror = Mirror::new(store.locks().await.unwrap());
+        let path = LockPath::new(&Actor::new(Word::new("ops").unwrap(), Word::new("s").unwrap()), "");
+        let (asked, answer) = (mirror.asked(), store.locks().await.unwrap());
+        tokio::time::sleep(MOST_AGE + Duration::from_millis(50)).await;
+        mirror.take(answer, asked);
+        assert_eq!(mirror.stopped_at(&path, ""), Some(Stopped::Unknown));
+        mirror.take(store.locks().await.unwrap(), mirror.asked());
         assert_eq!(mirror.stopped_at(&path, ""), None);
     }
 }

@@ -36,7 +36,8 @@ impl Gate {
     }
 
     async fn look_at_locks(&self) -> Result<(), OperateError> {
-        self.inner.locks.take(self.inner.store.locks().await?);
+        let asked = self.inner.locks.asked();
+        self.inner.locks.take(self.inner.store.locks().await?, asked);
         Ok(())
     }
 }

@@ -86,8 +86,30 @@ impl Card {
         card.add("stopped by", shown.rules.iter().map(rule_line));
         card.add("may open", offers(shown));
         let text = card.text();
-        card.whole &= text.len() <= MAX_BYTES && text.lines().count() <= MAX_LINES;
+        if text.len() > MAX_BYTES || text.lines().count() > MAX_LINES {
+            card.whole = false;
+            card.cut();
+        }
         card
+    }
+
+    /// Nobody can agree to it, so nobody needs all of it: whoever looks must not be flooded, nor the store.
+    fn cut(&mut self) {
+        const LINES: usize = 20;
+        for section in &mut self.sections {
+            let left = section.lines.len().saturating_sub(LINES);
+            section.lines.truncate(LINES);
+            for line in &mut section.lines {
+                if line.len() > MAX_SAYS {
+                    let end = (0..=MAX_SAYS).rev().find(|end| line.is_char_boundary(*end));
+                    let cut = end.and_then(|end| line.get(..end)).unwrap_or_default();
+                    *line = format!("{cut} … ({} more bytes)", line.len() - cut.len()).into();
+                }
+            }
+            if left > 0 {
+                section.lines.push(format!("… ({left} more lines)").into());
+            }
+        }
     }
 
     /// A card of one line, for tests of what keeps and carries requests.
@@ -330,7 +352,7 @@ fn offers(shown: &Shown<'_>) -> Vec<String> {
             })
             .collect();
         lines.push(format!(
-            "window: {} for all of {}, at most {} calls, where {}",
+            "window: {} for all of {}, at most {} calls, where {}; resource, labels and risk as here",
             offer.span,
             shown_whole(shown.action),
             offer.uses,

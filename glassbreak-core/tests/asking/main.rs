@@ -10,6 +10,7 @@
 )]
 
 mod grants;
+mod hostile;
 mod people;
 mod reload;
 mod shared;
