@@ -45,10 +45,10 @@ impl Asking {
                 4..6 => ("forbid", format!("!({CONDITION})")),
                 _ => ("@ask(\"oncall\") forbid", format!("!({CONDITION})")),
             };
-            let _ = write!(
+            let _ = writeln!(
                 text,
                 "@id(\"p{n}\") {head} (principal in Team::\"coders\", action in [Action::\"tool\"], resource is Tool) \
-                 when {{ {condition} }};\n"
+                 when {{ {condition} }};"
             );
         }
         Self::with(&text, 0)
@@ -155,9 +155,9 @@ fn tools() -> String {
     let mut text = String::new();
     let names = (0..TOOLS).map(|n| format!("t{n}")).chain(["shell".to_owned()]);
     for name in names {
-        let _ = write!(
+        let _ = writeln!(
             text,
-            "[tools.{name}]\nlabels = []\nschema = {{ type = \"object\", required = [{required}], properties = {{ {properties} }} }}\n"
+            "[tools.{name}]\nlabels = []\nschema = {{ type = \"object\", required = [{required}], properties = {{ {properties} }} }}"
         );
     }
     text
