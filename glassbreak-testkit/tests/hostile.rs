@@ -71,11 +71,13 @@ impl House {
         std::fs::create_dir_all(root.join("work")).unwrap();
         let audit = AuditLog::open(root.join("audit")).unwrap();
         let gate = Gate::builder(bundle()).store(store).audit(audit.clone()).build().await;
-        Some(Self {
-            root,
-            gate: gate.ok()?,
-            audit,
-        })
+        match gate {
+            Ok(gate) => Some(Self { root, gate, audit }),
+            Err(_) => {
+                let _ = std::fs::remove_dir_all(&root);
+                None
+            }
+        }
     }
 
     fn session(&self) -> Session {
