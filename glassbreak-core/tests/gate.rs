@@ -24,7 +24,7 @@ use glassbreak_core::exec::{Effect, Exit};
 use glassbreak_core::facts::Case;
 use glassbreak_core::finding::{DenialKind, Finding, Layer, RuleId};
 use glassbreak_core::gate::{Denied, Failure, Gate, GateBuilder, Session, Verdict};
-use glassbreak_core::grant::Grant;
+use glassbreak_core::grant::{Grant, GrantId};
 use glassbreak_core::guard::Check;
 use glassbreak_core::lock::{Lock, Target};
 use glassbreak_core::store::{
@@ -610,6 +610,10 @@ impl Requests for Silent {
 
     async fn grants(&self) -> Result<Vec<Grant>, StoreError> {
         self.inner.grants().await
+    }
+
+    async fn grant(&self, id: GrantId) -> Result<Option<Grant>, StoreError> {
+        self.inner.grant(id).await
     }
 
     async fn revoke(&self, revoke: Revoke) -> Result<Ended, StoreError> {

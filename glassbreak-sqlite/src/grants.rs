@@ -94,7 +94,8 @@ pub(crate) fn update(db: &Connection, grant: &Grant) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Revokes what stands, and what has not begun: that would stand later.
+/// Revokes what stands, what has not begun, which would stand later, and what is used up, because a permit by it may not
+/// have run yet.
 pub(crate) fn end(db: &Connection, which: &Which, by: &Word, now: Timestamp) -> Result<Vec<GrantId>, Fault> {
     let (grants, unread) = all_unended(db, now)?;
     if matches!(which, Which::Under(_)) {
@@ -111,7 +112,7 @@ pub(crate) fn end(db: &Connection, which: &Which, by: &Word, now: Timestamp) -> 
             Which::Request(id) => grant.request == *id,
             Which::Under(target) => grant.path.is_under(target),
         };
-        if meant && matches!(grant.stands(now), Ok(()) | Err(Mismatch::NotYet)) {
+        if meant && matches!(grant.stands(now), Ok(()) | Err(Mismatch::NotYet | Mismatch::UsedUp)) {
             grant.revoked = Some(Revoked {
                 by: by.clone(),
                 at: now,
@@ -123,9 +124,12 @@ pub(crate) fn end(db: &Connection, which: &Which, by: &Word, now: Timestamp) -> 
     Ok(ended)
 }
 
-/// Those that stand or will, and the ids of those that cannot be read: one of them must not keep the others alive.
+/// Those that have not ended, and the ids of those that cannot be read: one of them must not keep the others alive.
 fn all_unended(db: &Connection, now: Timestamp) -> Result<(Vec<Grant>, Vec<[u8; 16]>), Fault> {
-    let mut find = db.prepare_cached(OF_ALL)?;
+    const ALL: &str =
+        "SELECT body, uses, revoked, max_uses, expires_at, id, session FROM grants WHERE expires_at > ? AND revoked = 0
+         ORDER BY given";
+    let mut find = db.prepare_cached(ALL)?;
     let mut rows = find.query([now.as_millis()])?;
     let (mut grants, mut unread) = (Vec::new(), Vec::new());
     while let Some(row) = rows.next()? {

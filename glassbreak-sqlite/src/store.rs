@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use glassbreak_core::approval::{Request, RequestId};
 use glassbreak_core::call::{Text, Word};
 use glassbreak_core::clock::Timestamp;
-use glassbreak_core::grant::Grant;
+use glassbreak_core::grant::{Grant, GrantId};
 use glassbreak_core::lock::Lock;
 use glassbreak_core::store::{
     Claim, Claimed, Clock, Decide, Decided, Durability, Ended, Ledger, LockView, Locks, Open, Opened, Position,
@@ -345,6 +345,10 @@ impl Requests for SqliteStore {
     async fn grants(&self) -> Result<Vec<Grant>, StoreError> {
         self.read("grants", |view| grants::standing(view.db, None, view.meta.newest()))
             .await
+    }
+
+    async fn grant(&self, id: GrantId) -> Result<Option<Grant>, StoreError> {
+        self.read("grant", move |view| grants::find(view.db, &id)).await
     }
 
     async fn revoke(&self, revoke: Revoke) -> Result<Ended, StoreError> {

@@ -6,12 +6,14 @@ use std::marker::PhantomData;
 use std::time::Instant;
 
 use super::check::{Made, locked, name_of};
+use super::hold::within;
 use super::{Denied, Gate};
 use crate::argv::ExecPlan;
 use crate::audit::{Event, Finished, Performed};
 use crate::call::{Args, CallDigest, Operation, Word};
 use crate::exec::Pin;
 use crate::finding::{Denial, Finding, Findings, Layer, RuleId, Ruling};
+use crate::grant::Grant;
 use crate::judge::Judgement;
 use crate::store::Outcome;
 
@@ -175,6 +177,31 @@ impl Held {
             .map(|stopped| self.denied(locked(&stopped)))
     }
 
+    /// Whether what people agreed to was taken back since; a store that does not say so refuses.
+    pub(super) async fn revoked(&self) -> Option<Denial> {
+        let grant = self.made.grant.as_ref()?;
+        let finding = match within(&self.gate, self.gate.inner.store.grant(grant.id)).await {
+            Ok(Some(Grant { revoked: None, .. })) => return None,
+            Ok(Some(Grant {
+                revoked: Some(revoked), ..
+            })) => {
+                let why = format!("what people agreed to was revoked by {}", revoked.by);
+                Finding::deny(
+                    RuleId::known(Layer::Store, "grant.revoked"),
+                    why,
+                    "ask again, or do something else",
+                )
+            }
+            Ok(None) => Finding::deny(
+                RuleId::known(Layer::Store, "grant.unknown"),
+                "the grant is gone",
+                "make the call again",
+            ),
+            Err(finding) => finding,
+        };
+        Some(self.denied(finding))
+    }
+
     /// The refusal that `finding` amounts to; also one that would not refuse is refused here, as a fault of the guard.
     pub(super) fn denied(&self, finding: Finding) -> Denial {
         let ruling = Ruling::combine(Findings {
@@ -278,7 +305,8 @@ impl<K: Kind> Permit<K> {
             let rule = RuleId::known(Layer::Argv, "program-file");
             Some(held.denied(Finding::deny(rule, error.to_string(), "make the call again")))
         };
-        if let Some(denial) = held.stopped().or_else(changed) {
+        let revoked = held.revoked().await;
+        if let Some(denial) = revoked.or_else(|| held.stopped()).or_else(changed) {
             held.not_run().await;
             return Err(E::from(Denied(denial)));
         }

@@ -39,7 +39,7 @@ impl Permit<ExecCall> {
     /// and what the operating system refuses. A program that fails is no error: see [`Ran::exit`].
     pub async fn exec_into(self, sink: &mut dyn OutputSink) -> Result<Ran, Failure> {
         let Self { held, plan, pin, .. } = self;
-        let stopped = held.stopped();
+        let stopped = held.revoked().await.or_else(|| held.stopped());
         let (Some(pin), None) = (pin, stopped.as_ref()) else {
             held.not_run().await;
             return Err(Denied(stopped.unwrap_or_else(super::check::wrong_permit)).into());

@@ -55,7 +55,7 @@ pub use self::types::{
 
 use crate::approval::{Request, RequestId};
 pub use crate::budget::Demand;
-use crate::grant::Grant;
+use crate::grant::{Grant, GrantId};
 use crate::lock::Lock;
 
 /// Reservations: what calls in flight and calls past count against budgets.
@@ -174,8 +174,16 @@ pub trait Requests: fmt::Debug + Send + Sync + 'static {
     /// When the store cannot answer.
     async fn grants(&self) -> Result<Vec<Grant>, StoreError>;
 
-    /// Ends grants that stand or have yet to begin, and cancels requests that are open. A second time nothing is left to
-    /// end. A time that is not believed does not stand in the way.
+    /// A grant as it is, also one that is used up, has ended or was revoked; `None` where there is none of this id, or it is
+    /// forgotten.
+    ///
+    /// # Errors
+    /// When the store cannot answer.
+    async fn grant(&self, id: GrantId) -> Result<Option<Grant>, StoreError>;
+
+    /// Ends grants that stand, have yet to begin, or are used up before their time, because a permit by one may not have
+    /// run yet; and cancels requests that are open. A second time nothing is left to end. A time that is not believed
+    /// does not stand in the way.
     ///
     /// # Errors
     /// When they may still stand.

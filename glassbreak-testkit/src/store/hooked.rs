@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use glassbreak_core::approval::{Request, RequestId};
-use glassbreak_core::grant::Grant;
+use glassbreak_core::grant::{Grant, GrantId};
 use glassbreak_core::lock::Lock;
 use glassbreak_core::store::{
     Claim, Claimed, Decide, Decided, Durability, Ended, Ledger, LockView, Locks, Open, Opened, Position, Requests,
@@ -116,6 +116,10 @@ impl Requests for Hooked {
 
     async fn grants(&self) -> Result<Vec<Grant>, StoreError> {
         self.around("grants", self.store.grants()).await
+    }
+
+    async fn grant(&self, id: GrantId) -> Result<Option<Grant>, StoreError> {
+        self.around("grant", self.store.grant(id)).await
     }
 
     async fn revoke(&self, revoke: Revoke) -> Result<Ended, StoreError> {

@@ -131,6 +131,10 @@ impl Asks {
         }
     }
 
+    pub(super) fn grant(&self, id: &GrantId) -> Option<&Grant> {
+        self.grants.get(id)
+    }
+
     /// The grants that stand, of one caller or of all.
     pub(super) fn standing(&self, path: Option<&LockPath>, now: Timestamp) -> Vec<Grant> {
         let mine = |grant: &&Grant| path.is_none_or(|path| grant.path.same_caller(path));
@@ -155,8 +159,9 @@ impl Asks {
         now: Timestamp,
     ) -> (Vec<GrantId>, Vec<RequestId>) {
         let mut grants = Vec::new();
-        // One that has not begun would stand later.
-        let may_stand = |grant: &&mut Grant| matches!(grant.stands(now), Ok(()) | Err(Mismatch::NotYet));
+        // One that has not begun would stand later, and a permit by one that is used up may not have run yet.
+        let may_stand =
+            |grant: &&mut Grant| matches!(grant.stands(now), Ok(()) | Err(Mismatch::NotYet | Mismatch::UsedUp));
         for grant in self.grants.values_mut().filter(may_stand) {
             let meant = match which {
                 Which::Grant(id) => grant.id == *id,

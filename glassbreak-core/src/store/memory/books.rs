@@ -22,7 +22,7 @@ use super::time::{Reading, Time};
 use crate::approval::{Request, RequestId};
 use crate::call::CallDigest;
 use crate::clock::{Span, Timestamp};
-use crate::grant::{Grant, Mismatch};
+use crate::grant::{Grant, GrantId, Mismatch};
 use crate::lock::{Lock, LockPath, LockSet, Target};
 use crate::store::{
     Attempt, Claim, Claimed, Clock, Decide, Decided, Demand, Ended, Fate, Held, LockView, OpId, Open, Opened, Outcome,
@@ -356,6 +356,10 @@ impl Books {
     pub(super) fn grants(&self) -> Result<Vec<Grant>, StoreError> {
         let asks = self.asks("grants")?;
         Ok(asks.standing(None, self.time.0.newest()))
+    }
+
+    pub(super) fn grant(&self, id: &GrantId) -> Result<Option<Grant>, StoreError> {
+        Ok(self.asks("grant")?.grant(id).cloned())
     }
 
     pub(super) fn decide(&self, decide: Decide) -> Result<Decided, StoreError> {

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::approval::{Request, RequestId};
 use crate::clock::Timestamp;
-use crate::grant::Grant;
+use crate::grant::{Grant, GrantId};
 use crate::lock::Lock;
 
 /// What [`books`] and [`time`] are built on; [`explored`] builds them on shuttle's instead.
@@ -226,6 +226,10 @@ impl Requests for MemoryStore {
 
     async fn grants(&self) -> Result<Vec<Grant>, StoreError> {
         self.shared.books.grants()
+    }
+
+    async fn grant(&self, id: GrantId) -> Result<Option<Grant>, StoreError> {
+        self.shared.books.grant(&id)
     }
 
     async fn revoke(&self, revoke: Revoke) -> Result<Ended, StoreError> {
