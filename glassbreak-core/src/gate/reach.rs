@@ -48,3 +48,15 @@ pub(super) fn lies_in(thing: &Path, workspace: &Path) -> bool {
         _ => true,
     }
 }
+
+/// The same of a workspace that was found before, by its path without links. Where it is gone nothing lies in it, and only
+/// the path tells: else an agent that removes its own workspace would keep every later policy folder out.
+pub(super) fn still_lies_in(thing: &Path, workspace: &Path) -> bool {
+    match fs::canonicalize(thing) {
+        Ok(thing) => {
+            let now = fs::canonicalize(workspace);
+            thing.starts_with(workspace) || now.is_ok_and(|workspace| thing.starts_with(workspace))
+        }
+        Err(_) => true,
+    }
+}

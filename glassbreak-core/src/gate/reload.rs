@@ -69,7 +69,7 @@ impl Gate {
         let sessions = self.inner.sessions.lock().map_err(|_| ReloadError::Broken)?;
         if let Some(folder) = bundle.folder() {
             let mut open = sessions.iter().filter_map(Weak::upgrade);
-            if open.any(|session| reach::lies_in(folder, Path::new(session.dir.workspace().as_str()))) {
+            if open.any(|session| reach::still_lies_in(folder, Path::new(session.dir.workspace().as_str()))) {
                 return Err(ReloadError::Within(folder.to_owned()));
             }
         }

@@ -369,6 +369,19 @@ async fn a_bundle_that_no_gate_could_be_built_over_is_not_put_in_place() {
 }
 
 #[tokio::test]
+async fn an_agent_that_removes_its_workspace_does_not_keep_a_stricter_policy_out() {
+    let house = House::new().await;
+    let folder = house.root.join("policy");
+    write_folder(&folder, &changed("p.cedar", "@id(\"never\")", "@id(\"not-at-all\")"));
+    let _session = house.session("s");
+    std::fs::remove_dir_all(house.root.join("work")).unwrap();
+    let bundle = Bundle::open(&folder).unwrap();
+    let expected = bundle.digest();
+    house.gate.reload(bundle, expected).unwrap();
+    assert_eq!(house.gate.bundle().digest(), expected);
+}
+
+#[tokio::test]
 async fn a_reload_that_cannot_be_recorded_does_not_happen() {
     let house = House::new().await;
     let old = house.gate.bundle().digest();
