@@ -246,6 +246,9 @@ fn of_racing_decisions_one_is_done_and_the_others_see_it() {
         let seen = Decided::Conflict(Box::new(winner.next.clone()));
         assert_eq!(answers.iter().filter(|answer| **answer == seen).count(), 3);
         let grants: Vec<Grant> = books.grants().unwrap();
+        for grant in &grants {
+            assert_eq!(books.grant(&grant.id).unwrap().as_ref(), Some(grant));
+        }
         assert_eq!(grants, winner.grant.iter().cloned().collect::<Vec<_>>());
     });
 }
