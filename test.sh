@@ -114,6 +114,16 @@ else
   step "tests" cargo test --quiet --locked --workspace --all-features --lib --bins --tests
 fi
 step "doctests" cargo test --quiet --locked --doc --workspace
+# 62,000 requests and what Cedar answered, from cedar-policy/cedar-integration-tests; the archive is not in this repository.
+corpus=${GLASSBREAK_CEDAR_CORPUS:-$PWD/../shared/cases/cedar/corpus-tests.tar.gz}
+if [ -n "$fast" ]; then
+  :
+elif [ -f "$corpus" ]; then
+  GLASSBREAK_CEDAR_CORPUS=$corpus step "Cedar's own corpus" \
+    cargo test --quiet --locked -p glassbreak-core --lib corpus -- --ignored
+else
+  not_run "Cedar's own corpus: set GLASSBREAK_CEDAR_CORPUS to corpus-tests.tar.gz of cedar-policy/cedar-integration-tests"
+fi
 step "quickstart" cargo run --quiet --locked -p glassbreak-examples --bin quickstart
 step "incident" cargo run --quiet --locked -p glassbreak-examples --bin incident -- --approver script
 step "guarded tools" cargo run --quiet --locked -p glassbreak-examples --bin guarded_tools

@@ -17,6 +17,7 @@ use glassbreak_core::store::{Claimed, Ledger, Locks, Opened, Requests, Reserved}
 use glassbreak_sqlite::SqliteStore;
 use rusqlite::Connection;
 
+#[expect(clippy::unwrap_used, reason = "a test that cannot meddle cannot go on")]
 fn meddle(path: &Path, sql: &str) {
     Connection::open(path).unwrap().execute_batch(sql).unwrap();
 }
