@@ -1,7 +1,5 @@
 //! The SQLite store keeps the contract of stores: two connections on one file, in one process.
 
-#![expect(clippy::unwrap_used, reason = "a suite without its store cannot go on")]
-
 #[cfg(test)]
 mod common;
 

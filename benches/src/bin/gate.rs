@@ -8,6 +8,9 @@ use std::process::ExitCode;
 
 use serde_json::Value;
 
+/// With a thousand policies that do not matter, a decision costs at most so much of one without them.
+const FLAT: f64 = 1.05;
+
 /// Judging one allowed call of eight words costs at most so much of the yardstick, by one permit or by the ops policy;
 /// the digest is in it, though callgrind counts a SHA-256 in software and most machines have it in hardware.
 const LIMIT: f64 = 2.5;
@@ -58,6 +61,15 @@ fn main() -> ExitCode {
             return fail(&format!("`{key}` is missing; there are {counts:?}"));
         };
         println!("{name:>44} {count:>12} {:>7.2}", ratio(count, yardstick));
+    }
+    let among = |count| of(&format!("policy_decide among_{count}"));
+    if let (Some(one), Some(many)) = (among(1), among(1000))
+        && ratio(many, one) > FLAT
+    {
+        let ratio = ratio(many, one);
+        return fail(&format!(
+            "among 1,000 policies a decision costs {ratio:.2} of one alone, and may cost {FLAT}"
+        ));
     }
     let calls = Layers::of(&counts).zip(Layers::of(&allocations));
     let Some((instructions, blocks)) = calls else {
