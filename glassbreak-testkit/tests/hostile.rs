@@ -3,6 +3,7 @@
 
 #![cfg(target_os = "linux")]
 #![expect(clippy::tests_outside_test_module, reason = "this is a test binary")]
+#![expect(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "how a test fails")]
 
 use std::path::PathBuf;
 use std::sync::Arc;
