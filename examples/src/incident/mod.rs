@@ -3,9 +3,9 @@
 //!
 //! Everything in it is real but the cluster and the model: programs run, the store and the audit log are on disk, people
 //! answer through the same [`Desk`](glassbreak_core::desk::Desk) as anywhere. `kubectl` is the
-//! [stand-in](crate::kubectl), and the agent a script that reacts to what the guard answers ([`agent`]).
+//! [stand-in](crate::kubectl), and the agent a script that reacts to what the guard answers (`agent`).
 //!
-//! [`story`] tells it act by act and checks each: it is a test too.
+//! `story` tells it act by act and checks each: it is a test too.
 
 mod after;
 mod agent;
