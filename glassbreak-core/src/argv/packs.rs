@@ -124,6 +124,13 @@ pub(crate) fn extend(
     // The profile's own first, so that their places in the file stay theirs. Those of the pack stay.
     let pins = std::mem::replace(&mut base.pin, more.pin.clone());
     base.pin.extend(pins.into_iter().filter(|pin| !more.pin.contains(pin)));
+    for (unit, facts) in &more.cost {
+        if base.cost.insert(unit.clone(), facts.clone()).is_some() {
+            let place = [at, &[Step::Key("cost"), Step::Key(unit)]].concat();
+            let help = "it is taken from the pack; give yours another name";
+            problems.push(source.problem_at(&place, format!("the pack says what a call costs in `{unit}`"), help));
+        }
+    }
     base.env.pass.extend(more.env.pass.iter().cloned());
     for (name, value) in &more.env.set {
         if base.env.set.insert(name.clone(), value.clone()).is_some() {
