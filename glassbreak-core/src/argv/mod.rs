@@ -39,6 +39,7 @@ pub mod profile;
 mod program;
 mod refuse;
 mod safe_bins;
+mod script;
 mod types;
 
 use std::collections::BTreeMap;

@@ -7,6 +7,7 @@ use regex::Regex;
 use super::path::{self, PathFit};
 use super::profile::{PathUse, Verdict};
 use super::program::{FactRef, Names, Program};
+use super::script;
 use crate::call::Workspace;
 use crate::facts::Target;
 use crate::finding::{Finding, Layer, RuleId};
@@ -62,6 +63,7 @@ pub(crate) enum Kind {
     Size,
     Path(PathUse),
     Glob,
+    Script(script::Language),
     AnyOf(Vec<usize>),
     List {
         item: usize,
@@ -97,6 +99,8 @@ pub(crate) struct Said {
     pub(crate) findings: Vec<Finding>,
     /// The words that were taken for paths.
     pub(crate) paths: Vec<Box<str>>,
+    /// Why the last word that was tried did not fit, where that is more than what its type says.
+    pub(crate) unfit: Option<String>,
 }
 
 /// How far a `Said` had come, to go back to when an alternative does not fit.
@@ -138,6 +142,7 @@ pub(crate) struct Ground<'a> {
 ///
 /// On `false`, `said` may have grown: the caller goes back to its mark.
 pub(crate) fn fits(program: &Program, ty: usize, text: &str, ground: Ground<'_>, said: &mut Said) -> bool {
+    said.unfit = None;
     fits_within(program, ty, text, ground, said, 0)
 }
 
@@ -146,7 +151,7 @@ fn fits_within(program: &Program, ty: usize, text: &str, ground: Ground<'_>, sai
     let (Some(ty), false) = (program.ty(ty), depth > 16) else {
         return false;
     };
-    let lines = matches!(ty.kind, Kind::Text { lines: true, .. });
+    let lines = matches!(ty.kind, Kind::Text { lines: true, .. } | Kind::Script(_));
     if !lines && text.contains(['\n', '\t']) {
         return false;
     }
@@ -194,6 +199,10 @@ fn fits_within(program: &Program, ty: usize, text: &str, ground: Ground<'_>, sai
                 path::take_secret(program, text, said);
             }
             fit
+        }
+        Kind::Script(language) => {
+            said.unfit = script::objection(*language, text);
+            said.unfit.is_none()
         }
         Kind::AnyOf(types) => types.iter().any(|ty| {
             let mark = said.mark();
@@ -355,6 +364,7 @@ impl Type {
             Kind::Size => "a size such as `512`, `10K` or `4MiB`".to_owned(),
             Kind::Path(PathUse::Read | PathUse::Write) => "a path beneath the workspace".to_owned(),
             Kind::Glob => "a pattern of file names".to_owned(),
+            Kind::Script(language) => script::describe(*language).to_owned(),
             Kind::AnyOf(types) => types.iter().map(of).collect::<Vec<_>>().join(", or "),
             Kind::List { item, separator } => format!("{}, with `{separator}` between several", of(item)),
             Kind::Pair { left, between, right } => format!("{}, then `{between}`, then {}", of(left), of(right)),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Verdict;
 
 /// What may stand in a place. Just one of the keys that make a type: `literal`, `one-of`, `words`, `int`, `pattern`,
-/// `text`, `path`, `any-of`, `list`, `pair`.
+/// `text`, `path`, `script`, `url`, `any-of`, `list`, `pair`.
 ///
 /// Built in: `text` (one line of at most 4,096 bytes), `lines` (the same with newlines and tabs), `int` (0 to
 /// 2,147,483,647), `duration` (`90s`, `1h30m`), `seconds` (`5`, `0.5s`, `2m`), `byte-size` (`512`, `10K`, `4MiB`), `path` (a path beneath the workspace, read), `out-path` (written),
@@ -38,6 +38,8 @@ pub struct TypeSpec {
     pub text: Option<usize>,
     /// A path beneath the workspace: `read` or `write`.
     pub path: Option<PathUse>,
+    /// A program of this language that only reads what it is given; may have several lines.
+    pub script: Option<ScriptLanguage>,
     /// The first of these types that fits.
     pub any_of: Option<Vec<String>>,
     /// Texts of one type with a separator between them.
@@ -56,6 +58,21 @@ pub struct TypeSpec {
     /// What its use means.
     #[serde(default)]
     pub labels: Vec<String>,
+}
+
+/// A small language whose programs are words of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum ScriptLanguage {
+    /// sed: commands that only edit what is printed.
+    Sed,
+    /// awk: programs that only compute and print.
+    Awk,
+    /// jq: filters that see neither the environment nor modules.
+    Jq,
+    /// SQL: one statement that reads.
+    Sql,
 }
 
 /// What one word of a type means.
