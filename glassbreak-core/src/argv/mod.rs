@@ -41,6 +41,7 @@ mod refuse;
 mod safe_bins;
 mod script;
 mod types;
+mod url;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
