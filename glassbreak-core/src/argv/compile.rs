@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::compile_types::compile_types;
-use super::profile::{CwdRule, Dialect, Form, Node, OptSpec, Profile, Slot, Verdict};
+use super::profile::{CwdRule, DashDash, Dialect, Form, Node, OptSpec, Order, Profile, Slot, Verdict};
 use super::program::{self, FactRef, Names, Program};
 use super::types::{Kind, Type, rule};
 use crate::error::{Problem, nearest};
@@ -110,9 +110,11 @@ impl<'a> Compiler<'a> {
             self.problem(&place, what, "write it without path or blanks");
         }
         let takes_paths = self.takes_paths(&types);
+        let runs = self.runs(&types, at);
         let program = Program {
             hash: self.hash(profile, at),
             takes_paths,
+            runs,
             interpreter: profile.interpreter.clone(),
             name: self.name.into(),
             version: profile.version.clone(),
@@ -265,6 +267,10 @@ impl<'a> Compiler<'a> {
                         "write a word of ASCII letters, digits and marks",
                     );
                 }
+                if dialect.verbs_fold && word.bytes().any(|b| b.is_ascii_uppercase()) {
+                    let what = format!("the verb `{word}` can never be read: cases are alike here");
+                    self.problem(&place, what, "write it in lower case");
+                }
                 words.push((word.as_str().into(), child_at));
             }
         }
@@ -310,16 +316,23 @@ impl<'a> Compiler<'a> {
                 }
                 spellings.push((spelling.as_str().into(), self.opts.len()));
             }
-            if spec.value.is_none() && (spec.optional || spec.equals_only || spec.dash_value || !spec.facts.is_empty())
-            {
-                let help =
-                    "name its type with `value`, or leave out `optional`, `equals-only`, `dash-value` and `facts`";
+            let of_value = spec.optional || spec.equals_only || spec.dash_value || spec.second.is_some();
+            if spec.value.is_none() && (of_value || !spec.facts.is_empty()) {
+                let help = "name its type with `value`, or leave out `second`, `optional`, `equals-only`, `dash-value` and `facts`";
                 self.problem(&place, format!("`{name}` has no value"), help);
             }
             let ty = spec
                 .value
                 .as_ref()
                 .and_then(|ty| self.ty(ty, &[&place[..], &[Step::Key("value")]].concat()));
+            if spec.second.is_some() && (spec.optional || spec.equals_only) {
+                let help = "leave out `optional` and `equals-only`";
+                self.problem(&place, format!("`{name}` takes two values, each a word"), help);
+            }
+            let second = spec
+                .second
+                .as_ref()
+                .and_then(|ty| self.ty(ty, &[&place[..], &[Step::Key("second")]].concat()));
             let facts = spec.facts.iter().filter_map(|fact| self.fact(fact, &place)).collect();
             let sets = spec
                 .sets
@@ -345,6 +358,7 @@ impl<'a> Compiler<'a> {
             self.opts.push(program::Opt {
                 name: name.as_str().into(),
                 value: ty,
+                second,
                 optional: spec.optional,
                 many: spec.many,
                 equals_only: spec.equals_only,
@@ -381,9 +395,34 @@ impl<'a> Compiler<'a> {
         let used = self
             .opts
             .iter()
-            .filter_map(|opt| opt.value)
+            .flat_map(|opt| opt.value.into_iter().chain(opt.second))
             .chain(slots.map(|slot| slot.ty));
         used.into_iter().any(|ty| has_path(types, ty, types.len()))
+    }
+
+    /// Whether some form takes a command. That is always to the end of the words, and no option of the program itself
+    /// stands among them.
+    fn runs(&mut self, types: &[Type], at: &[Step<'_>]) -> bool {
+        let is_command = |ty: usize| types.get(ty).is_some_and(|ty| matches!(ty.kind, Kind::Command));
+        let (mut runs, mut misplaced) = (false, self.opts.iter().any(|opt| opt.value.is_some_and(is_command)));
+        for node in &self.nodes {
+            for form in &node.forms {
+                let first = node.dialect.order == Order::OptionsFirst;
+                let paths = node.dialect.dashdash == DashDash::Paths;
+                for (row, last) in [(&form.operands, first && form.after.is_empty()), (&form.after, paths)] {
+                    for (n, slot) in row.iter().enumerate().filter(|(_, slot)| is_command(slot.ty)) {
+                        runs = true;
+                        misplaced |= !last || n + 1 != row.len() || slot.min == 0;
+                    }
+                }
+            }
+        }
+        if misplaced {
+            let help =
+                "let it be the last slot, with order = \"options-first\", or behind `--` with dashdash = \"paths\"";
+            self.problem(at, "a `command` that is not the rest of the words", help);
+        }
+        runs
     }
 
     fn forms(&mut self, forms: &[Form], names: &Names, at: &[Step<'_>]) -> Vec<program::Form> {
@@ -426,6 +465,7 @@ impl<'a> Compiler<'a> {
                     ty,
                     min: slot.min,
                     max,
+                    adds_words: slot.adds_words,
                     facts,
                 });
             }

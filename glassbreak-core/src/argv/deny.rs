@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use super::parse::{Parse, Role};
+use super::parse::Role;
 use super::profile::{Long, Verdict};
 use super::program::{Node, Opt, Program};
 use super::refuse;
@@ -14,26 +14,44 @@ use super::types::rule;
 use crate::error::shown;
 use crate::finding::Finding;
 
-/// The denied options and verbs among the words that were not understood.
-pub(crate) fn scan(program: &Program, words: &[Box<str>], parse: &Parse<'_>) -> Vec<Finding> {
+/// The denied options and verbs in a call of `program` of which nothing was read.
+pub(crate) fn suspect(program: &Program, words: &[Box<str>]) -> Vec<Finding> {
+    let mut roles = vec![Role::Unread; words.len()];
+    if let Some(first) = roles.first_mut() {
+        *first = Role::Program;
+    }
+    scan(program, words, &roles, 0)
+}
+
+/// The denied options and verbs among the words that were not understood, behind the verb at `reached`.
+pub(crate) fn scan(program: &Program, words: &[Box<str>], roles: &[Role], reached: usize) -> Vec<Finding> {
     let unread: Vec<&str> = words
         .iter()
-        .zip(&parse.roles)
+        .zip(roles)
         .filter(|(_, role)| matches!(role, Role::Unknown | Role::Unread))
         .map(|(word, _)| &**word)
         .collect();
+    // A first word without dash may be a row of letters: tar's old way to write options.
+    let bundle = program.node(0).filter(|root| root.dialect.old_bundle);
+    let bundle = bundle
+        .and(unread.first())
+        .filter(|word| words.get(1).is_some_and(|w| **w == ***word));
+    let bundle = bundle
+        .filter(|word| !word.starts_with('-'))
+        .map(|word| ["-", word].concat());
+    let unread: Vec<&str> = unread.into_iter().chain(bundle.as_deref()).collect();
     let mut findings = Vec::new();
     // Most of what a verb knows it has from the program; looking for that once is enough.
     let mut looked_for = BTreeSet::new();
-    for (at, node) in possible_nodes(program, parse.node, &unread) {
+    for (at, node) in possible_nodes(program, reached, &unread) {
         // The options of the program itself, which stand before the verb, are short letters of other meaning
         // behind it.
-        let own = at != 0 || parse.node == 0;
+        let own = at != 0 || reached == 0;
         for (name, index) in node.names.iter() {
             let Some(opt) = program.opt(index).filter(|opt| opt.verdict == Verdict::Deny) else {
                 continue;
             };
-            let short = name.len() == 2;
+            let short = name.len() == 2 && name.starts_with('-');
             if short && !own || !looked_for.insert((name, index)) {
                 continue;
             }
@@ -59,7 +77,7 @@ pub(crate) fn scan(program: &Program, words: &[Box<str>], parse: &Parse<'_>) -> 
         }
     }
     // A required option that stands twice is denied where it is read; where it is not, it is counted by its spellings.
-    for (_, node) in possible_nodes(program, parse.node, &unread) {
+    for (_, node) in possible_nodes(program, reached, &unread) {
         for (required, _) in &node.require {
             let spelt = |word: &str| node.names.get(word.split('=').next().unwrap_or(word)) == Some(*required);
             if let (true, Some(opt)) = (
@@ -127,6 +145,9 @@ fn found(opt: &Opt, word: &str) -> Option<Finding> {
 /// Whether `word` could be `name`, a long name: with any dashes, with a value behind `=` or `:`, with `_` for `-`, in
 /// another case, and shortened where the program takes that.
 fn is_spelling(node: &Node, word: &str, name: &str) -> bool {
+    if let Some(plus) = name.strip_prefix('+') {
+        return word.starts_with('+') && (plus.is_empty() || plus == "NUM" || word == name);
+    }
     let stem = |text: &str| -> String {
         let text = text.trim_start_matches('-');
         let text = text.split(['=', ':']).next().unwrap_or(text);
