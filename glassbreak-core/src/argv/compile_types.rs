@@ -13,7 +13,7 @@ use crate::label::LabelSet;
 use crate::source::Step;
 
 /// The types that every profile may name.
-fn built_in() -> [(&'static str, &'static str, Kind); 9] {
+fn built_in() -> [(&'static str, &'static str, Kind); 11] {
     let text = |lines| Kind::Text { max: MAX_TEXT, lines };
     let stdin = || Kind::Literal("-".into());
     [
@@ -37,6 +37,8 @@ fn built_in() -> [(&'static str, &'static str, Kind); 9] {
             Kind::AnyOf(vec![6, 4]),
         ),
         ("glob", "a pattern of file names", Kind::Glob),
+        ("seconds", "a length of time such as `5`, `0.5s` or `2m`", Kind::Seconds),
+        ("byte-size", "a size such as `512`, `10K` or `4MiB`", Kind::Size),
     ]
 }
 

@@ -23,6 +23,8 @@
 mod compile;
 mod compile_types;
 mod deny;
+#[cfg(test)]
+mod dialect_tests;
 mod environment;
 mod examples;
 mod explain;
