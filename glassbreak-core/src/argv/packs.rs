@@ -33,6 +33,7 @@ pub(crate) const PACKS: &[(&str, &str)] = &[
     ("builtin:rg-readonly", include_str!("packs/rg-readonly.toml")),
     ("builtin:sort-readonly", include_str!("packs/sort-readonly.toml")),
     ("builtin:tail-readonly", include_str!("packs/tail-readonly.toml")),
+    ("builtin:tar-readonly", include_str!("packs/tar-readonly.toml")),
     ("builtin:tee-readonly", include_str!("packs/tee-readonly.toml")),
     ("builtin:tr-readonly", include_str!("packs/tr-readonly.toml")),
     ("builtin:uniq-readonly", include_str!("packs/uniq-readonly.toml")),
