@@ -9,6 +9,7 @@ use super::compile::Compiler;
 use super::profile::{PathUse, TypeSpec, Verdict};
 use super::program::Names;
 use super::types::{Kind, MAX_TEXT, Type, WordRule, rule};
+use super::url::UrlRule;
 use crate::label::LabelSet;
 use crate::source::Step;
 
@@ -107,12 +108,15 @@ fn compile_type(compiler: &mut Compiler<'_>, name: &str, spec: &TypeSpec, at: &[
         spec.pattern.is_some(),
         spec.text.is_some(),
         spec.path.is_some(),
+        spec.script.is_some(),
+        spec.url.is_some(),
         spec.any_of.is_some(),
         spec.list.is_some(),
         spec.pair.is_some(),
     ];
     if kinds.iter().filter(|given| **given).count() != 1 {
-        let help = "write just one of literal, one-of, words, int, pattern, text, path, any-of, list, pair";
+        let help =
+            "write just one of literal, one-of, words, int, pattern, text, path, script, url, any-of, list, pair";
         compiler.problem(at, format!("the type `{name}` must be of one kind"), help);
     }
     let kind = kind_of(compiler, spec, at);
@@ -207,6 +211,40 @@ fn kind_of(compiler: &mut Compiler<'_>, spec: &TypeSpec, at: &[Step<'_>]) -> Kin
     if let Some(usage) = spec.path {
         return Kind::Path(usage);
     }
+    if let Some(language) = spec.script {
+        return Kind::Script(language);
+    }
+    if let Some(url) = &spec.url {
+        if url.schemes.is_empty()
+            || url
+                .schemes
+                .iter()
+                .any(|scheme| !["http", "https"].contains(&scheme.as_str()))
+        {
+            let place = [at, &[Step::Key("url"), Step::Key("schemes")]].concat();
+            compiler.problem(
+                &place,
+                "a scheme that is not known",
+                "write \"https\", \"http\" or both",
+            );
+        }
+        if let Some(host) = url.hosts.iter().find(|host| !is_host(host)) {
+            let place = [at, &[Step::Key("url"), Step::Key("hosts")]].concat();
+            let what = format!("`{host}` is not the name of a host");
+            compiler.problem(&place, what, "write it in lower case, with `*.` before a domain");
+        }
+        return Kind::Url(UrlRule {
+            schemes: url.schemes.clone(),
+            hosts: url.hosts.clone(),
+            ports: url.ports.clone(),
+            private: url.private,
+            host_facts: url
+                .host_facts
+                .iter()
+                .filter_map(|fact| compiler.fact(fact, at))
+                .collect(),
+        });
+    }
     if let Some(types) = &spec.any_of {
         return Kind::AnyOf(types.iter().filter_map(|ty| compiler.ty(ty, at)).collect());
     }
@@ -241,6 +279,12 @@ fn kind_of(compiler: &mut Compiler<'_>, spec: &TypeSpec, at: &[Step<'_>]) -> Kin
         }
     }
     none()
+}
+
+fn is_host(host: &str) -> bool {
+    let name = host.strip_prefix("*.").unwrap_or(host);
+    let known = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.:".contains(&b);
+    !name.is_empty() && name.bytes().all(known) && !name.starts_with('.')
 }
 
 fn words<'w>(

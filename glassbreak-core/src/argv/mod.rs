@@ -39,7 +39,9 @@ pub mod profile;
 mod program;
 mod refuse;
 mod safe_bins;
+mod script;
 mod types;
+mod url;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -393,7 +393,8 @@ impl<'a, 'p> Reader<'a, 'p> {
             .any(|prefix| value.starts_with(prefix.as_str()));
         if reference || !types::fits(self.program, ty, value, self.ground, self.said) {
             self.said.go_back(mark);
-            return Err(refuse::unfit_value(self.program, opt, ty, value));
+            let reason = self.said.unfit.take();
+            return Err(refuse::unfit_value(self.program, opt, ty, value, reason));
         }
         Ok(())
     }

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use self::dialect::{DashDash, Dialect, Long, LongValue, Order};
-pub use self::types::{PathUse, TypeSpec, WordRule};
+pub use self::types::{PathUse, ScriptLanguage, TypeSpec, UrlSpec, WordRule};
 
 /// `safe-bins.toml`: the programs that may be run.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]

@@ -161,7 +161,7 @@ impl Program {
         let slots = self.nodes.iter().flat_map(|node| &node.forms);
         let slots = slots.flat_map(|form| form.operands.iter().chain(&form.after));
         slots.into_iter().any(|slot| slot.facts.contains(&fact))
-            || self.types.iter().any(|ty| ty.facts.contains(&fact))
+            || self.types.iter().any(|ty| ty.fills(fact))
             || (self.opts.iter()).any(|opt| opt.facts.contains(&fact) || opt.sets.iter().any(|(set, _)| *set == fact))
     }
 
@@ -176,7 +176,7 @@ impl Program {
             let free = slots
                 .map(|slot| &slot.facts)
                 .chain(self.opts.iter().map(|opt| &opt.facts));
-            let types: Vec<&Type> = self.types.iter().filter(|ty| ty.facts.contains(&fact)).collect();
+            let types: Vec<&Type> = self.types.iter().filter(|ty| ty.fills(fact)).collect();
             let words = types.iter().map(|ty| ty.kind.words()).collect::<Option<Vec<_>>>();
             if let (Some(words), false) = (words, free.into_iter().any(|facts| facts.contains(&fact))) {
                 let set_by = self

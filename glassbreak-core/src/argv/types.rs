@@ -7,6 +7,8 @@ use regex::Regex;
 use super::path::{self, PathFit};
 use super::profile::{PathUse, Verdict};
 use super::program::{FactRef, Names, Program};
+use super::script;
+use super::url::{self, UrlRule};
 use crate::call::Workspace;
 use crate::facts::Target;
 use crate::finding::{Finding, Layer, RuleId};
@@ -62,6 +64,8 @@ pub(crate) enum Kind {
     Size,
     Path(PathUse),
     Glob,
+    Script(script::Language),
+    Url(UrlRule),
     AnyOf(Vec<usize>),
     List {
         item: usize,
@@ -97,6 +101,8 @@ pub(crate) struct Said {
     pub(crate) findings: Vec<Finding>,
     /// The words that were taken for paths.
     pub(crate) paths: Vec<Box<str>>,
+    /// Why the last word that was tried did not fit, where that is more than what its type says.
+    pub(crate) unfit: Option<String>,
 }
 
 /// How far a `Said` had come, to go back to when an alternative does not fit.
@@ -138,6 +144,7 @@ pub(crate) struct Ground<'a> {
 ///
 /// On `false`, `said` may have grown: the caller goes back to its mark.
 pub(crate) fn fits(program: &Program, ty: usize, text: &str, ground: Ground<'_>, said: &mut Said) -> bool {
+    said.unfit = None;
     fits_within(program, ty, text, ground, said, 0)
 }
 
@@ -146,7 +153,7 @@ fn fits_within(program: &Program, ty: usize, text: &str, ground: Ground<'_>, sai
     let (Some(ty), false) = (program.ty(ty), depth > 16) else {
         return false;
     };
-    let lines = matches!(ty.kind, Kind::Text { lines: true, .. });
+    let lines = matches!(ty.kind, Kind::Text { lines: true, .. } | Kind::Script(_));
     if !lines && text.contains(['\n', '\t']) {
         return false;
     }
@@ -195,6 +202,22 @@ fn fits_within(program: &Program, ty: usize, text: &str, ground: Ground<'_>, sai
             }
             fit
         }
+        Kind::Script(language) => {
+            said.unfit = script::objection(*language, text);
+            said.unfit.is_none()
+        }
+        Kind::Url(rule) => match url::host(text, rule) {
+            Ok(host) => {
+                let host: Arc<str> = host.into();
+                said.facts
+                    .extend(rule.host_facts.iter().map(|fact| (*fact, Arc::clone(&host))));
+                true
+            }
+            Err(why) => {
+                said.unfit = Some(why);
+                false
+            }
+        },
         Kind::AnyOf(types) => types.iter().any(|ty| {
             let mark = said.mark();
             let fit = fits_within(program, *ty, text, ground, said, depth + 1);
@@ -324,6 +347,12 @@ pub(crate) fn rule(program: &str, id: &str) -> RuleId {
 }
 
 impl Type {
+    /// Whether a text of this type can fill `fact`.
+    pub(crate) fn fills(&self, fact: FactRef) -> bool {
+        let host = matches!(&self.kind, Kind::Url(rule) if rule.host_facts.contains(&fact));
+        host || self.facts.contains(&fact)
+    }
+
     /// What fits, for the person who reads the refusal.
     pub(crate) fn describe(&self, program: &Program) -> String {
         let of = |ty: &usize| program.ty(*ty).map_or_else(String::new, |ty| ty.describe(program));
@@ -355,6 +384,16 @@ impl Type {
             Kind::Size => "a size such as `512`, `10K` or `4MiB`".to_owned(),
             Kind::Path(PathUse::Read | PathUse::Write) => "a path beneath the workspace".to_owned(),
             Kind::Glob => "a pattern of file names".to_owned(),
+            Kind::Url(rule) => {
+                let private = if rule.private { "" } else { " of the public network" };
+                let hosts = rule.hosts.join(" or ");
+                let at = if hosts.is_empty() { "" } else { " at " };
+                format!(
+                    "an address{private} such as `{}://…`{at}{hosts}",
+                    rule.schemes.join("://…` or `")
+                )
+            }
+            Kind::Script(language) => script::describe(*language).to_owned(),
             Kind::AnyOf(types) => types.iter().map(of).collect::<Vec<_>>().join(", or "),
             Kind::List { item, separator } => format!("{}, with `{separator}` between several", of(item)),
             Kind::Pair { left, between, right } => format!("{}, then `{between}`, then {}", of(left), of(right)),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Verdict;
 
 /// What may stand in a place. Just one of the keys that make a type: `literal`, `one-of`, `words`, `int`, `pattern`,
-/// `text`, `path`, `any-of`, `list`, `pair`.
+/// `text`, `path`, `script`, `url`, `any-of`, `list`, `pair`.
 ///
 /// Built in: `text` (one line of at most 4,096 bytes), `lines` (the same with newlines and tabs), `int` (0 to
 /// 2,147,483,647), `duration` (`90s`, `1h30m`), `seconds` (`5`, `0.5s`, `2m`), `byte-size` (`512`, `10K`, `4MiB`), `path` (a path beneath the workspace, read), `out-path` (written),
@@ -38,6 +38,10 @@ pub struct TypeSpec {
     pub text: Option<usize>,
     /// A path beneath the workspace: `read` or `write`.
     pub path: Option<PathUse>,
+    /// A program of this language that only reads what it is given; may have several lines.
+    pub script: Option<ScriptLanguage>,
+    /// An address such as `https://example.com/`.
+    pub url: Option<UrlSpec>,
     /// The first of these types that fits.
     pub any_of: Option<Vec<String>>,
     /// Texts of one type with a separator between them.
@@ -56,6 +60,42 @@ pub struct TypeSpec {
     /// What its use means.
     #[serde(default)]
     pub labels: Vec<String>,
+}
+
+/// Which addresses fit. What is not plain never does: a user name, a number in an odd spelling, an escape in the host.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct UrlSpec {
+    /// `https`, `http` or both.
+    pub schemes: Vec<String>,
+    /// Hosts that fit: names, or `*.example.org` for every name beneath a domain; any host unless said.
+    #[serde(default)]
+    pub hosts: Vec<String>,
+    /// Ports that fit, besides the scheme's own.
+    #[serde(default)]
+    pub ports: Vec<u16>,
+    /// Whether hosts that are not of the public network fit: `localhost`, `10.0.0.1`, `db.internal`, a name without dot.
+    #[serde(default)]
+    pub private: bool,
+    /// The facts that the host is added to, such as `target.name`.
+    #[serde(default)]
+    pub host_facts: Vec<String>,
+}
+
+/// A small language whose programs are words of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub enum ScriptLanguage {
+    /// sed: commands that only edit what is printed.
+    Sed,
+    /// awk: programs that only compute and print.
+    Awk,
+    /// jq: filters that see neither the environment nor modules.
+    Jq,
+    /// SQL: one statement that reads.
+    Sql,
 }
 
 /// What one word of a type means.
