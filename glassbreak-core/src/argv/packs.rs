@@ -12,6 +12,7 @@ use crate::source::{Source, Step};
 
 /// Every shipped pack: its name as `extends` and `use` write it, and its text.
 pub(crate) const PACKS: &[(&str, &str)] = &[
+    ("builtin:awk-readonly", include_str!("packs/awk-readonly.toml")),
     ("builtin:cat-readonly", include_str!("packs/cat-readonly.toml")),
     ("builtin:chmod-readonly", include_str!("packs/chmod-readonly.toml")),
     ("builtin:cp-readonly", include_str!("packs/cp-readonly.toml")),
@@ -21,6 +22,7 @@ pub(crate) const PACKS: &[(&str, &str)] = &[
     ("builtin:git-readonly", include_str!("packs/git-readonly.toml")),
     ("builtin:grep-readonly", include_str!("packs/grep-readonly.toml")),
     ("builtin:head-readonly", include_str!("packs/head-readonly.toml")),
+    ("builtin:jq-readonly", include_str!("packs/jq-readonly.toml")),
     ("builtin:kubectl-readonly", include_str!("packs/kubectl-readonly.toml")),
     ("builtin:less-readonly", include_str!("packs/less-readonly.toml")),
     ("builtin:ls-readonly", include_str!("packs/ls-readonly.toml")),
@@ -31,6 +33,7 @@ pub(crate) const PACKS: &[(&str, &str)] = &[
     ),
     ("builtin:mv-readonly", include_str!("packs/mv-readonly.toml")),
     ("builtin:rg-readonly", include_str!("packs/rg-readonly.toml")),
+    ("builtin:sed-readonly", include_str!("packs/sed-readonly.toml")),
     ("builtin:sort-readonly", include_str!("packs/sort-readonly.toml")),
     ("builtin:tail-readonly", include_str!("packs/tail-readonly.toml")),
     ("builtin:tar-readonly", include_str!("packs/tar-readonly.toml")),
