@@ -14,7 +14,7 @@ use crate::label::LabelSet;
 use crate::source::Step;
 
 /// The types that every profile may name.
-fn built_in() -> [(&'static str, &'static str, Kind); 11] {
+fn built_in() -> [(&'static str, &'static str, Kind); 13] {
     let text = |lines| Kind::Text { max: MAX_TEXT, lines };
     let stdin = || Kind::Literal("-".into());
     [
@@ -39,6 +39,12 @@ fn built_in() -> [(&'static str, &'static str, Kind); 11] {
         ),
         ("glob", "a pattern of file names", Kind::Glob),
         ("seconds", "a length of time such as `5`, `0.5s` or `2m`", Kind::Seconds),
+        ("command", "a program with a profile, and its words", Kind::Command),
+        (
+            "env-variable",
+            "a variable that does no harm, such as `TZ=UTC`",
+            Kind::Assignment,
+        ),
         ("byte-size", "a size such as `512`, `10K` or `4MiB`", Kind::Size),
     ]
 }

@@ -29,6 +29,8 @@ pub(crate) struct Program {
     pub(crate) interpreter: Option<String>,
     /// Whether some slot or option takes a path.
     pub(crate) takes_paths: bool,
+    /// Whether some form takes a program to run.
+    pub(crate) runs: bool,
     /// Whether it may run in the workspace itself only.
     pub(crate) at_workspace: bool,
     pub(crate) inject: Vec<Box<str>>,
@@ -131,6 +133,7 @@ pub(crate) struct Slot {
     pub(crate) ty: usize,
     pub(crate) min: usize,
     pub(crate) max: usize,
+    pub(crate) adds_words: bool,
     pub(crate) facts: Vec<FactRef>,
 }
 

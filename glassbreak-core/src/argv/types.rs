@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use regex::Regex;
 
+use super::environment;
 use super::path::{self, PathFit};
 use super::profile::{PathUse, Verdict};
 use super::program::{FactRef, Names, Program};
 use super::script;
 use super::url::{self, UrlRule};
+use super::wrapper::Command;
 use crate::call::Workspace;
 use crate::facts::Target;
 use crate::finding::{Finding, Layer, RuleId};
@@ -64,6 +66,10 @@ pub(crate) enum Kind {
     Size,
     Path(PathUse),
     Glob,
+    /// A program and its words, to the end of the call.
+    Command,
+    /// `NAME=value`, for the environment of what is run.
+    Assignment,
     Script(script::Language),
     Url(UrlRule),
     AnyOf(Vec<usize>),
@@ -101,6 +107,8 @@ pub(crate) struct Said {
     pub(crate) findings: Vec<Finding>,
     /// The words that were taken for paths.
     pub(crate) paths: Vec<Box<str>>,
+    /// The command that the program runs.
+    pub(crate) command: Option<Command>,
     /// Why the last word that was tried did not fit, where that is more than what its type says.
     pub(crate) unfit: Option<String>,
 }
@@ -119,6 +127,7 @@ impl Said {
         self.labels = mark.1;
         self.findings.truncate(mark.2);
         self.paths.truncate(mark.3);
+        self.command = None;
     }
 
     fn object(&mut self, verdict: Verdict, rule: &RuleId, why: impl FnOnce() -> String) {
@@ -202,6 +211,14 @@ fn fits_within(program: &Program, ty: usize, text: &str, ground: Ground<'_>, sai
             }
             fit
         }
+        // A form takes it whole; one word of it fits nowhere else.
+        Kind::Command => false,
+        Kind::Assignment => text.split_once('=').is_some_and(|(name, value)| {
+            let variables = [(name, value)];
+            let (findings, _) = environment::check_all(Some(program), variables.into_iter());
+            said.findings.extend(findings);
+            true
+        }),
         Kind::Script(language) => {
             said.unfit = script::objection(*language, text);
             said.unfit.is_none()
@@ -393,6 +410,8 @@ impl Type {
                     rule.schemes.join("://…` or `")
                 )
             }
+            Kind::Command => "a program with a profile, and its words".to_owned(),
+            Kind::Assignment => "a variable that does no harm, such as `TZ=UTC`".to_owned(),
             Kind::Script(language) => script::describe(*language).to_owned(),
             Kind::AnyOf(types) => types.iter().map(of).collect::<Vec<_>>().join(", or "),
             Kind::List { item, separator } => format!("{}, with `{separator}` between several", of(item)),

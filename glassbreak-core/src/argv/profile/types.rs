@@ -11,7 +11,8 @@ use super::Verdict;
 ///
 /// Built in: `text` (one line of at most 4,096 bytes), `lines` (the same with newlines and tabs), `int` (0 to
 /// 2,147,483,647), `duration` (`90s`, `1h30m`), `seconds` (`5`, `0.5s`, `2m`), `byte-size` (`512`, `10K`, `4MiB`), `path` (a path beneath the workspace, read), `out-path` (written),
-/// `stdin` (`-`), `path-or-stdin`, `glob` (a pattern of file names; one that singles out secret files asks).
+/// `command` (a program and all words behind it, judged by its own profile), `env-variable` (`TZ=UTC`; variables that load
+/// code are denied), `stdin` (`-`), `path-or-stdin`, `glob` (a pattern of file names; one that singles out secret files asks).
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
