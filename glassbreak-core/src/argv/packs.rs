@@ -22,6 +22,20 @@ pub(crate) const PACKS: &[(&str, &str)] = &[
         "builtin:mcporter-readonly",
         include_str!("packs/mcporter-readonly.toml"),
     ),
+    ("builtin:docker-readonly", include_str!("packs/docker-readonly.toml")),
+    ("builtin:helm-readonly", include_str!("packs/helm-readonly.toml")),
+    (
+        "builtin:journalctl-readonly",
+        include_str!("packs/journalctl-readonly.toml"),
+    ),
+    (
+        "builtin:systemctl-readonly",
+        include_str!("packs/systemctl-readonly.toml"),
+    ),
+    (
+        "builtin:terraform-readonly",
+        include_str!("packs/terraform-readonly.toml"),
+    ),
 ];
 
 /// The shipped pack called `name`.
