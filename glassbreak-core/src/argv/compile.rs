@@ -243,6 +243,10 @@ impl<'a> Compiler<'a> {
                         "write a word of ASCII letters, digits and marks",
                     );
                 }
+                if dialect.verbs_fold && word.bytes().any(|b| b.is_ascii_uppercase()) {
+                    let what = format!("the verb `{word}` can never be read: cases are alike here");
+                    self.problem(&place, what, "write it in lower case");
+                }
                 words.push((word.as_str().into(), child_at));
             }
         }
@@ -288,16 +292,23 @@ impl<'a> Compiler<'a> {
                 }
                 spellings.push((spelling.as_str().into(), self.opts.len()));
             }
-            if spec.value.is_none() && (spec.optional || spec.equals_only || spec.dash_value || !spec.facts.is_empty())
-            {
-                let help =
-                    "name its type with `value`, or leave out `optional`, `equals-only`, `dash-value` and `facts`";
+            let of_value = spec.optional || spec.equals_only || spec.dash_value || spec.second.is_some();
+            if spec.value.is_none() && (of_value || !spec.facts.is_empty()) {
+                let help = "name its type with `value`, or leave out `second`, `optional`, `equals-only`, `dash-value` and `facts`";
                 self.problem(&place, format!("`{name}` has no value"), help);
             }
             let ty = spec
                 .value
                 .as_ref()
                 .and_then(|ty| self.ty(ty, &[&place[..], &[Step::Key("value")]].concat()));
+            if spec.second.is_some() && (spec.optional || spec.equals_only) {
+                let help = "leave out `optional` and `equals-only`";
+                self.problem(&place, format!("`{name}` takes two values, each a word"), help);
+            }
+            let second = spec
+                .second
+                .as_ref()
+                .and_then(|ty| self.ty(ty, &[&place[..], &[Step::Key("second")]].concat()));
             let facts = spec.facts.iter().filter_map(|fact| self.fact(fact, &place)).collect();
             let sets = spec
                 .sets
@@ -323,6 +334,7 @@ impl<'a> Compiler<'a> {
             self.opts.push(program::Opt {
                 name: name.as_str().into(),
                 value: ty,
+                second,
                 optional: spec.optional,
                 many: spec.many,
                 equals_only: spec.equals_only,
@@ -359,7 +371,7 @@ impl<'a> Compiler<'a> {
         let used = self
             .opts
             .iter()
-            .filter_map(|opt| opt.value)
+            .flat_map(|opt| opt.value.into_iter().chain(opt.second))
             .chain(slots.map(|slot| slot.ty));
         used.into_iter().any(|ty| has_path(types, ty, types.len()))
     }

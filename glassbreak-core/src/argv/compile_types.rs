@@ -13,7 +13,7 @@ use crate::label::LabelSet;
 use crate::source::Step;
 
 /// The types that every profile may name.
-fn built_in() -> [(&'static str, &'static str, Kind); 9] {
+fn built_in() -> [(&'static str, &'static str, Kind); 11] {
     let text = |lines| Kind::Text { max: MAX_TEXT, lines };
     let stdin = || Kind::Literal("-".into());
     [
@@ -37,6 +37,8 @@ fn built_in() -> [(&'static str, &'static str, Kind); 9] {
             Kind::AnyOf(vec![6, 4]),
         ),
         ("glob", "a pattern of file names", Kind::Glob),
+        ("seconds", "a length of time such as `5`, `0.5s` or `2m`", Kind::Seconds),
+        ("byte-size", "a size such as `512`, `10K` or `4MiB`", Kind::Size),
     ]
 }
 
@@ -105,12 +107,14 @@ fn compile_type(compiler: &mut Compiler<'_>, name: &str, spec: &TypeSpec, at: &[
         spec.pattern.is_some(),
         spec.text.is_some(),
         spec.path.is_some(),
+        spec.script.is_some(),
         spec.any_of.is_some(),
         spec.list.is_some(),
         spec.pair.is_some(),
     ];
     if kinds.iter().filter(|given| **given).count() != 1 {
-        let help = "write just one of literal, one-of, words, int, pattern, text, path, any-of, list, pair";
+        let help =
+            "write just one of literal, one-of, words, int, pattern, text, path, script, url, any-of, list, pair";
         compiler.problem(at, format!("the type `{name}` must be of one kind"), help);
     }
     let kind = kind_of(compiler, spec, at);
@@ -204,6 +208,9 @@ fn kind_of(compiler: &mut Compiler<'_>, spec: &TypeSpec, at: &[Step<'_>]) -> Kin
     }
     if let Some(usage) = spec.path {
         return Kind::Path(usage);
+    }
+    if let Some(language) = spec.script {
+        return Kind::Script(language);
     }
     if let Some(types) = &spec.any_of {
         return Kind::AnyOf(types.iter().filter_map(|ty| compiler.ty(ty, at)).collect());

@@ -22,6 +22,15 @@ pub(crate) fn scan(program: &Program, words: &[Box<str>], parse: &Parse<'_>) -> 
         .filter(|(_, role)| matches!(role, Role::Unknown | Role::Unread))
         .map(|(word, _)| &**word)
         .collect();
+    // A first word without dash may be a row of letters: tar's old way to write options.
+    let bundle = program.node(0).filter(|root| root.dialect.old_bundle);
+    let bundle = bundle
+        .and(unread.first())
+        .filter(|word| words.get(1).is_some_and(|w| **w == ***word));
+    let bundle = bundle
+        .filter(|word| !word.starts_with('-'))
+        .map(|word| ["-", word].concat());
+    let unread: Vec<&str> = unread.into_iter().chain(bundle.as_deref()).collect();
     let mut findings = Vec::new();
     // Most of what a verb knows it has from the program; looking for that once is enough.
     let mut looked_for = BTreeSet::new();
@@ -33,7 +42,7 @@ pub(crate) fn scan(program: &Program, words: &[Box<str>], parse: &Parse<'_>) -> 
             let Some(opt) = program.opt(index).filter(|opt| opt.verdict == Verdict::Deny) else {
                 continue;
             };
-            let short = name.len() == 2;
+            let short = name.len() == 2 && name.starts_with('-');
             if short && !own || !looked_for.insert((name, index)) {
                 continue;
             }
@@ -127,6 +136,9 @@ fn found(opt: &Opt, word: &str) -> Option<Finding> {
 /// Whether `word` could be `name`, a long name: with any dashes, with a value behind `=` or `:`, with `_` for `-`, in
 /// another case, and shortened where the program takes that.
 fn is_spelling(node: &Node, word: &str, name: &str) -> bool {
+    if let Some(plus) = name.strip_prefix('+') {
+        return word.starts_with('+') && (plus.is_empty() || plus == "NUM" || word == name);
+    }
     let stem = |text: &str| -> String {
         let text = text.trim_start_matches('-');
         let text = text.split(['=', ':']).next().unwrap_or(text);

@@ -106,7 +106,7 @@ fn row(
         }
         if taken < slot.min {
             return Err(match words.peek() {
-                Some((_, word)) => refuse::unfit_operand(program, node, Some(slot.ty), word),
+                Some((_, word)) => refuse::unfit_operand(program, node, Some(slot.ty), word, said.unfit.take()),
                 None => refuse::missing_operand(program, node, slot.ty),
             });
         }
@@ -118,6 +118,7 @@ fn row(
             node,
             slots.last().map(|slot| slot.ty),
             word,
+            said.unfit.take(),
         )),
     }
 }

@@ -23,6 +23,8 @@
 mod compile;
 mod compile_types;
 mod deny;
+#[cfg(test)]
+mod dialect_tests;
 mod environment;
 mod examples;
 mod explain;
@@ -37,6 +39,7 @@ pub mod profile;
 mod program;
 mod refuse;
 mod safe_bins;
+mod script;
 mod types;
 
 use std::collections::BTreeMap;

@@ -141,8 +141,11 @@ impl<'a, 'p> Reader<'a, 'p> {
 
     fn word(&mut self, word: &'a str, node: &'p Node) -> Result<(), Stop> {
         let dialect = &*node.dialect;
-        if self.ended {
+        if self.ended || (dialect.verbs_end_options && self.out.node != 0) {
             return self.operand(word, node);
+        }
+        if dialect.old_bundle && self.next == 2 && !word.starts_with('-') {
+            return self.bundle(word, node);
         }
         if node.bare_options
             && !word.starts_with('-')
@@ -159,6 +162,9 @@ impl<'a, 'p> Reader<'a, 'p> {
             return Ok(());
         }
         let after_operand = !self.out.operands.is_empty();
+        if dialect.plus && word.starts_with('+') && !(dialect.order == Order::OptionsFirst && after_operand) {
+            return self.plus(word, node);
+        }
         if !word.starts_with('-') || word == "-" || (dialect.order == Order::OptionsFirst && after_operand) {
             return self.operand(word, node);
         }
@@ -251,6 +257,34 @@ impl<'a, 'p> Reader<'a, 'p> {
         Ok(())
     }
 
+    /// `tvf`: the first word, as tar reads it when it has no dash. Values stand behind it, in the order of the letters.
+    fn bundle(&mut self, word: &'a str, node: &'p Node) -> Result<(), Stop> {
+        for (at, letter) in word.char_indices() {
+            let mut name = [0u8; 5];
+            let Some(index) = node.names.get(short_name(letter, &mut name)) else {
+                return Err(refuse::unknown_option(self.program, node, word));
+            };
+            let opt = self.opt(index)?;
+            self.present(index, opt, None, node, word, at == 0)?;
+        }
+        Ok(())
+    }
+
+    /// `+word`: never takes the next word.
+    fn plus(&mut self, word: &'a str, node: &'p Node) -> Result<(), Stop> {
+        let rest = word.get(1..).unwrap_or_default();
+        let number = !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_digit());
+        let found = node.names.get(word).filter(|_| word != "+").map(|index| (index, None));
+        let numbered = || node.names.get("+NUM").filter(|_| number);
+        let found = found.or_else(|| Some((numbered().or_else(|| node.names.get("+"))?, Some(rest))));
+        let Some((index, value)) = found else {
+            return Err(refuse::unknown_option(self.program, node, word));
+        };
+        let opt = self.opt(index)?;
+        let value = if opt.value.is_some() { value.or(Some("")) } else { None };
+        self.present(index, opt, value, node, word, true)
+    }
+
     fn found(&mut self, index: usize, word: &'a str, value: Option<&'a str>, node: &'p Node) -> Result<(), Stop> {
         let opt = self.opt(index)?;
         self.present(index, opt, value, node, word, true)
@@ -279,6 +313,13 @@ impl<'a, 'p> Reader<'a, 'p> {
             (None, None) => None,
             (None, Some("true" | "false")) if dialect.flag_equals => attached,
             (None, Some(_)) => return Err(refuse::no_value_wanted(self.program, opt, word)),
+            (Some(_), Some(_)) if opt.second.is_some() => {
+                return Err(refuse::missing_value(
+                    self.program,
+                    opt,
+                    "write both its values behind it",
+                ));
+            }
             (Some(_), Some(value)) => Some(value),
             (Some(_), None) if opt.optional => None,
             (Some(_), None)
@@ -286,27 +327,7 @@ impl<'a, 'p> Reader<'a, 'p> {
             {
                 return Err(refuse::missing_value(self.program, opt, "write it attached, with `=`"));
             }
-            (Some(ty), None) => {
-                let Some(value) = self.take() else {
-                    return Err(refuse::missing_value(self.program, opt, "write its value behind it"));
-                };
-                let dash = value.len() > 1 && value.starts_with('-');
-                let signed = self
-                    .program
-                    .ty(ty)
-                    .is_some_and(|ty| matches!(ty.kind, types::Kind::Int { min, .. } if min < 0));
-                let number = value.bytes().skip(1).all(|b| b.is_ascii_digit());
-                if dash && !opt.dash_value && !(signed && number) {
-                    self.next -= 1;
-                    return Err(refuse::missing_value(
-                        self.program,
-                        opt,
-                        "a value may not begin with a dash here",
-                    ));
-                }
-                self.out.roles.push(Role::Value(index));
-                Some(value)
-            }
+            (Some(ty), None) => Some(self.value(index, opt, ty)?),
         };
         self.out.options.push(Present { opt: index, value });
         if before && !opt.many {
@@ -315,21 +336,17 @@ impl<'a, 'p> Reader<'a, 'p> {
                 .push(refuse::repeated(self.program, node, index, opt));
         }
         if let (Some(ty), Some(value)) = (opt.value, value) {
-            let mark = self.said.mark();
-            let reference = dialect
-                .value_refs
-                .iter()
-                .find(|prefix| value.starts_with(prefix.as_str()));
-            if reference.is_some() || !types::fits(self.program, ty, value, self.ground, self.said) {
-                self.said.go_back(mark);
-                return Err(refuse::unfit_value(self.program, opt, ty, value));
-            }
+            self.fit(opt, ty, value, dialect)?;
             if !opt.facts.is_empty() {
                 let text: Arc<str> = value.into();
                 self.said
                     .facts
                     .extend(opt.facts.iter().map(|fact| (*fact, Arc::clone(&text))));
             }
+        }
+        if let Some(ty) = opt.second {
+            let value = self.value(index, opt, ty)?;
+            self.fit(opt, ty, value, dialect)?;
         }
         // `--flag=false` is the same as leaving it out; that it stands there is still a fact.
         if opt.value.is_none() && value == Some("false") {
@@ -345,10 +362,52 @@ impl<'a, 'p> Reader<'a, 'p> {
         Ok(())
     }
 
+    /// The next word, as a value of `opt`.
+    fn value(&mut self, index: usize, opt: &Opt, ty: usize) -> Result<&'a str, Stop> {
+        let Some(value) = self.take() else {
+            return Err(refuse::missing_value(self.program, opt, "write its value behind it"));
+        };
+        let dash = value.len() > 1 && value.starts_with('-');
+        let signed = self
+            .program
+            .ty(ty)
+            .is_some_and(|ty| matches!(ty.kind, types::Kind::Int { min, .. } if min < 0));
+        let number = value.bytes().skip(1).all(|b| b.is_ascii_digit());
+        if dash && !opt.dash_value && !(signed && number) {
+            self.next -= 1;
+            return Err(refuse::missing_value(
+                self.program,
+                opt,
+                "a value may not begin with a dash here",
+            ));
+        }
+        self.out.roles.push(Role::Value(index));
+        Ok(value)
+    }
+
+    fn fit(&mut self, opt: &Opt, ty: usize, value: &str, dialect: &Dialect) -> Result<(), Stop> {
+        let mark = self.said.mark();
+        let reference = dialect
+            .value_refs
+            .iter()
+            .any(|prefix| value.starts_with(prefix.as_str()));
+        if reference || !types::fits(self.program, ty, value, self.ground, self.said) {
+            self.said.go_back(mark);
+            let reason = self.said.unfit.take();
+            return Err(refuse::unfit_value(self.program, opt, ty, value, reason));
+        }
+        Ok(())
+    }
+
     fn operand(&mut self, word: &'a str, node: &'p Node) -> Result<(), Stop> {
         let at = self.next - 1;
         if !node.verbs.is_empty() {
-            let Some(verb) = node.verbs.get(word) else {
+            let verb = if node.dialect.verbs_fold {
+                node.verbs.get(&word.to_ascii_lowercase())
+            } else {
+                node.verbs.get(word)
+            };
+            let Some(verb) = verb else {
                 return Err(refuse::unknown_verb(self.program, node, word));
             };
             self.out.roles.push(Role::Verb(verb));

@@ -3,9 +3,15 @@
 //! A profile is read from `safe-bins.toml` or from a shipped pack, compiled, and then only ever read. Every key is
 //! known or refused; nothing has a default that allows: a node without `verdict` asks, an operand without a slot asks.
 
+mod dialect;
+mod types;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+
+pub use self::dialect::{DashDash, Dialect, Long, LongValue, Order};
+pub use self::types::{PathUse, ScriptLanguage, TypeSpec, WordRule};
 
 /// `safe-bins.toml`: the programs that may be run.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -84,112 +90,6 @@ pub enum CwdRule {
     Workspace,
 }
 
-/// How a program reads its words.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
-pub struct Dialect {
-    /// How long options are written.
-    pub long: Long,
-    /// How a long option takes its value: `--name=value`, `--name value`, or both.
-    pub long_value: LongValue,
-    /// Whether `-ab` is `-a -b`.
-    pub short_cluster: bool,
-    /// Whether `-nVALUE` is `-n VALUE`.
-    pub short_attached: bool,
-    /// Whether `-n=VALUE` is `-n VALUE` (else `=VALUE` is the value).
-    pub short_equals: bool,
-    /// Whether an option without value may be written `--flag=true` or `--flag=false`.
-    pub flag_equals: bool,
-    /// Where options may stand.
-    pub order: Order,
-    /// What `--` means.
-    pub dashdash: DashDash,
-    /// Whether the program takes a unique beginning of a long name for the name. Such a word is never allowed;
-    /// it is only used to find what is denied.
-    pub abbreviates: bool,
-    /// Whether `-20` is an option: the one called `-NUM`.
-    pub numeric_short: bool,
-    /// Whether `_` stands for `-` in names. As with `abbreviates`, only used to find what is denied.
-    pub underscore_is_dash: bool,
-    /// Beginnings that turn any value into a file, such as `@` or `file://`; refused outside paths.
-    pub value_refs: Vec<String>,
-}
-
-impl Default for Dialect {
-    /// GNU `getopt_long` without abbreviations.
-    fn default() -> Self {
-        Self {
-            long: Long::Double,
-            long_value: LongValue::Both,
-            short_cluster: true,
-            short_attached: true,
-            short_equals: false,
-            flag_equals: false,
-            order: Order::Any,
-            dashdash: DashDash::End,
-            abbreviates: false,
-            numeric_short: false,
-            underscore_is_dash: false,
-            value_refs: Vec::new(),
-        }
-    }
-}
-
-/// How long options are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum Long {
-    /// There are none.
-    None,
-    /// `--name`.
-    Double,
-    /// `-name`, as in find.
-    Single,
-    /// Both mean the same, as in Go's flag package.
-    Either,
-}
-
-/// How a long option takes its value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum LongValue {
-    /// `--name=value` and `--name value`.
-    Both,
-    /// `--name=value` only.
-    Equals,
-    /// `--name value` only.
-    Space,
-}
-
-/// Where options may stand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum Order {
-    /// Before, between and after operands.
-    Any,
-    /// Only before the first operand; what follows is an operand even with a dash.
-    OptionsFirst,
-    /// Only after the last operand, as in find; an operand after an option asks.
-    OperandsFirst,
-}
-
-/// What `--` means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum DashDash {
-    /// What follows are operands.
-    End,
-    /// What follows are operands of another kind: the `after` slots of a form, as git's paths.
-    Paths,
-    /// The program has none: it asks.
-    Absent,
-}
-
 /// The program, or one of its verbs.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
@@ -251,10 +151,13 @@ pub enum Verdict {
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct OptSpec {
-    /// Every spelling, dashes included, the best known last; `-NUM` for `-20`. The last one names it in facts.
+    /// Every spelling, dashes included, the best known last; `-NUM` for `-20`, `+NUM` for `+20`, `+` for `+anything`. The
+    /// last one names it in facts.
     pub names: Vec<String>,
     /// The type of its value; none for an option without value.
     pub value: Option<String>,
+    /// The type of a second value, for an option that takes two words, such as `--arg name value`.
+    pub second: Option<String>,
     /// Whether the value may be left out; then it is only ever taken attached (`--color=always`, `-Mfoo`).
     #[serde(default)]
     pub optional: bool,
@@ -324,86 +227,6 @@ pub struct Slot {
 
 const fn one() -> usize {
     1
-}
-
-/// What may stand in a place. Just one of the keys that make a type: `literal`, `one-of`, `words`, `int`, `pattern`,
-/// `text`, `path`, `any-of`, `list`, `pair`.
-///
-/// Built in: `text` (one line of at most 4,096 bytes), `lines` (the same with newlines and tabs), `int` (0 to
-/// 2,147,483,647), `duration` (`90s`, `1h30m`), `path` (a path beneath the workspace, read), `out-path` (written),
-/// `stdin` (`-`), `path-or-stdin`, `glob` (a pattern of file names; one that singles out secret files asks).
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct TypeSpec {
-    /// What it is, for the person who reads the refusal: "a namespace".
-    pub about: Option<String>,
-    /// Just this text.
-    pub literal: Option<String>,
-    /// One of these texts.
-    pub one_of: Option<Vec<String>>,
-    /// One of these texts or its other spellings: the key is what facts say.
-    pub words: Option<BTreeMap<String, Vec<String>>>,
-    /// For `words`: whether upper and lower case are alike.
-    #[serde(default)]
-    pub fold: bool,
-    /// For `words` and `one-of`: what some of them mean, and whether they ask or deny.
-    #[serde(default)]
-    pub rules: BTreeMap<String, WordRule>,
-    /// A whole number from the first to the second, both included.
-    pub int: Option<(i64, i64)>,
-    /// A regular expression that the whole text must match (linear time, no look-around).
-    pub pattern: Option<String>,
-    /// Any text of at most this many bytes, on one line.
-    pub text: Option<usize>,
-    /// A path beneath the workspace: `read` or `write`.
-    pub path: Option<PathUse>,
-    /// The first of these types that fits.
-    pub any_of: Option<Vec<String>>,
-    /// Texts of one type with a separator between them.
-    pub list: Option<String>,
-    /// For `list`: the separator; a comma unless said otherwise.
-    pub separator: Option<String>,
-    /// Two types with a text between them, such as `["kind", "/", "name"]`; split at its first occurrence.
-    pub pair: Option<(String, String, String)>,
-    /// The facts that a text of this type is added to.
-    #[serde(default)]
-    pub facts: Vec<String>,
-    /// The outcome of using it at all: allow unless said otherwise.
-    pub verdict: Option<Verdict>,
-    /// Why it asks or denies.
-    pub why: Option<String>,
-    /// What its use means.
-    #[serde(default)]
-    pub labels: Vec<String>,
-}
-
-/// What one word of a type means.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct WordRule {
-    /// Allow, ask or deny.
-    pub verdict: Option<Verdict>,
-    /// Why.
-    pub why: Option<String>,
-    /// What it means.
-    #[serde(default)]
-    pub labels: Vec<String>,
-    /// Other words of the type that it stands for too: they join the type's facts.
-    #[serde(default)]
-    pub means: Vec<String>,
-}
-
-/// What is done with a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "kebab-case")]
-pub enum PathUse {
-    /// It is read.
-    Read,
-    /// It is written.
-    Write,
 }
 
 /// Labels that hold when a fact does.

@@ -102,6 +102,7 @@ pub(crate) struct Opt {
     /// The spelling that facts and explanations use.
     pub(crate) name: Arc<str>,
     pub(crate) value: Option<usize>,
+    pub(crate) second: Option<usize>,
     pub(crate) optional: bool,
     pub(crate) many: bool,
     pub(crate) equals_only: bool,

@@ -97,8 +97,9 @@ pub(crate) fn missing_value(program: &Program, opt: &Opt, help: &str) -> Finding
     )
 }
 
-pub(crate) fn unfit_value(program: &Program, opt: &Opt, ty: usize, value: &str) -> Finding {
-    let why = format!("`{}` is not a value that `{}` may have", shown(value), opt.name);
+pub(crate) fn unfit_value(program: &Program, opt: &Opt, ty: usize, value: &str, reason: Option<String>) -> Finding {
+    let reason = because(reason);
+    let why = format!("`{}` is not a value that `{}` may have{reason}", shown(value), opt.name);
     ask(program, "unfit-value", why, allowed_here(program, ty))
 }
 
@@ -113,11 +114,18 @@ pub(crate) fn repeated(program: &Program, node: &Node, index: usize, opt: &Opt) 
     ask(program, "repeated-option", why, "give it once".to_owned())
 }
 
-pub(crate) fn unfit_operand(program: &Program, node: &Node, ty: Option<usize>, word: &str) -> Finding {
+pub(crate) fn unfit_operand(
+    program: &Program,
+    node: &Node,
+    ty: Option<usize>,
+    word: &str,
+    reason: Option<String>,
+) -> Finding {
     let why = format!(
-        "`{}` is not an operand that {} may have here",
+        "`{}` is not an operand that {} may have here{}",
         shown(word),
-        command(program, node)
+        command(program, node),
+        because(reason)
     );
     let hint = ty.map_or_else(
         || format!("{} takes no operands", command(program, node)),
@@ -178,6 +186,10 @@ pub(crate) fn input(program: &Program, node: &Node) -> Finding {
         command(program, node)
     );
     ask(program, "stdin", why, "call it without stdin".to_owned())
+}
+
+fn because(reason: Option<String>) -> String {
+    reason.map_or_else(String::new, |reason| format!(": {reason}"))
 }
 
 /// What the verb itself gets, if it is not allowed.

@@ -7,6 +7,7 @@ use regex::Regex;
 use super::path::{self, PathFit};
 use super::profile::{PathUse, Verdict};
 use super::program::{FactRef, Names, Program};
+use super::script;
 use crate::call::Workspace;
 use crate::facts::Target;
 use crate::finding::{Finding, Layer, RuleId};
@@ -56,8 +57,13 @@ pub(crate) enum Kind {
         lines: bool,
     },
     Duration,
+    /// A number with a unit of time or none, as `sleep` and `timeout` take it.
+    Seconds,
+    /// A number with a unit of size or none.
+    Size,
     Path(PathUse),
     Glob,
+    Script(script::Language),
     AnyOf(Vec<usize>),
     List {
         item: usize,
@@ -93,6 +99,8 @@ pub(crate) struct Said {
     pub(crate) findings: Vec<Finding>,
     /// The words that were taken for paths.
     pub(crate) paths: Vec<Box<str>>,
+    /// Why the last word that was tried did not fit, where that is more than what its type says.
+    pub(crate) unfit: Option<String>,
 }
 
 /// How far a `Said` had come, to go back to when an alternative does not fit.
@@ -134,6 +142,7 @@ pub(crate) struct Ground<'a> {
 ///
 /// On `false`, `said` may have grown: the caller goes back to its mark.
 pub(crate) fn fits(program: &Program, ty: usize, text: &str, ground: Ground<'_>, said: &mut Said) -> bool {
+    said.unfit = None;
     fits_within(program, ty, text, ground, said, 0)
 }
 
@@ -142,7 +151,7 @@ fn fits_within(program: &Program, ty: usize, text: &str, ground: Ground<'_>, sai
     let (Some(ty), false) = (program.ty(ty), depth > 16) else {
         return false;
     };
-    let lines = matches!(ty.kind, Kind::Text { lines: true, .. });
+    let lines = matches!(ty.kind, Kind::Text { lines: true, .. } | Kind::Script(_));
     if !lines && text.contains(['\n', '\t']) {
         return false;
     }
@@ -166,6 +175,8 @@ fn fits_within(program: &Program, ty: usize, text: &str, ground: Ground<'_>, sai
         Kind::Pattern(pattern) => text.len() <= MAX_TEXT && pattern.is_match(text),
         Kind::Text { max, .. } => text.len() <= *max,
         Kind::Duration => is_duration(text),
+        Kind::Seconds => is_seconds(text),
+        Kind::Size => is_size(text),
         Kind::Path(usage) => match path::fit(text, *usage, ground) {
             PathFit::Fits => {
                 said.paths.push(text.into());
@@ -188,6 +199,10 @@ fn fits_within(program: &Program, ty: usize, text: &str, ground: Ground<'_>, sai
                 path::take_secret(program, text, said);
             }
             fit
+        }
+        Kind::Script(language) => {
+            said.unfit = script::objection(*language, text);
+            said.unfit.is_none()
         }
         Kind::AnyOf(types) => types.iter().any(|ty| {
             let mark = said.mark();
@@ -267,6 +282,29 @@ fn is_duration(text: &str) -> bool {
     true
 }
 
+/// `5`, `0.5s`, `2m`: one number, then `s`, `m`, `h`, `d` or nothing; at most 16 bytes.
+fn is_seconds(text: &str) -> bool {
+    let number = text.strip_suffix(['s', 'm', 'h', 'd']).unwrap_or(text);
+    let (whole, part) = number.split_once('.').unwrap_or((number, "0"));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    text.len() <= 16 && digits(whole) && digits(part)
+}
+
+/// `512`, `10K`, `4MiB`, `2GB`: one whole number of at most 15 digits, then a unit or nothing.
+fn is_size(text: &str) -> bool {
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    let digits = text.len() - unit.len();
+    let unit = unit
+        .strip_suffix("iB")
+        .or_else(|| unit.strip_suffix('B'))
+        .unwrap_or(unit);
+    let known = matches!(
+        unit,
+        "" | "b" | "c" | "w" | "k" | "K" | "m" | "M" | "g" | "G" | "t" | "T" | "P" | "E"
+    );
+    (1..=15).contains(&digits) && known
+}
+
 /// Adds what was said to the facts of a call.
 pub(crate) fn tell(
     facts: Vec<(FactRef, Arc<str>)>,
@@ -322,8 +360,11 @@ impl Type {
             Kind::Text { max, lines: false } => format!("one line of at most {max} bytes"),
             Kind::Text { max, lines: true } => format!("a text of at most {max} bytes"),
             Kind::Duration => "a length of time such as `90s` or `5m`".to_owned(),
+            Kind::Seconds => "a length of time such as `5`, `0.5s` or `2m`".to_owned(),
+            Kind::Size => "a size such as `512`, `10K` or `4MiB`".to_owned(),
             Kind::Path(PathUse::Read | PathUse::Write) => "a path beneath the workspace".to_owned(),
             Kind::Glob => "a pattern of file names".to_owned(),
+            Kind::Script(language) => script::describe(*language).to_owned(),
             Kind::AnyOf(types) => types.iter().map(of).collect::<Vec<_>>().join(", or "),
             Kind::List { item, separator } => format!("{}, with `{separator}` between several", of(item)),
             Kind::Pair { left, between, right } => format!("{}, then `{between}`, then {}", of(left), of(right)),
@@ -353,6 +394,33 @@ mod tests {
             "٣",
         ] {
             assert!(!is_int(bad, -10, 10), "{bad}");
+        }
+    }
+
+    #[test]
+    fn seconds_and_sizes_are_one_number_and_a_unit() {
+        for good in ["5", "0.5", "0.5s", "2m", "1h", "3d"] {
+            assert!(is_seconds(good), "{good}");
+        }
+        for bad in ["", "s", ".5", "5.", "1m30s", "-5", "+5", "5 ", "inf", "5ms", "1e3"] {
+            assert!(!is_seconds(bad), "{bad}");
+        }
+        for good in ["0", "512", "10K", "4MiB", "2GB", "1k", "16b"] {
+            assert!(is_size(good), "{good}");
+        }
+        for bad in [
+            "",
+            "K",
+            "-1",
+            "+1",
+            "1.5K",
+            "5%",
+            "10 K",
+            "10KK",
+            "0x10",
+            "1234567890123456",
+        ] {
+            assert!(!is_size(bad), "{bad}");
         }
     }
 

@@ -1,0 +1,159 @@
+//! What each key of a dialect makes of words.
+
+use super::Programs;
+use super::profile::Verdict;
+use crate::call::{Argv, Exec, Workspace};
+use crate::finding::Outcome;
+use crate::label::Vocabulary;
+use crate::source::Source;
+
+pub(super) fn load(text: &str) -> Programs {
+    let source = Source {
+        file: "safe-bins.toml",
+        text,
+    };
+    match Programs::load(Some(source), Outcome::Ask, &Vocabulary::built_in()) {
+        Ok((programs, _)) => programs,
+        Err(problems) => panic!("{problems:?}"),
+    }
+}
+
+pub(super) fn judged(programs: &Programs, words: &[&str]) -> super::Judged {
+    let exec = Exec::new(Argv::new(words.iter().copied()).unwrap());
+    programs.judge(&exec, "", &Workspace::new("/workspace").unwrap())
+}
+
+pub(super) fn verdict(programs: &Programs, line: &str) -> Verdict {
+    let words: Vec<&str> = line.split(' ').collect();
+    super::verdict_of(&judged(programs, &words).findings)
+}
+
+pub(super) fn expect(programs: &Programs, verdict: Verdict, lines: &[&str]) {
+    for line in lines {
+        assert_eq!(self::verdict(programs, line), verdict, "{line}");
+    }
+}
+
+#[test]
+fn the_first_word_without_dash_is_a_row_of_options_where_the_program_reads_it_so() {
+    let tar = load(
+        "schema = 1\n[profiles.tar]\ndialect.old-bundle = true\nroot.verdict = \"allow\"\n\
+         root.options = [{ names = [\"-t\"] }, { names = [\"-v\"] }, { names = [\"-f\"], value = \"path\" },\n\
+         { names = [\"-x\"], verdict = \"deny\" }, { names = [\"-C\"], value = \"path\" }]\n\
+         root.forms = [{ operands = [{ type = \"path\", min = 0, max = 9 }] }]\n\
+         examples.allow = [\"tar tf a.tar\"]\n",
+    );
+    expect(
+        &tar,
+        Verdict::Allow,
+        &["tar tvf a.tar", "tar -tvf a.tar", "tar tfC a.tar src b", "tar ft a.tar"],
+    );
+    expect(&tar, Verdict::Ask, &["tar tfz a.tar", "tar tf", "tar tff a.tar b.tar"]);
+    expect(
+        &tar,
+        Verdict::Deny,
+        &[
+            "tar xf a.tar",
+            "tar tzx a.tar",
+            "tar zx",
+            "tar tf /etc/passwd",
+            "tar tCf / a.tar",
+        ],
+    );
+}
+
+#[test]
+fn words_with_a_plus_are_options_where_the_program_reads_them_so() {
+    let vim = load(
+        "schema = 1\n[profiles.vim]\ndialect.plus = true\nroot.verdict = \"allow\"\n\
+         root.options = [{ names = [\"+NUM\"], value = \"int\" }, { names = [\"+F\"] },\n\
+         { names = [\"+\"], value = \"text\", verdict = \"deny\" }]\n\
+         root.forms = [{ operands = [{ type = \"path\", min = 0, max = 9 }] }]\n\
+         examples.allow = [\"vim a\"]\n",
+    );
+    expect(
+        &vim,
+        Verdict::Allow,
+        &["vim +10 a", "vim a +10", "vim +F a", "vim -- +x"],
+    );
+    expect(&vim, Verdict::Deny, &["vim +q a", "vim +", "vim --zz +q", "vim +10x"]);
+    let tail = load(
+        "schema = 1\n[profiles.tail]\ndialect.plus = true\nroot.verdict = \"allow\"\n\
+         root.options = [{ names = [\"+NUM\"] }]\nroot.forms = [{ operands = [{ type = \"path\" }] }]\n\
+         examples.allow = [\"tail +5 a\"]\n",
+    );
+    expect(&tail, Verdict::Ask, &["tail +f a", "tail + a", "tail +5 +6 a"]);
+}
+
+#[test]
+fn verbs_in_any_case_and_words_behind_them_are_read_as_the_program_does() {
+    let redis = load(
+        "schema = 1\n[profiles.redis-cli]\ndialect = { verbs-fold = true, verbs-end-options = true }\n\
+         globals = [{ names = [\"-n\"], value = \"int\" }]\n\
+         verbs.get = { verdict = \"allow\", forms = [{ operands = [{ type = \"text\" }] }] }\n\
+         verbs.flushall = { verdict = \"deny\" }\n\
+         verbs.config.verbs.get = { verdict = \"allow\", forms = [{ operands = [{ type = \"text\" }] }] }\n\
+         examples.allow = [\"redis-cli GET x\"]\n",
+    );
+    expect(
+        &redis,
+        Verdict::Allow,
+        &[
+            "redis-cli -n 1 GET x",
+            "redis-cli gEt -n",
+            "redis-cli CONFIG Get --",
+            "redis-cli get -x",
+        ],
+    );
+    expect(
+        &redis,
+        Verdict::Ask,
+        &["redis-cli GET x -n 1", "redis-cli SET x", "redis-cli -x GET a"],
+    );
+    expect(
+        &redis,
+        Verdict::Deny,
+        &[
+            "redis-cli FlushAll",
+            "redis-cli -n 1 flushall now",
+            "redis-cli --zz FLUSHALL",
+        ],
+    );
+    let text = "schema = 1\n[profiles.x]\ndialect.verbs-fold = true\nverbs.GET = {}\nexamples.ask = [\"x\"]\n";
+    let source = Source {
+        file: "safe-bins.toml",
+        text,
+    };
+    let problems = Programs::load(Some(source), Outcome::Ask, &Vocabulary::built_in())
+        .map(|_| ())
+        .unwrap_err();
+    assert!(problems[0].to_string().contains("cases are alike"), "{problems:?}");
+}
+
+#[test]
+fn an_option_of_two_values_takes_two_words() {
+    let jq = load(
+        "schema = 1\n[profiles.jq]\nroot.verdict = \"allow\"\n\
+         root.options = [{ names = [\"--arg\"], value = \"name\", second = \"text\", many = true },\n\
+         { names = [\"--slurpfile\"], value = \"name\", second = \"path\", many = true }]\n\
+         root.forms = [{ operands = [{ type = \"text\" }, { type = \"path\", min = 0 }] }]\n\
+         types.name = { pattern = \"[a-z]+\" }\nexamples.allow = [\"jq .\"]\n",
+    );
+    expect(
+        &jq,
+        Verdict::Allow,
+        &["jq --arg n web . a.json", "jq --slurpfile a a.json . b.json"],
+    );
+    expect(
+        &jq,
+        Verdict::Ask,
+        &[
+            "jq --arg n",
+            "jq --arg=n web .",
+            "jq --arg N web .",
+            "jq --arg n web",
+            "jq --arg n --arg .",
+        ],
+    );
+    expect(&jq, Verdict::Deny, &["jq --slurpfile a /etc/passwd ."]);
+}

@@ -1,0 +1,381 @@
+//! SQL: one statement that reads, of functions known to do nothing else.
+//!
+//! A database has functions that write files or end sessions, and anyone may have defined more: so a function is known
+//! by its name or refused. That a name means what it says is up to the database; a role that may only read is the
+//! surer guard.
+
+use super::{Chars, is_name};
+
+/// What may stand before `(`: words of the language, types, and functions that only compute.
+const BEFORE_PAREN: &[&str] = &[
+    "ABS",
+    "AGE",
+    "ALL",
+    "AND",
+    "ANY",
+    "ARRAY",
+    "ARRAY_AGG",
+    "ARRAY_LENGTH",
+    "ARRAY_TO_STRING",
+    "AS",
+    "AVG",
+    "BETWEEN",
+    "BOOL_AND",
+    "BOOL_OR",
+    "BTRIM",
+    "BY",
+    "CAST",
+    "CEIL",
+    "CEILING",
+    "CHAR",
+    "CHAR_LENGTH",
+    "COALESCE",
+    "CONCAT",
+    "CONCAT_WS",
+    "COUNT",
+    "CUBE",
+    "CURRENT_DATABASE",
+    "CURRENT_SCHEMA",
+    "CURRENT_TIMESTAMP",
+    "DATE",
+    "DATETIME",
+    "DATE_PART",
+    "DATE_TRUNC",
+    "DECIMAL",
+    "DENSE_RANK",
+    "DISTINCT",
+    "ELSE",
+    "EVERY",
+    "EXCEPT",
+    "EXISTS",
+    "EXPLAIN",
+    "EXTRACT",
+    "FILTER",
+    "FIRST_VALUE",
+    "FLOOR",
+    "FORMAT_TYPE",
+    "FROM",
+    "GENERATE_SERIES",
+    "GREATEST",
+    "GROUP",
+    "GROUPING",
+    "HAVING",
+    "IFNULL",
+    "IN",
+    "INITCAP",
+    "INTERSECT",
+    "INTERVAL",
+    "IS",
+    "JOIN",
+    "JSONB_AGG",
+    "JSONB_ARRAY_ELEMENTS",
+    "JSONB_ARRAY_LENGTH",
+    "JSONB_BUILD_OBJECT",
+    "JSONB_EACH",
+    "JSONB_OBJECT_KEYS",
+    "JSON_AGG",
+    "JSON_ARRAY_ELEMENTS",
+    "JSON_ARRAY_LENGTH",
+    "JSON_BUILD_OBJECT",
+    "JSON_EXTRACT",
+    "JSON_OBJECT_AGG",
+    "JULIANDAY",
+    "LAG",
+    "LAST_VALUE",
+    "LATERAL",
+    "LEAD",
+    "LEAST",
+    "LEFT",
+    "LENGTH",
+    "LIKE",
+    "LIMIT",
+    "LOWER",
+    "LPAD",
+    "LTRIM",
+    "MATERIALIZED",
+    "MAX",
+    "MD5",
+    "MIN",
+    "MOD",
+    "NOT",
+    "NOW",
+    "NTILE",
+    "NULLIF",
+    "NUMERIC",
+    "OCTET_LENGTH",
+    "OFFSET",
+    "ON",
+    "OR",
+    "ORDER",
+    "OVER",
+    "OVERLAPS",
+    "PARTITION",
+    "PERCENTILE_CONT",
+    "PERCENTILE_DISC",
+    "PG_COLUMN_SIZE",
+    "PG_DATABASE_SIZE",
+    "PG_GET_CONSTRAINTDEF",
+    "PG_GET_INDEXDEF",
+    "PG_GET_VIEWDEF",
+    "PG_INDEXES_SIZE",
+    "PG_IS_IN_RECOVERY",
+    "PG_POSTMASTER_START_TIME",
+    "PG_RELATION_SIZE",
+    "PG_SIZE_PRETTY",
+    "PG_TABLE_SIZE",
+    "PG_TOTAL_RELATION_SIZE",
+    "POSITION",
+    "POWER",
+    "RANK",
+    "REGEXP_MATCHES",
+    "REGEXP_REPLACE",
+    "REPLACE",
+    "RIGHT",
+    "ROLLUP",
+    "ROUND",
+    "ROW",
+    "ROW_NUMBER",
+    "ROW_TO_JSON",
+    "RTRIM",
+    "SELECT",
+    "SETS",
+    "SIGN",
+    "SOME",
+    "SPLIT_PART",
+    "SQRT",
+    "STDDEV",
+    "STRFTIME",
+    "STRING_AGG",
+    "STRPOS",
+    "SUBSTR",
+    "SUBSTRING",
+    "SUM",
+    "THEN",
+    "TIME",
+    "TIMESTAMP",
+    "TIMESTAMPTZ",
+    "TO_CHAR",
+    "TO_DATE",
+    "TO_JSON",
+    "TO_JSONB",
+    "TO_NUMBER",
+    "TO_TIMESTAMP",
+    "TRIM",
+    "TRUNC",
+    "TYPEOF",
+    "UNION",
+    "UNNEST",
+    "UPPER",
+    "USING",
+    "VALUES",
+    "VARCHAR",
+    "VARIANCE",
+    "VERSION",
+    "WHEN",
+    "WHERE",
+    "WITHIN",
+];
+
+/// Words by which a statement changes something, wherever they stand.
+const CHANGING: &[&str] = &[
+    "ALTER", "CALL", "COPY", "CREATE", "DELETE", "DO", "DROP", "EXECUTE", "GRANT", "INSERT", "INTO", "LOAD", "LOCK",
+    "MERGE", "PRAGMA", "PREPARE", "REFRESH", "REVOKE", "SET", "TRUNCATE", "UPDATE", "VACUUM",
+];
+
+/// Tables and columns that hold passwords or their hashes.
+const SECRET: &[&str] = &[
+    "PG_AUTHID",
+    "PG_SHADOW",
+    "PG_USER_MAPPING",
+    "PG_USER_MAPPINGS",
+    "PG_HBA_FILE_RULES",
+    "PG_LARGEOBJECT",
+    "ROLPASSWORD",
+    "PASSWD",
+    "AUTHENTICATION_STRING",
+];
+
+pub(super) fn check(text: &str) -> Result<(), String> {
+    let mut chars = Chars::new(text);
+    let mut words = 0usize;
+    let mut explains = false;
+    // What the last token was: a parenthesis behind a name calls it.
+    let mut last = Last::Start;
+    while let Some(c) = chars.next() {
+        if last == Last::End && !c.is_ascii_whitespace() && c != ';' {
+            return Err("more than one statement".to_owned());
+        }
+        last = match c {
+            c if c.is_ascii_whitespace() => continue,
+            '\'' => quoted(&mut chars, '\'')?,
+            '"' => {
+                quoted(&mut chars, '"')?;
+                Last::Name
+            }
+            '-' if chars.peek() == Some('-') => return Err("a comment".to_owned()),
+            '/' if chars.peek() == Some('*') => return Err("a comment".to_owned()),
+            ';' => Last::End,
+            '(' if matches!(last, Last::Name | Last::For) => {
+                return Err("a function that is not known to only read".to_owned());
+            }
+            '(' if last == Last::Start => return Err("it begins with a parenthesis".to_owned()),
+            '.' => Last::Dot,
+            ':' if chars.eat(':') => Last::Other,
+            c if c.is_ascii_digit() => {
+                chars.take_while(|c| is_name(c) || c == '.');
+                Last::Name
+            }
+            c if c.is_ascii_alphabetic() || c == '_' => {
+                let rest = chars.take_while(is_name);
+                let word: String = std::iter::once(c).chain(rest.chars()).collect();
+                let word = word.to_ascii_uppercase();
+                words += 1;
+                explains |= words == 1 && word == "EXPLAIN";
+                name(&word, words, explains, last)?
+            }
+            c if "()[],*+-/%<>=!~|&^".contains(c) => Last::Other,
+            other => {
+                return Err(format!(
+                    "`{}` is no part of a plain query",
+                    crate::error::shown(&other.to_string())
+                ));
+            }
+        };
+    }
+    if words == 0 {
+        Err("no statement".to_owned())
+    } else {
+        Ok(())
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Last {
+    Start,
+    /// A name behind which a parenthesis calls a function that is not known.
+    Name,
+    /// `FOR`.
+    For,
+    /// A word that may stand before a parenthesis.
+    Word,
+    Dot,
+    Other,
+    End,
+}
+
+fn name(word: &str, nth: usize, explains: bool, last: Last) -> Result<Last, String> {
+    const FIRST: [&str; 6] = ["SELECT", "WITH", "SHOW", "VALUES", "TABLE", "EXPLAIN"];
+    if nth == 1 && !FIRST.contains(&word) {
+        return Err(format!("`{word}` begins no statement that only reads"));
+    }
+    // What is explained is a statement of its own, behind words such as `ANALYZE`.
+    let changes = CHANGING.contains(&word) || (explains && matches!(word, "DECLARE" | "REINDEX"));
+    if changes && last != Last::Dot {
+        return Err(format!("`{word}` changes something"));
+    }
+    if last == Last::For && matches!(word, "SHARE" | "KEY" | "NO") {
+        return Err(format!("`FOR {word}` locks what is read"));
+    }
+    if SECRET.contains(&word) {
+        return Err(format!("`{word}` holds passwords"));
+    }
+    let known = BEFORE_PAREN.binary_search(&word).is_ok();
+    if word == "FOR" {
+        return Ok(Last::For);
+    }
+    Ok(if known && last != Last::Dot {
+        Last::Word
+    } else {
+        Last::Name
+    })
+}
+
+/// A text between quotes; a doubled quote stands for one. Whether a backslash escapes depends on settings.
+fn quoted(chars: &mut Chars<'_>, quote: char) -> Result<Last, String> {
+    loop {
+        match chars.next() {
+            Some('\\') => return Err("a backslash".to_owned()),
+            Some(c) if c == quote && !chars.eat(quote) => return Ok(Last::Other),
+            Some(_) => {}
+            None => return Err("a text without end".to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Language, tests::try_all};
+
+    #[test]
+    fn the_words_before_a_parenthesis_are_sorted() {
+        assert!(super::BEFORE_PAREN.is_sorted());
+    }
+
+    #[test]
+    fn statements_that_read_pass_and_others_do_not() {
+        try_all(
+            Language::Sql,
+            &[
+                "select 1",
+                "SELECT count(*) FROM users;",
+                "select \"a\".b, 'it''s; drop' from t where x::int in (1,2)",
+                "show all",
+                "with x as (select 1) select * from x",
+                "explain analyze select * from t",
+                "explain (analyze, buffers) select 1",
+                "table t",
+                "values (1), (2)",
+                "select date_trunc('day', created_at), count(*) from t group by 1 order by 2 desc limit 5 ;",
+                "select pg_size_pretty(pg_total_relation_size('t'))",
+                "select * from pg_stat_activity where state <> 'idle'",
+                "select a, row_number() over (partition by b order by c) from s.t",
+                "select updated_at, deleted from t",
+                "select x.set from x",
+            ],
+            &[
+                "",
+                "drop table users",
+                "select 1; drop table x",
+                "select 1; select 2",
+                "delete from t",
+                "insert into t values (1)",
+                "with x as (delete from t returning *) select * from x",
+                "select * into y from t",
+                "select pg_read_file('/etc/passwd')",
+                "select lo_export(1, '/tmp/x')",
+                "select pg_terminate_backend(1)",
+                "select evil.count(1)",
+                "select \"pg_read_file\"('x')",
+                "copy t to program 'id'",
+                "select 1 -- x",
+                "select /* x */ 1",
+                "select $$a$$",
+                "select E'a\\'b'",
+                "\\copy (select 1) to program 'id'",
+                "select 1 \\g |id",
+                "explain analyze insert into t values (1)",
+                "explain analyze create table x as select 1",
+                "select * from pg_shadow",
+                "select nextval('s')",
+                "select * from t for update",
+                "select * from t for share of t nowait",
+                "vacuum",
+                "set role x",
+                "call f()",
+                "do 'x'",
+                "select 'a",
+                "begin; select 1",
+                "(select 1)",
+                "select :x",
+                "select 1;;x",
+                "select dblink('x')",
+                "select pg_sleep(100)",
+                "1",
+                "select set_config('a','b',false)",
+                "select pg_catalog.pg_read_file ('x')",
+                "explain analyze execute q",
+                "select * from t for no key share",
+            ],
+        );
+    }
+}
