@@ -36,6 +36,9 @@ pub(crate) const PACKS: &[(&str, &str)] = &[
         "builtin:terraform-readonly",
         include_str!("packs/terraform-readonly.toml"),
     ),
+    ("builtin:npm-readonly", include_str!("packs/npm-readonly.toml")),
+    ("builtin:pip-readonly", include_str!("packs/pip-readonly.toml")),
+    ("builtin:cargo-readonly", include_str!("packs/cargo-readonly.toml")),
 ];
 
 /// The shipped pack called `name`.
