@@ -39,6 +39,7 @@ pub(crate) const PACKS: &[(&str, &str)] = &[
     ("builtin:npm-readonly", include_str!("packs/npm-readonly.toml")),
     ("builtin:pip-readonly", include_str!("packs/pip-readonly.toml")),
     ("builtin:cargo-readonly", include_str!("packs/cargo-readonly.toml")),
+    ("builtin:aws-readonly", include_str!("packs/aws-readonly.toml")),
 ];
 
 /// The shipped pack called `name`.
