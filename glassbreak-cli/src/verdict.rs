@@ -153,6 +153,7 @@ pub(crate) fn tokens(bundle: &Bundle, call: Option<&Call>, judgement: &Judgement
 fn role(role: Role) -> &'static str {
     match role {
         Role::Program => "program",
+        Role::Command => "command",
         Role::Verb(_) => "verb",
         Role::Option(_) => "option",
         Role::Value(_) => "value",

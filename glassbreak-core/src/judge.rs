@@ -130,7 +130,7 @@ impl Judgement {
         Some(Event {
             digest: self.digest?,
             facts: &self.facts,
-            name: name_of(call),
+            name: name_of(call, &self.facts),
             attempt: self.attempt,
         })
     }
@@ -192,9 +192,10 @@ pub fn refused(bundle: &Bundle, finding: Finding) -> Judgement {
     }
 }
 
-fn name_of(call: &Call) -> Name<'_> {
+/// What budgets count a call under: the program that a wrapper runs, and not the wrapper.
+fn name_of<'a>(call: &'a Call, facts: &'a Facts) -> Name<'a> {
     match &call.operation {
-        Operation::Exec(exec) => Name::Program(exec.argv().program()),
+        Operation::Exec(exec) => Name::Program(facts.argv.as_ref().map_or(exec.argv().program(), |argv| &argv.program)),
         Operation::Tool(tool) => Name::Tool(tool.name.as_str()),
         // Refused before it is counted; a name that matches no rule.
         Operation::Connect(connect) => Name::Tool(connect.host.as_str()),

@@ -233,16 +233,7 @@ pub fn emitted_equals_judged(bundle: &Bundle, state: &SessionState, call: &Call,
     };
     let came: Vec<&str> = exec.argv().words().iter().map(|word| &**word).collect();
     let emitted: Vec<&str> = plan.argv().collect();
-    let understood = !judgement
-        .roles
-        .iter()
-        .any(|role| matches!(role, Role::Unknown | Role::Unread));
-    let verb = judgement
-        .roles
-        .iter()
-        .rposition(|role| matches!(role, Role::Verb(_)))
-        .unwrap_or(0);
-    if !emits(&came, &emitted, if understood { Some(verb) } else { None }) {
+    if judgement.roles.len() == came.len() && !emits(&came, &emitted, &judgement.roles) {
         return Err(format!("{came:?} would run as {emitted:?}"));
     }
     if judgement.roles.len() != came.len() {
@@ -272,10 +263,29 @@ pub fn emitted_equals_judged(bundle: &Bundle, state: &SessionState, call: &Call,
 }
 
 /// Whether `emitted` is `came` with words put in right behind the first word and right behind the last verb.
-fn emits(came: &[&str], emitted: &[&str], verb: Option<usize>) -> bool {
-    let Some(verb) = verb else {
+fn emits(came: &[&str], emitted: &[&str], roles: &[Role]) -> bool {
+    let runs = roles
+        .iter()
+        .position(|role| *role == Role::Command)
+        .filter(|at| *at > 0);
+    if let Some(at) = runs {
+        let ((came, inner), (own, roles)) = (came.split_at(at), roles.split_at(at));
+        let mut roles = roles.to_vec();
+        if let Some(first) = roles.first_mut() {
+            *first = Role::Program;
+        }
+        return (0..=emitted.len()).any(|at| {
+            let (outer, run) = emitted.split_at(at);
+            emits(came, outer, own) && emits(inner, run, &roles)
+        });
+    }
+    if roles.iter().any(|role| matches!(role, Role::Unknown | Role::Unread)) {
         return came == emitted;
-    };
+    }
+    let verb = roles
+        .iter()
+        .rposition(|role| matches!(role, Role::Verb(_)))
+        .unwrap_or(0);
     let Some(more) = emitted.len().checked_sub(came.len()) else {
         return false;
     };
@@ -371,7 +381,13 @@ pub fn allow_means_covered(judgement: &Judgement) -> Holds {
     let covered = |role: &Role| {
         matches!(
             role,
-            Role::Program | Role::Verb(_) | Role::Option(_) | Role::Value(_) | Role::Operand(Some(_)) | Role::DashDash
+            Role::Program
+                | Role::Command
+                | Role::Verb(_)
+                | Role::Option(_)
+                | Role::Value(_)
+                | Role::Operand(Some(_))
+                | Role::DashDash
         )
     };
     match judgement.roles.iter().position(|role| !covered(role)) {

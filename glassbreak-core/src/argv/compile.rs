@@ -6,7 +6,7 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 
 use super::compile_types::compile_types;
-use super::profile::{CwdRule, Dialect, Form, Node, OptSpec, Profile, Slot, Verdict};
+use super::profile::{CwdRule, DashDash, Dialect, Form, Node, OptSpec, Order, Profile, Slot, Verdict};
 use super::program::{self, FactRef, Names, Program};
 use super::types::{Kind, Type, rule};
 use crate::error::{Problem, nearest};
@@ -110,9 +110,11 @@ impl<'a> Compiler<'a> {
             self.problem(&place, what, "write it without path or blanks");
         }
         let takes_paths = self.takes_paths(&types);
+        let runs = self.runs(&types, at);
         let program = Program {
             hash: self.hash(profile, at),
             takes_paths,
+            runs,
             interpreter: profile.interpreter.clone(),
             name: self.name.into(),
             version: profile.version.clone(),
@@ -376,6 +378,31 @@ impl<'a> Compiler<'a> {
         used.into_iter().any(|ty| has_path(types, ty, types.len()))
     }
 
+    /// Whether some form takes a command. That is always to the end of the words, and no option of the program itself
+    /// stands among them.
+    fn runs(&mut self, types: &[Type], at: &[Step<'_>]) -> bool {
+        let is_command = |ty: usize| types.get(ty).is_some_and(|ty| matches!(ty.kind, Kind::Command));
+        let (mut runs, mut misplaced) = (false, self.opts.iter().any(|opt| opt.value.is_some_and(is_command)));
+        for node in &self.nodes {
+            for form in &node.forms {
+                let first = node.dialect.order == Order::OptionsFirst;
+                let paths = node.dialect.dashdash == DashDash::Paths;
+                for (row, last) in [(&form.operands, first && form.after.is_empty()), (&form.after, paths)] {
+                    for (n, slot) in row.iter().enumerate().filter(|(_, slot)| is_command(slot.ty)) {
+                        runs = true;
+                        misplaced |= !last || n + 1 != row.len() || slot.min == 0;
+                    }
+                }
+            }
+        }
+        if misplaced {
+            let help =
+                "let it be the last slot, with order = \"options-first\", or behind `--` with dashdash = \"paths\"";
+            self.problem(at, "a `command` that is not the rest of the words", help);
+        }
+        runs
+    }
+
     fn forms(&mut self, forms: &[Form], names: &Names, at: &[Step<'_>]) -> Vec<program::Form> {
         let mut compiled = Vec::new();
         for (n, form) in forms.iter().enumerate() {
@@ -416,6 +443,7 @@ impl<'a> Compiler<'a> {
                     ty,
                     min: slot.min,
                     max,
+                    adds_words: slot.adds_words,
                     facts,
                 });
             }

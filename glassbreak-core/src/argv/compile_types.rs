@@ -9,11 +9,12 @@ use super::compile::Compiler;
 use super::profile::{PathUse, TypeSpec, Verdict};
 use super::program::Names;
 use super::types::{Kind, MAX_TEXT, Type, WordRule, rule};
+use super::url::UrlRule;
 use crate::label::LabelSet;
 use crate::source::Step;
 
 /// The types that every profile may name.
-fn built_in() -> [(&'static str, &'static str, Kind); 11] {
+fn built_in() -> [(&'static str, &'static str, Kind); 13] {
     let text = |lines| Kind::Text { max: MAX_TEXT, lines };
     let stdin = || Kind::Literal("-".into());
     [
@@ -38,6 +39,12 @@ fn built_in() -> [(&'static str, &'static str, Kind); 11] {
         ),
         ("glob", "a pattern of file names", Kind::Glob),
         ("seconds", "a length of time such as `5`, `0.5s` or `2m`", Kind::Seconds),
+        ("command", "a program with a profile, and its words", Kind::Command),
+        (
+            "env-variable",
+            "a variable that does no harm, such as `TZ=UTC`",
+            Kind::Assignment,
+        ),
         ("byte-size", "a size such as `512`, `10K` or `4MiB`", Kind::Size),
     ]
 }
@@ -108,6 +115,7 @@ fn compile_type(compiler: &mut Compiler<'_>, name: &str, spec: &TypeSpec, at: &[
         spec.text.is_some(),
         spec.path.is_some(),
         spec.script.is_some(),
+        spec.url.is_some(),
         spec.any_of.is_some(),
         spec.list.is_some(),
         spec.pair.is_some(),
@@ -212,6 +220,37 @@ fn kind_of(compiler: &mut Compiler<'_>, spec: &TypeSpec, at: &[Step<'_>]) -> Kin
     if let Some(language) = spec.script {
         return Kind::Script(language);
     }
+    if let Some(url) = &spec.url {
+        if url.schemes.is_empty()
+            || url
+                .schemes
+                .iter()
+                .any(|scheme| !["http", "https"].contains(&scheme.as_str()))
+        {
+            let place = [at, &[Step::Key("url"), Step::Key("schemes")]].concat();
+            compiler.problem(
+                &place,
+                "a scheme that is not known",
+                "write \"https\", \"http\" or both",
+            );
+        }
+        if let Some(host) = url.hosts.iter().find(|host| !is_host(host)) {
+            let place = [at, &[Step::Key("url"), Step::Key("hosts")]].concat();
+            let what = format!("`{host}` is not the name of a host");
+            compiler.problem(&place, what, "write it in lower case, with `*.` before a domain");
+        }
+        return Kind::Url(UrlRule {
+            schemes: url.schemes.clone(),
+            hosts: url.hosts.clone(),
+            ports: url.ports.clone(),
+            private: url.private,
+            host_facts: url
+                .host_facts
+                .iter()
+                .filter_map(|fact| compiler.fact(fact, at))
+                .collect(),
+        });
+    }
     if let Some(types) = &spec.any_of {
         return Kind::AnyOf(types.iter().filter_map(|ty| compiler.ty(ty, at)).collect());
     }
@@ -246,6 +285,12 @@ fn kind_of(compiler: &mut Compiler<'_>, spec: &TypeSpec, at: &[Step<'_>]) -> Kin
         }
     }
     none()
+}
+
+fn is_host(host: &str) -> bool {
+    let name = host.strip_prefix("*.").unwrap_or(host);
+    let known = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-.:".contains(&b);
+    !name.is_empty() && name.bytes().all(known) && !name.starts_with('.')
 }
 
 fn words<'w>(

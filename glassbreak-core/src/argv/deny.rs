@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use super::parse::{Parse, Role};
+use super::parse::Role;
 use super::profile::{Long, Verdict};
 use super::program::{Node, Opt, Program};
 use super::refuse;
@@ -14,11 +14,20 @@ use super::types::rule;
 use crate::error::shown;
 use crate::finding::Finding;
 
-/// The denied options and verbs among the words that were not understood.
-pub(crate) fn scan(program: &Program, words: &[Box<str>], parse: &Parse<'_>) -> Vec<Finding> {
+/// The denied options and verbs in a call of `program` of which nothing was read.
+pub(crate) fn suspect(program: &Program, words: &[Box<str>]) -> Vec<Finding> {
+    let mut roles = vec![Role::Unread; words.len()];
+    if let Some(first) = roles.first_mut() {
+        *first = Role::Program;
+    }
+    scan(program, words, &roles, 0)
+}
+
+/// The denied options and verbs among the words that were not understood, behind the verb at `reached`.
+pub(crate) fn scan(program: &Program, words: &[Box<str>], roles: &[Role], reached: usize) -> Vec<Finding> {
     let unread: Vec<&str> = words
         .iter()
-        .zip(&parse.roles)
+        .zip(roles)
         .filter(|(_, role)| matches!(role, Role::Unknown | Role::Unread))
         .map(|(word, _)| &**word)
         .collect();
@@ -34,10 +43,10 @@ pub(crate) fn scan(program: &Program, words: &[Box<str>], parse: &Parse<'_>) -> 
     let mut findings = Vec::new();
     // Most of what a verb knows it has from the program; looking for that once is enough.
     let mut looked_for = BTreeSet::new();
-    for (at, node) in possible_nodes(program, parse.node, &unread) {
+    for (at, node) in possible_nodes(program, reached, &unread) {
         // The options of the program itself, which stand before the verb, are short letters of other meaning
         // behind it.
-        let own = at != 0 || parse.node == 0;
+        let own = at != 0 || reached == 0;
         for (name, index) in node.names.iter() {
             let Some(opt) = program.opt(index).filter(|opt| opt.verdict == Verdict::Deny) else {
                 continue;
@@ -68,7 +77,7 @@ pub(crate) fn scan(program: &Program, words: &[Box<str>], parse: &Parse<'_>) -> 
         }
     }
     // A required option that stands twice is denied where it is read; where it is not, it is counted by its spellings.
-    for (_, node) in possible_nodes(program, parse.node, &unread) {
+    for (_, node) in possible_nodes(program, reached, &unread) {
         for (required, _) in &node.require {
             let spelt = |word: &str| node.names.get(word.split('=').next().unwrap_or(word)) == Some(*required);
             if let (true, Some(opt)) = (

@@ -157,3 +157,26 @@ fn an_option_of_two_values_takes_two_words() {
     );
     expect(&jq, Verdict::Deny, &["jq --slurpfile a /etc/passwd ."]);
 }
+
+#[test]
+fn an_address_tells_its_host_and_a_script_why_it_does_not_fit() {
+    let tool = load(
+        "schema = 1\n[profiles.tool]\nfacts = [\"hosts\"]\nroot.verdict = \"allow\"\n\
+         root.options = [{ names = [\"-e\"], value = \"script\", many = true }]\n\
+         root.forms = [{ operands = [{ type = \"url\", min = 0 }] }]\n\
+         types.url.url = { schemes = [\"https\"], host-facts = [\"hosts\", \"target.name\"] }\n\
+         types.script = { script = \"sed\" }\nexamples.allow = [\"tool https://example.com/\"]\n",
+    );
+    let judged = judged(&tool, &["tool", "https://example.com/x"]);
+    assert_eq!(judged.target.name.text(), Some("example.com"));
+    assert!(judged.facts.sets[0].1.contains("example.com"));
+    let why = |words: &[&str]| {
+        let judged = super::dialect_tests::judged(&tool, words);
+        assert!(judged.partial);
+        judged.findings[0].why().to_owned()
+    };
+    assert!(why(&["tool", "https://localhost/"]).contains("not of the public network"));
+    assert!(why(&["tool", "-e", "s/a/id/e"]).contains("runs what it made"));
+    let judged = super::dialect_tests::judged(&tool, &["tool", "-e", "s/a/b/\np"]);
+    assert_eq!(super::verdict_of(&judged.findings), Verdict::Allow);
+}

@@ -67,11 +67,19 @@ const LOADER_SUFFIXES: &[&str] = &["_OPTIONS", "_PRELOAD", "_PLUGINS", "_PROXY"]
 
 /// What is wrong with the variables of a call, and whether each of them is covered by a rule.
 pub(crate) fn check(program: Option<&Program>, env: &BTreeMap<Box<str>, Box<str>>) -> (Vec<Finding>, bool) {
+    check_all(program, env.iter().map(|(name, value)| (&**name, &**value)))
+}
+
+/// The same for variables that stand among the words of a call.
+pub(crate) fn check_all<'a>(
+    program: Option<&Program>,
+    env: impl Iterator<Item = (&'a str, &'a str)>,
+) -> (Vec<Finding>, bool) {
     let name = program.map_or("unlisted", |program| &program.name);
     let mut findings = Vec::new();
     let mut covered = true;
     for (variable, value) in env {
-        if let Some(fixed) = program.and_then(|program| program.env_set.iter().find(|(fixed, _)| **fixed == **variable))
+        if let Some(fixed) = program.and_then(|program| program.env_set.iter().find(|(fixed, _)| **fixed == *variable))
         {
             let why = format!("the profile sets `{variable}` to `{}`", shown(&fixed.1));
             findings.push(Finding::deny(
@@ -93,8 +101,8 @@ pub(crate) fn check(program: Option<&Program>, env: &BTreeMap<Box<str>, Box<str>
             ));
             continue;
         }
-        let passed = program.is_some_and(|program| program.env_pass.iter().any(|known| **known == **variable));
-        let harmless = HARMLESS.contains(&&**variable) || variable.starts_with("LC_");
+        let passed = program.is_some_and(|program| program.env_pass.iter().any(|known| **known == *variable));
+        let harmless = HARMLESS.contains(&variable) || variable.starts_with("LC_");
         // As sudo's `env_check`: these are file names or format strings to the C library when they hold `/` or `%`.
         if (passed || harmless) && !value.contains(['/', '%']) && !value.starts_with("() {") {
             continue;

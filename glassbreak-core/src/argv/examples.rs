@@ -3,13 +3,19 @@
 use super::profile::{Example, Examples, Verdict};
 use super::program::Program;
 use super::types::Ground;
-use super::{judge_listed, verdict_of};
+use super::{Others, judge_listed, verdict_of};
 use crate::call::{Argv, Exec, Workspace};
 use crate::error::{Problem, shown};
 use crate::source::{Source, Step};
 
 /// The examples whose outcome is not the one they stand under.
-pub(crate) fn check(program: &Program, examples: &Examples, source: Source<'_>, at: &[Step<'_>]) -> Vec<Problem> {
+pub(crate) fn check(
+    program: &Program,
+    examples: &Examples,
+    source: Source<'_>,
+    at: &[Step<'_>],
+    others: Others<'_>,
+) -> Vec<Problem> {
     let mut problems = Vec::new();
     for (key, verdict, list) in [
         ("allow", Verdict::Allow, &examples.allow),
@@ -18,7 +24,7 @@ pub(crate) fn check(program: &Program, examples: &Examples, source: Source<'_>, 
     ] {
         for (n, example) in list.iter().enumerate() {
             let place = [at, &[Step::Key("examples"), Step::Key(key), Step::Index(n)]].concat();
-            if let Err((what, help)) = try_one(program, example, verdict) {
+            if let Err((what, help)) = try_one(program, example, verdict, others) {
                 problems.push(source.problem_at(&place, what, help));
             }
         }
@@ -26,7 +32,12 @@ pub(crate) fn check(program: &Program, examples: &Examples, source: Source<'_>, 
     problems
 }
 
-fn try_one(program: &Program, example: &Example, expected: Verdict) -> Result<(), (String, String)> {
+fn try_one(
+    program: &Program,
+    example: &Example,
+    expected: Verdict,
+    others: Others<'_>,
+) -> Result<(), (String, String)> {
     let words = example.words();
     let line = shown(&words.join(" "));
     let argv = match Argv::new(words.iter().copied()) {
@@ -50,11 +61,11 @@ fn try_one(program: &Program, example: &Example, expected: Verdict) -> Result<()
     let judged = judge_listed(
         program,
         &exec,
-        exec.argv().words(),
         Ground {
             workspace: &workspace,
             cwd: "",
         },
+        others,
     );
     let got = verdict_of(&judged.findings);
     if got == expected {

@@ -19,13 +19,18 @@ impl Programs {
     /// What each word of a call to `program` was taken for. `roles` are those of
     /// [`Judged`](super::Judged::roles).
     pub fn tokens<'a>(&self, program: &str, words: impl IntoIterator<Item = &'a str>, roles: &[Role]) -> Vec<Token> {
-        let program = self.by_name.get(program);
+        let mut program = self.by_name.get(program);
         let words = words.into_iter().zip(roles);
         words
-            .map(|(word, role)| Token {
-                word: shown_whole(word),
-                role: *role,
-                taken_for: taken_for(program, *role),
+            .map(|(word, role)| {
+                if *role == Role::Command {
+                    program = self.by_name.get(word);
+                }
+                Token {
+                    word: shown_whole(word),
+                    role: *role,
+                    taken_for: taken_for(program, *role),
+                }
             })
             .collect()
     }
@@ -39,6 +44,8 @@ fn taken_for(program: Option<&Program>, role: Role) -> String {
     };
     match role {
         Role::Program => "program".to_owned(),
+        Role::Command if program.is_none() => "a program without a profile: its words are not read".to_owned(),
+        Role::Command => "the program that is run".to_owned(),
         Role::Verb(index) => {
             let path = program
                 .and_then(|program| program.node(index))

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use super::parse::{Parse, Role};
 use super::program::{Form, Node, Program, Slot};
 use super::refuse;
-use super::types::{self, Ground, Said};
+use super::types::{self, Ground, Kind, Said};
+use super::wrapper::Command;
 use crate::finding::Finding;
 
 /// Matches the operands of `parse` against the forms of its node: the first that fits takes them.
@@ -82,6 +83,15 @@ fn row(
     let mut words = words.iter().peekable();
     for slot in slots {
         let mut taken = 0;
+        // A command is whatever is left: the slot is the last one.
+        if let (Some(Kind::Command), Some((at, _))) = (program.ty(slot.ty).map(|ty| &ty.kind), words.peek()) {
+            said.command = Some(Command {
+                at: *at,
+                adds_words: slot.adds_words,
+            });
+            types.extend(words.map(|(at, _)| (*at, slot.ty)));
+            return Ok(());
+        }
         while taken < slot.max
             && let Some((at, word)) = words.peek()
         {

@@ -11,7 +11,8 @@
 //! 3. `forms`: operands by the first form of the verb that fits, each of a type;
 //! 4. `deny`: denied options and verbs in every spelling behind a word that was not understood;
 //! 5. `environment`: the variables that the call adds;
-//! 6. `plan`: what would run, an [`ExecPlan`].
+//! 6. `wrapper`: the program that a program runs, by its own profile, from 1 again;
+//! 7. `plan`: what would run, an [`ExecPlan`].
 //!
 //! Loading is apart: [`profile`] is the file format, `safe_bins` and `packs` read it, `compile` makes of it what judging
 //! uses, and `examples` tries it. Rule ids are `argv.<program>.<verb>` for a verb, `argv.<program>[.<verb>].--option` for
@@ -41,6 +42,10 @@ mod refuse;
 mod safe_bins;
 mod script;
 mod types;
+mod url;
+mod wrapper;
+#[cfg(test)]
+mod wrapper_tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -88,6 +93,41 @@ pub struct Judged {
     pub paths: Vec<Box<str>>,
     /// What each word was taken for: the certificate of coverage.
     pub roles: Vec<Role>,
+    /// The place of the word that names the program the facts are of: 0, or behind a wrapper.
+    pub program_at: usize,
+}
+
+/// The programs that a judged program may run in its turn.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Others<'a> {
+    programs: &'a BTreeMap<Arc<str>, Program>,
+    /// More, where a shipped pack's examples name them.
+    spare: Option<&'a BTreeMap<Arc<str>, Program>>,
+    unlisted: Outcome,
+    every_label: LabelSet,
+    /// How many wrappers stand around.
+    depth: u8,
+}
+
+impl<'a> Others<'a> {
+    /// For examples: no program beside these is known, and what is not known is denied.
+    pub(crate) const fn of(
+        programs: &'a BTreeMap<Arc<str>, Program>,
+        spare: Option<&'a BTreeMap<Arc<str>, Program>>,
+    ) -> Self {
+        Self {
+            programs,
+            spare,
+            unlisted: Outcome::Deny,
+            every_label: LabelSet::EMPTY,
+            depth: 0,
+        }
+    }
+
+    fn find(&self, name: &str) -> Option<&'a Program> {
+        let spare = || self.spare.and_then(|spare| spare.get(name));
+        self.programs.get(name).or_else(spare)
+    }
 }
 
 impl Programs {
@@ -171,41 +211,55 @@ impl Programs {
 
     /// Judges a call. `cwd` is its working folder, relative to `workspace`.
     pub fn judge(&self, exec: &Exec, cwd: &str, workspace: &Workspace) -> Judged {
-        let words = exec.argv().words();
-        match self.by_name.get(exec.argv().program()) {
-            Some(program) => judge_listed(program, exec, words, Ground { workspace, cwd }),
-            None => self.judge_unlisted(exec, cwd),
-        }
-    }
-
-    fn judge_unlisted(&self, exec: &Exec, cwd: &str) -> Judged {
-        let name = exec.argv().program();
-        let mut findings = vec![identity::unlisted(name, self.unlisted, self.names())];
-        findings.extend(environment::check(None, exec.env()).0);
-        let words = exec.argv().words();
-        let mut roles = vec![Role::Unread; words.len()];
-        if let Some(first) = roles.first_mut() {
-            *first = Role::Unknown;
-        }
-        Judged {
-            findings,
-            facts: ArgvFacts {
-                program: name.into(),
-                operands: words.iter().skip(1).cloned().collect(),
-                ..ArgvFacts::default()
-            },
-            target: Target::default(),
-            labels: LabelSet::EMPTY,
-            possible_labels: self.every_label,
-            partial: true,
-            plan: ExecPlan::as_it_came(exec, cwd, None),
-            paths: Vec::new(),
-            roles,
-        }
+        let others = Others {
+            programs: &self.by_name,
+            spare: None,
+            unlisted: self.unlisted,
+            every_label: self.every_label,
+            depth: 0,
+        };
+        judge_any(exec, Ground { workspace, cwd }, others)
     }
 }
 
-fn judge_listed(program: &Program, exec: &Exec, words: &[Box<str>], ground: Ground<'_>) -> Judged {
+/// Judges a call of whatever program.
+fn judge_any(exec: &Exec, ground: Ground<'_>, others: Others<'_>) -> Judged {
+    match others.find(exec.argv().program()) {
+        Some(program) => judge_listed(program, exec, ground, others),
+        None => judge_unlisted(exec, ground.cwd, others),
+    }
+}
+
+fn judge_unlisted(exec: &Exec, cwd: &str, others: Others<'_>) -> Judged {
+    let name = exec.argv().program();
+    let known = others.programs.keys().map(|name| &**name);
+    let mut findings = vec![identity::unlisted(name, others.unlisted, known)];
+    findings.extend(environment::check(None, exec.env()).0);
+    let words = exec.argv().words();
+    let mut roles = vec![Role::Unread; words.len()];
+    if let Some(first) = roles.first_mut() {
+        *first = Role::Unknown;
+    }
+    Judged {
+        findings,
+        facts: ArgvFacts {
+            program: name.into(),
+            operands: words.iter().skip(1).cloned().collect(),
+            ..ArgvFacts::default()
+        },
+        target: Target::default(),
+        labels: LabelSet::EMPTY,
+        possible_labels: others.every_label,
+        partial: true,
+        plan: ExecPlan::as_it_came(exec, cwd, None),
+        paths: Vec::new(),
+        roles,
+        program_at: 0,
+    }
+}
+
+fn judge_listed(program: &Program, exec: &Exec, ground: Ground<'_>, others: Others<'_>) -> Judged {
+    let words = exec.argv().words();
     let mut said = Said::default();
     let mut parse = parse::parse(program, words, ground, &mut said);
     let Some(node) = program.node(parse.node) else {
@@ -219,7 +273,9 @@ fn judge_listed(program: &Program, exec: &Exec, words: &[Box<str>], ground: Grou
             let open = |role: &Role| match role {
                 Role::Operand(_) | Role::Unread => true,
                 Role::Unknown => !misfit,
-                Role::Program | Role::Verb(_) | Role::Option(_) | Role::Value(_) | Role::DashDash => false,
+                Role::Program | Role::Command | Role::Verb(_) | Role::Option(_) | Role::Value(_) | Role::DashDash => {
+                    false
+                }
             };
             let rest = words
                 .iter()
@@ -227,7 +283,8 @@ fn judge_listed(program: &Program, exec: &Exec, words: &[Box<str>], ground: Grou
                 .filter(|(_, role)| open(role))
                 .map(|(word, _)| &**word);
             said.findings.push(stop);
-            said.findings.extend(deny::scan(program, words, &parse));
+            said.findings
+                .extend(deny::scan(program, words, &parse.roles, parse.node));
             said.findings.extend(path::scan(program, rest, ground));
         }
         None => {
@@ -299,7 +356,9 @@ fn judge_listed(program: &Program, exec: &Exec, words: &[Box<str>], ground: Grou
         .iter()
         .chain(&parse.after)
         .map(|(_, word)| (*word).into());
-    Judged {
+    let understood = parse.stopped.is_none() && !parse.roles.contains(&Role::Unknown);
+    let command = said.command;
+    let judged = Judged {
         facts: ArgvFacts {
             program: Arc::clone(&program.name),
             listed: true,
@@ -316,14 +375,20 @@ fn judge_listed(program: &Program, exec: &Exec, words: &[Box<str>], ground: Grou
             labels
         },
         partial,
-        plan: if parse.roles.contains(&Role::Unknown) {
-            ExecPlan::as_it_came(exec, ground.cwd, Some(program))
-        } else {
+        plan: if understood {
             ExecPlan::emit(exec, ground.cwd, program, parse.node, parse.verb_at)
+        } else {
+            ExecPlan::as_it_came(exec, ground.cwd, Some(program))
         },
         findings: said.findings,
         paths: said.paths,
         roles: parse.roles,
+        program_at: 0,
+    };
+    match command {
+        Some(command) => wrapper::join(program, judged, exec, command, ground, others),
+        None if program.runs && partial => wrapper::suspect(program, judged, words, others),
+        None => judged,
     }
 }
 
@@ -342,6 +407,7 @@ fn broken(program: &Program, exec: &Exec, cwd: &str) -> Judged {
         plan: ExecPlan::as_it_came(exec, cwd, Some(program)),
         paths: Vec::new(),
         roles: vec![Role::Unread; exec.argv().words().len()],
+        program_at: 0,
     }
 }
 

@@ -1,11 +1,12 @@
 //! The packs that ship with the library, and how a profile builds on one.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::compile::compile;
-use super::examples;
-use super::profile::{Node, Profile, Verdict};
+use super::profile::{Example, Node, Profile, Verdict};
 use super::program::Program;
+use super::{Others, examples};
 use crate::error::{Problem, nearest};
 use crate::label::Vocabulary;
 use crate::source::{Source, Step};
@@ -82,11 +83,30 @@ pub(crate) fn read(source: Source<'_>) -> Result<(String, Profile), Problem> {
     Ok((name, profile))
 }
 
-/// Compiles a shipped pack and tries its examples.
-pub(crate) fn load(source: Source<'_>, vocabulary: &Vocabulary) -> Result<Program, Vec<Problem>> {
+/// Compiles a shipped pack and tries its examples. What a wrapper runs in them is judged by the shipped packs: those
+/// among `loaded`, else made ready just for this.
+pub(crate) fn load(
+    source: Source<'_>,
+    vocabulary: &Vocabulary,
+    loaded: &BTreeMap<Arc<str>, Program>,
+) -> Result<Program, Vec<Problem>> {
     let (name, profile) = read(source).map_err(|problem| vec![problem])?;
     let program = compile(&name, &profile, source, &[], vocabulary)?;
-    let problems = examples::check(&program, &profile.examples, source, &[]);
+    let mut spare = BTreeMap::new();
+    if program.runs {
+        for word in profile.examples.all().flat_map(Example::words) {
+            if loaded.contains_key(word) || spare.contains_key(word) {
+                continue;
+            }
+            if let Some(source) = source_for(word) {
+                let (name, profile) = read(source).map_err(|problem| vec![problem])?;
+                let program = compile(&name, &profile, source, &[], vocabulary)?;
+                spare.insert(Arc::clone(&program.name), program);
+            }
+        }
+    }
+    let others = Others::of(loaded, Some(&spare));
+    let problems = examples::check(&program, &profile.examples, source, &[], others);
     if profile.examples.allow.is_empty() && profile.examples.ask.is_empty() {
         return Err(vec![Problem::in_file(
             source.file,
@@ -212,7 +232,7 @@ mod tests {
     fn every_shipped_pack_loads_and_does_what_its_examples_say() {
         let loaded = PACKS
             .iter()
-            .map(|(file, text)| load(Source { file, text }, &Vocabulary::built_in()));
+            .map(|(file, text)| load(Source { file, text }, &Vocabulary::built_in(), &BTreeMap::new()));
         let problems: Vec<String> = loaded
             .filter_map(Result::err)
             .flatten()
@@ -224,7 +244,7 @@ mod tests {
     #[test]
     fn no_shipped_pack_has_a_free_value_that_loads_something() {
         for (file, text) in PACKS {
-            let program = load(Source { file, text }, &Vocabulary::built_in()).unwrap();
+            let program = load(Source { file, text }, &Vocabulary::built_in(), &BTreeMap::new()).unwrap();
             let holes = crate::argv::safe_bins::holes(&program, Source { file, text });
             assert!(holes.is_empty(), "{holes:?}");
         }
@@ -239,11 +259,12 @@ mod tests {
             workspace: &workspace,
             cwd: "",
         };
+        let none = BTreeMap::new();
         let mut loosened = Vec::new();
         let mut tried = 0;
         for (file, text) in PACKS {
             let source = Source { file, text };
-            let program = load(source, &Vocabulary::built_in()).unwrap();
+            let program = load(source, &Vocabulary::built_in(), &BTreeMap::new()).unwrap();
             let (_, profile) = read(source).unwrap();
             for example in &profile.examples.deny {
                 for at in 1..=example.words().len() {
@@ -253,7 +274,7 @@ mod tests {
                         continue;
                     };
                     let exec = Exec::new(argv);
-                    let judged = judge_listed(&program, &exec, exec.argv().words(), ground);
+                    let judged = judge_listed(&program, &exec, ground, Others::of(&none, None));
                     tried += 1;
                     if verdict_of(&judged.findings) != Verdict::Deny {
                         loosened.push(words.join(" "));

@@ -25,6 +25,8 @@ pub enum Role {
     Value(usize),
     /// An operand, by its type; `None` until a form has taken it.
     Operand(Option<usize>),
+    /// The name of a program that this one runs; the roles behind it are of that program's profile.
+    Command,
     /// `--`.
     DashDash,
     /// Not understood: the reading stopped here.
@@ -153,6 +155,10 @@ impl<'a, 'p> Reader<'a, 'p> {
         {
             return self.found(opt, word, None, node);
         }
+        let after_operand = !self.out.operands.is_empty();
+        if dialect.order == Order::OptionsFirst && after_operand {
+            return self.operand(word, node);
+        }
         if word == "--" {
             if !node.verbs.is_empty() || dialect.dashdash == DashDash::Absent {
                 return Err(refuse::dashdash(self.program, node));
@@ -161,11 +167,10 @@ impl<'a, 'p> Reader<'a, 'p> {
             self.ended = true;
             return Ok(());
         }
-        let after_operand = !self.out.operands.is_empty();
-        if dialect.plus && word.starts_with('+') && !(dialect.order == Order::OptionsFirst && after_operand) {
+        if dialect.plus && word.starts_with('+') {
             return self.plus(word, node);
         }
-        if !word.starts_with('-') || word == "-" || (dialect.order == Order::OptionsFirst && after_operand) {
+        if !word.starts_with('-') || word == "-" {
             return self.operand(word, node);
         }
         if dialect.numeric_short && word.len() > 1 && word.bytes().skip(1).all(|b| b.is_ascii_digit()) {

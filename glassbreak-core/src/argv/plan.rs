@@ -47,6 +47,20 @@ impl ExecPlan {
         Self::with(exec, cwd, argv.into(), fixed(program))
     }
 
+    /// The plan of a program that runs another: its own words up to the last `replaced`, then all of `inner`.
+    pub(crate) fn around(outer: Self, replaced: usize, inner: Self) -> Self {
+        let own = outer.argv.len().saturating_sub(replaced);
+        let mut env = outer.env;
+        env.extend(inner.env);
+        Self {
+            argv: outer.argv.iter().take(own).chain(inner.argv.iter()).cloned().collect(),
+            env,
+            program: outer.program,
+            cwd: outer.cwd,
+            stdin: outer.stdin,
+        }
+    }
+
     fn with(exec: &Exec, cwd: &str, argv: Arc<[Box<str>]>, mut env: BTreeMap<Box<str>, Box<str>>) -> Self {
         env.extend(exec.env().iter().map(|(name, value)| (name.clone(), value.clone())));
         Self {

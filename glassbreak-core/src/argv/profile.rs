@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use self::dialect::{DashDash, Dialect, Long, LongValue, Order};
-pub use self::types::{PathUse, ScriptLanguage, TypeSpec, WordRule};
+pub use self::types::{PathUse, ScriptLanguage, TypeSpec, UrlSpec, WordRule};
 
 /// `safe-bins.toml`: the programs that may be run.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -220,6 +220,9 @@ pub struct Slot {
     pub min: usize,
     /// The most words; `min`, or 1, unless said otherwise.
     pub max: Option<usize>,
+    /// For a `command`: whether the program adds words of its own to it, as xargs does. Then it asks.
+    #[serde(default)]
+    pub adds_words: bool,
     /// The facts that each word is added to.
     #[serde(default)]
     pub facts: Vec<String>,
@@ -269,6 +272,13 @@ pub struct Examples {
     /// Refused.
     #[serde(default)]
     pub deny: Vec<Example>,
+}
+
+impl Examples {
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &Example> {
+        self.allow.iter().chain(&self.ask).chain(&self.deny)
+    }
 }
 
 /// One call: a text is split at every space (there is no quoting), a list is taken word for word.

@@ -29,6 +29,8 @@ pub(crate) struct Program {
     pub(crate) interpreter: Option<String>,
     /// Whether some slot or option takes a path.
     pub(crate) takes_paths: bool,
+    /// Whether some form takes a program to run.
+    pub(crate) runs: bool,
     /// Whether it may run in the workspace itself only.
     pub(crate) at_workspace: bool,
     pub(crate) inject: Vec<Box<str>>,
@@ -131,6 +133,7 @@ pub(crate) struct Slot {
     pub(crate) ty: usize,
     pub(crate) min: usize,
     pub(crate) max: usize,
+    pub(crate) adds_words: bool,
     pub(crate) facts: Vec<FactRef>,
 }
 
@@ -161,7 +164,7 @@ impl Program {
         let slots = self.nodes.iter().flat_map(|node| &node.forms);
         let slots = slots.flat_map(|form| form.operands.iter().chain(&form.after));
         slots.into_iter().any(|slot| slot.facts.contains(&fact))
-            || self.types.iter().any(|ty| ty.facts.contains(&fact))
+            || self.types.iter().any(|ty| ty.fills(fact))
             || (self.opts.iter()).any(|opt| opt.facts.contains(&fact) || opt.sets.iter().any(|(set, _)| *set == fact))
     }
 
@@ -176,7 +179,7 @@ impl Program {
             let free = slots
                 .map(|slot| &slot.facts)
                 .chain(self.opts.iter().map(|opt| &opt.facts));
-            let types: Vec<&Type> = self.types.iter().filter(|ty| ty.facts.contains(&fact)).collect();
+            let types: Vec<&Type> = self.types.iter().filter(|ty| ty.fills(fact)).collect();
             let words = types.iter().map(|ty| ty.kind.words()).collect::<Option<Vec<_>>>();
             if let (Some(words), false) = (words, free.into_iter().any(|facts| facts.contains(&fact))) {
                 let set_by = self

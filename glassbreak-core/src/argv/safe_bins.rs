@@ -7,7 +7,7 @@ use super::compile::compile;
 use super::profile::{Dialect, Node, OptSpec, Profile, SafeBins, TypeSpec, Verdict};
 use super::program::{Opt, Program};
 use super::types::Kind;
-use super::{environment, examples, packs};
+use super::{Others, environment, examples, packs};
 use crate::error::{Problem, nearest};
 use crate::json::Json;
 use crate::label::Vocabulary;
@@ -31,7 +31,7 @@ pub(crate) fn load_toml(source: Source<'_>, vocabulary: &Vocabulary) -> Result<L
     for (n, name) in file.uses.iter().enumerate() {
         let place = [Step::Key("use"), Step::Index(n)];
         match packs::source(name) {
-            Some(pack) => match packs::load(pack, vocabulary) {
+            Some(pack) => match packs::load(pack, vocabulary, &programs) {
                 Ok(program) => insert(&mut programs, program, source, &place, &mut problems),
                 Err(more) => problems.extend(more),
             },
@@ -45,6 +45,14 @@ pub(crate) fn load_toml(source: Source<'_>, vocabulary: &Vocabulary) -> Result<L
         match load_profile(name, profile, source, &at, vocabulary) {
             Ok(program) => insert(&mut programs, program, source, &at, &mut problems),
             Err(more) => problems.extend(more),
+        }
+    }
+    // Once all are known, because a wrapper runs others.
+    for (name, profile) in &file.profiles {
+        if let Some(program) = programs.get(&**name) {
+            let at = [Step::Key("profiles"), Step::Key(name)];
+            let others = Others::of(&programs, None);
+            problems.extend(examples::check(program, &profile.examples, source, &at, others));
         }
     }
     let lints = programs.values().flat_map(|program| holes(program, source)).collect();
@@ -108,13 +116,7 @@ fn load_profile(
         Some(pack) => extended(name, pack, profile, source, &place("extends"), at)?,
         None => profile.clone(),
     };
-    let program = compile(name, &whole, source, at, vocabulary)?;
-    let problems = examples::check(&program, examples, source, at);
-    if problems.is_empty() {
-        Ok(program)
-    } else {
-        Err(problems)
-    }
+    compile(name, &whole, source, at, vocabulary)
 }
 
 fn extended(

@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use regex::Regex;
 
+use super::environment;
 use super::path::{self, PathFit};
 use super::profile::{PathUse, Verdict};
 use super::program::{FactRef, Names, Program};
 use super::script;
+use super::url::{self, UrlRule};
+use super::wrapper::Command;
 use crate::call::Workspace;
 use crate::facts::Target;
 use crate::finding::{Finding, Layer, RuleId};
@@ -63,7 +66,12 @@ pub(crate) enum Kind {
     Size,
     Path(PathUse),
     Glob,
+    /// A program and its words, to the end of the call.
+    Command,
+    /// `NAME=value`, for the environment of what is run.
+    Assignment,
     Script(script::Language),
+    Url(UrlRule),
     AnyOf(Vec<usize>),
     List {
         item: usize,
@@ -99,6 +107,8 @@ pub(crate) struct Said {
     pub(crate) findings: Vec<Finding>,
     /// The words that were taken for paths.
     pub(crate) paths: Vec<Box<str>>,
+    /// The command that the program runs.
+    pub(crate) command: Option<Command>,
     /// Why the last word that was tried did not fit, where that is more than what its type says.
     pub(crate) unfit: Option<String>,
 }
@@ -117,6 +127,7 @@ impl Said {
         self.labels = mark.1;
         self.findings.truncate(mark.2);
         self.paths.truncate(mark.3);
+        self.command = None;
     }
 
     fn object(&mut self, verdict: Verdict, rule: &RuleId, why: impl FnOnce() -> String) {
@@ -200,10 +211,30 @@ fn fits_within(program: &Program, ty: usize, text: &str, ground: Ground<'_>, sai
             }
             fit
         }
+        // A form takes it whole; one word of it fits nowhere else.
+        Kind::Command => false,
+        Kind::Assignment => text.split_once('=').is_some_and(|(name, value)| {
+            let variables = [(name, value)];
+            let (findings, _) = environment::check_all(Some(program), variables.into_iter());
+            said.findings.extend(findings);
+            true
+        }),
         Kind::Script(language) => {
             said.unfit = script::objection(*language, text);
             said.unfit.is_none()
         }
+        Kind::Url(rule) => match url::host(text, rule) {
+            Ok(host) => {
+                let host: Arc<str> = host.into();
+                said.facts
+                    .extend(rule.host_facts.iter().map(|fact| (*fact, Arc::clone(&host))));
+                true
+            }
+            Err(why) => {
+                said.unfit = Some(why);
+                false
+            }
+        },
         Kind::AnyOf(types) => types.iter().any(|ty| {
             let mark = said.mark();
             let fit = fits_within(program, *ty, text, ground, said, depth + 1);
@@ -333,6 +364,12 @@ pub(crate) fn rule(program: &str, id: &str) -> RuleId {
 }
 
 impl Type {
+    /// Whether a text of this type can fill `fact`.
+    pub(crate) fn fills(&self, fact: FactRef) -> bool {
+        let host = matches!(&self.kind, Kind::Url(rule) if rule.host_facts.contains(&fact));
+        host || self.facts.contains(&fact)
+    }
+
     /// What fits, for the person who reads the refusal.
     pub(crate) fn describe(&self, program: &Program) -> String {
         let of = |ty: &usize| program.ty(*ty).map_or_else(String::new, |ty| ty.describe(program));
@@ -364,6 +401,17 @@ impl Type {
             Kind::Size => "a size such as `512`, `10K` or `4MiB`".to_owned(),
             Kind::Path(PathUse::Read | PathUse::Write) => "a path beneath the workspace".to_owned(),
             Kind::Glob => "a pattern of file names".to_owned(),
+            Kind::Url(rule) => {
+                let private = if rule.private { "" } else { " of the public network" };
+                let hosts = rule.hosts.join(" or ");
+                let at = if hosts.is_empty() { "" } else { " at " };
+                format!(
+                    "an address{private} such as `{}://…`{at}{hosts}",
+                    rule.schemes.join("://…` or `")
+                )
+            }
+            Kind::Command => "a program with a profile, and its words".to_owned(),
+            Kind::Assignment => "a variable that does no harm, such as `TZ=UTC`".to_owned(),
             Kind::Script(language) => script::describe(*language).to_owned(),
             Kind::AnyOf(types) => types.iter().map(of).collect::<Vec<_>>().join(", or "),
             Kind::List { item, separator } => format!("{}, with `{separator}` between several", of(item)),

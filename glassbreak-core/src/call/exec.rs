@@ -210,6 +210,11 @@ impl Exec {
         Ok(self)
     }
 
+    /// Other words in the same place, with the same environment and input: what a program runs in its turn.
+    pub(crate) fn running(&self, argv: Argv) -> Self {
+        Self { argv, ..self.clone() }
+    }
+
     /// The words.
     pub const fn argv(&self) -> &Argv {
         &self.argv

@@ -16,6 +16,7 @@ use crate::call::{Call, Malformed, Operation, Text, Word};
 use crate::clock::Timestamp;
 use crate::error::shown;
 use crate::exec::{ExecError, Pin};
+use crate::facts::Facts;
 use crate::finding::{Denial, Finding, Layer, Outcome, RuleId};
 use crate::grant::Grant;
 use crate::judge::{Judgement, Prepared, prepare, refused};
@@ -192,7 +193,7 @@ impl Made {
             Ok(prepared) => prepared,
             Err(counted) => return *counted,
         };
-        let path = self.session.inner.path.calling(name_of(&self.call));
+        let path = self.session.inner.path.calling(name_of(&self.call, prepared.facts()));
         let demands = prepared.demands();
         match Hold::reserve(gate, self.id, prepared.digest(), path, demands).await {
             Ok((hold, held)) => self.conclude(prepared, Ok(&held.counts), Some((hold, held.grants))),
@@ -215,7 +216,11 @@ impl Made {
                 grants: None,
             })
         })?;
-        match gate.inner.locks.stopped_at(&session.path, name_of(&self.call)) {
+        match gate
+            .inner
+            .locks
+            .stopped_at(&session.path, name_of(&self.call, prepared.facts()))
+        {
             Some(stopped) => Err(Box::new(self.conclude(prepared, Err(locked(&stopped)), None))),
             None => Ok(prepared),
         }
@@ -365,7 +370,7 @@ impl Made {
             Ok(pin) => pin,
             Err(finding) => return self.refuse_also(gate, judgement, finding).await,
         };
-        let path = self.session.inner.path.calling(name_of(&self.call));
+        let path = self.session.inner.path.calling(name_of(&self.call, &judgement.facts));
         let Some(asking) = Asking::of(&self.bundle, &path, &judgement, pin.as_ref()) else {
             return Verdict::Deny(self.refuse(gate, &judgement).await);
         };
@@ -467,10 +472,10 @@ impl Made {
     }
 }
 
-/// What a call is locked by name under: its program or tool.
-pub(super) fn name_of(call: &Call) -> &str {
+/// What a call is locked by name under: its program, the one that runs where a wrapper stands around it, or tool.
+pub(super) fn name_of<'a>(call: &'a Call, facts: &'a Facts) -> &'a str {
     match &call.operation {
-        Operation::Exec(exec) => exec.argv().program(),
+        Operation::Exec(exec) => facts.argv.as_ref().map_or(exec.argv().program(), |argv| &argv.program),
         Operation::Tool(tool) => tool.name.as_str(),
         Operation::Connect(connect) => connect.host.as_str(),
     }

@@ -173,7 +173,10 @@ impl Held {
         self.gate
             .inner
             .locks
-            .stopped_at(&self.made.session.inner.path, name_of(&self.made.call))
+            .stopped_at(
+                &self.made.session.inner.path,
+                name_of(&self.made.call, &self.judgement.facts),
+            )
             .map(|stopped| self.denied(locked(&stopped)))
     }
 
@@ -215,7 +218,9 @@ impl Held {
     pub(super) async fn locked(&self) -> Denial {
         let made = &self.made;
         let locks = &self.gate.inner.locks;
-        let stopped = locks.wait(&made.session.inner.path, name_of(&made.call)).await;
+        let stopped = locks
+            .wait(&made.session.inner.path, name_of(&made.call, &self.judgement.facts))
+            .await;
         self.denied(locked(&stopped))
     }
 

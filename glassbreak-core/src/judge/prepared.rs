@@ -117,7 +117,7 @@ impl Prepared<'_> {
         Event {
             digest: self.digest,
             facts: &self.facts,
-            name: name_of(self.call),
+            name: name_of(self.call, &self.facts),
             attempt,
         }
     }
@@ -197,8 +197,10 @@ fn read_exec<'a>(
         return Err(hygiene("cwd.outside", why, "name a folder beneath the workspace"));
     };
     let judged = bundle.programs().judge(exec, &cwd, workspace);
-    let program = exec.argv().program();
-    let digest = CallDigest::of_exec(program, judged.plan.argv(), &cwd, exec);
+    // What a wrapper runs is what policies are about.
+    let named = exec.argv().words().get(judged.program_at);
+    let program = named.map_or(exec.argv().program(), |word| word);
+    let digest = CallDigest::of_exec(exec.argv().program(), judged.plan.argv(), &cwd, exec);
     let risk = if judged.partial {
         Risk::High
     } else {

@@ -253,7 +253,14 @@ impl Card {
 fn headline(shown: &Shown<'_>) -> Box<str> {
     let facts = &shown.judgement.facts;
     let (mut text, verb) = match (&shown.call.operation, &facts.argv) {
-        (Operation::Exec(exec), Some(argv)) => (part(exec.argv().program()), &*argv.command),
+        (Operation::Exec(exec), Some(argv)) if *argv.program == *exec.argv().program() => {
+            (part(exec.argv().program()), &*argv.command)
+        }
+        // Such as `timeout kubectl delete`.
+        (Operation::Exec(exec), Some(argv)) => {
+            let names = [part(exec.argv().program()), part(&argv.program)];
+            (names.join(" "), &*argv.command)
+        }
         (Operation::Exec(exec), None) => (part(exec.argv().program()), ""),
         (Operation::Tool(tool), _) => (tool.name.to_string(), ""),
         (Operation::Connect(connect), _) => (format!("connect to {}:{}", connect.host, connect.port), ""),

@@ -11,7 +11,8 @@ use super::Verdict;
 ///
 /// Built in: `text` (one line of at most 4,096 bytes), `lines` (the same with newlines and tabs), `int` (0 to
 /// 2,147,483,647), `duration` (`90s`, `1h30m`), `seconds` (`5`, `0.5s`, `2m`), `byte-size` (`512`, `10K`, `4MiB`), `path` (a path beneath the workspace, read), `out-path` (written),
-/// `stdin` (`-`), `path-or-stdin`, `glob` (a pattern of file names; one that singles out secret files asks).
+/// `command` (a program and all words behind it, judged by its own profile), `env-variable` (`TZ=UTC`; variables that load
+/// code are denied), `stdin` (`-`), `path-or-stdin`, `glob` (a pattern of file names; one that singles out secret files asks).
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
@@ -40,6 +41,8 @@ pub struct TypeSpec {
     pub path: Option<PathUse>,
     /// A program of this language that only reads what it is given; may have several lines.
     pub script: Option<ScriptLanguage>,
+    /// An address such as `https://example.com/`.
+    pub url: Option<UrlSpec>,
     /// The first of these types that fits.
     pub any_of: Option<Vec<String>>,
     /// Texts of one type with a separator between them.
@@ -58,6 +61,27 @@ pub struct TypeSpec {
     /// What its use means.
     #[serde(default)]
     pub labels: Vec<String>,
+}
+
+/// Which addresses fit. What is not plain never does: a user name, a number in an odd spelling, an escape in the host.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "json-schema", derive(schemars::JsonSchema))]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct UrlSpec {
+    /// `https`, `http` or both.
+    pub schemes: Vec<String>,
+    /// Hosts that fit: names, or `*.example.org` for every name beneath a domain; any host unless said.
+    #[serde(default)]
+    pub hosts: Vec<String>,
+    /// Ports that fit, besides the scheme's own.
+    #[serde(default)]
+    pub ports: Vec<u16>,
+    /// Whether hosts that are not of the public network fit: `localhost`, `10.0.0.1`, `db.internal`, a name without dot.
+    #[serde(default)]
+    pub private: bool,
+    /// The facts that the host is added to, such as `target.name`.
+    #[serde(default)]
+    pub host_facts: Vec<String>,
 }
 
 /// A small language whose programs are words of a call.
