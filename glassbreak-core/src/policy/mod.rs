@@ -55,6 +55,9 @@ mod decide;
 mod engine;
 mod entities;
 mod evaluate;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod load;
 mod operate;
 mod persons;
@@ -112,7 +115,7 @@ pub struct Policies {
     schema_text: String,
     /// What the schema text says; kept so that tests can check the contexts that are built against it.
     #[cfg_attr(
-        not(test),
+        not(any(test, fuzzing)),
         expect(dead_code, reason = "only tests validate contexts: they are correct by construction")
     )]
     schema: Schema,
