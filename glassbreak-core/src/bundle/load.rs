@@ -229,6 +229,11 @@ impl Bundle {
         &self.policies
     }
 
+    #[cfg(test)]
+    pub(crate) const fn policies_mut(&mut self) -> &mut Policies {
+        &mut self.policies
+    }
+
     /// Its own tests.
     pub fn cases(&self) -> &[Case] {
         &self.cases

@@ -35,8 +35,8 @@
 //! sentence that a refusal shows. `glassbreak schema cedar` prints the schema of a folder.
 //!
 //! - `load` reads policies, entities and schema, and refuses the folder on any doubt; `scan` looks at the raw text
-//!   first, `annotation` reads what stands before a policy, `reads` finds what its condition reads, `validate` has
-//!   Cedar check them all together.
+//!   first, `annotation` reads what stands before a policy, `reads` finds what its condition reads, `lints` what it says
+//!   without seeming to, and `validate` has Cedar check them all together.
 //! - `schema` writes the Cedar schema of calls from the same [`Shape`] that `context` builds the facts by.
 //! - `entities` makes the snapshot: roles, teams and the host's entities from the file, all else from the bundle.
 //! - `plan` finds once what a question can meet; `decide` asks Cedar and joins the answers.
@@ -58,6 +58,7 @@ mod evaluate;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod lints;
 mod load;
 mod operate;
 mod persons;
@@ -139,7 +140,8 @@ impl Policies {
     /// # Errors
     /// For text over its limits, syntax and schema errors, anything that strict validation objects to, policies that
     /// can never apply, annotations that are unknown, doubled or ill-placed, ids that are missing or not unique,
-    /// templates, entities that are cyclic, doubled or not the file's to declare, and names of roles, teams, persons,
+    /// templates, permits that hold once enough calls were made and forbids that no longer do, patterns that
+    /// permit what lies elsewhere, entities that are cyclic, doubled or not the file's to declare, and names of roles, teams, persons,
     /// groups, tools, labels and risks that nothing declares: a forbid that names one would never hold.
     pub(crate) fn load(input: PolicyInput<'_>) -> Result<Self, Vec<Problem>> {
         load::load(input)

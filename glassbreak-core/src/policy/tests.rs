@@ -6,6 +6,7 @@ mod loading;
 mod oracle;
 mod persons;
 mod random;
+mod shadow;
 mod traps;
 
 use std::sync::Arc;

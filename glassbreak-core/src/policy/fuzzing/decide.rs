@@ -50,21 +50,25 @@ struct World {
     atoms: &'static [&'static str],
 }
 
-const ANY: [&str; 14] = [
+const ANY: [&str; 8] = [
     "context.risk == \"high\"",
     "context.labels.contains(\"mutating\")",
     "context.target.name == \"web-1\"",
     "(context.target has name && context.target.name == \"web-1\")",
     "context.target == {kind: \"\", namespace: \"\", name: \"web-1\", owner: \"\"}",
-    "context.seq.budget.pod_delete.count > 3",
-    "context.seq.budget.pod_delete.count + 1 > 3",
-    "context.seq.budget.pod_delete.count * 2 < 7",
-    "-context.seq.budget.pod_delete.count < 1",
-    "context.seq.loop.same == {streak: 1, period: 0, fired: true}",
-    "context.seq.loop.same.fired",
     "context.actor.parents.contains(\"planner\")",
     "context.actor.session like \"s-*\"",
     "principal in Team::\"ops-agents\"",
+];
+
+/// What becomes true while calls add up: a forbid may say so, and a permit only the contrary.
+const GROWING: [&str; 6] = [
+    "context.seq.budget.pod_delete.count > 3",
+    "context.seq.budget.pod_delete.count + 1 > 3",
+    "context.seq.budget.pod_delete.count * 2 >= 7",
+    "-context.seq.budget.pod_delete.count < 1",
+    "context.seq.budget.pod_delete.remaining <= 0",
+    "context.seq.loop.same.fired",
 ];
 
 const WORLDS: [World; 3] = [
@@ -133,14 +137,20 @@ impl Written {
             known.extend(world.atoms);
         }
         let mut condition = String::new();
+        let unless = dice.once_in(2);
         for n in 0..dice.roll(4) {
             if n > 0 {
                 condition.push_str(dice.of(&[" && ", " || "]));
             }
-            let _ = write!(condition, "{}({})", dice.of(&["", "!"]), dice.of(&known));
+            if dice.once_in(3) {
+                let not = if unless == (class == Class::Permit) { "" } else { "!" };
+                let _ = write!(condition, "{not}({})", dice.of(&GROWING));
+            } else {
+                let _ = write!(condition, "{}({})", dice.of(&["", "!"]), dice.of(&known));
+            }
         }
         if !condition.is_empty() {
-            condition = format!("{} {{ {condition} }}", dice.of(&["when", "unless"]));
+            condition = format!("{} {{ {condition} }}", if unless { "unless" } else { "when" });
         }
         Self {
             class,
