@@ -33,12 +33,13 @@ pub struct Bundle {
 }
 
 /// The files a policy folder may hold, beside `*.cedar`, `tests/*.toml` and `*.md`.
-const KNOWN: [&str; 8] = [
+const KNOWN: [&str; 9] = [
     "glassbreak.toml",
     "people.toml",
     "safe-bins.toml",
     "safe-bins.json",
     "tools.toml",
+    "tools.json",
     "budgets.toml",
     "schema.cedarschema",
     "entities.json",
@@ -112,6 +113,7 @@ impl Bundle {
             toml,
             json,
             tools,
+            listing,
             budgets_source,
             host_schema,
             entities,
@@ -136,10 +138,10 @@ impl Bundle {
             Programs::load(toml.or(json), settings.unlisted, &vocabulary),
             &mut problems,
         );
-        let tools = keep(Tools::load(tools, &vocabulary), &mut problems);
+        let tools = keep(Tools::load(tools, listing, &vocabulary), &mut problems);
         let budgets = keep(Rules::load(budgets_source, &vocabulary, &people), &mut problems);
         let cases = keep(super::cases::load(&tests), &mut problems);
-        let (Some((programs, lints)), Some(tools), Some(budgets), Some(cases)) = (programs, tools, budgets, cases)
+        let (Some((programs, mut lints)), Some(tools), Some(budgets), Some(cases)) = (programs, tools, budgets, cases)
         else {
             return Err(problems);
         };
@@ -153,6 +155,7 @@ impl Bundle {
         if !problems.is_empty() {
             return Err(problems);
         }
+        lints.extend_from_slice(tools.lints());
         let shape = Shape {
             programs: programs.shapes(),
             tools: tools.shapes().to_vec(),

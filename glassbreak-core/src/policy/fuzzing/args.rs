@@ -75,6 +75,7 @@ pub fn context_from_args(bytes: &[u8], tally: &mut Tally) -> Holds {
             file: "tools.toml",
             text: &manifest,
         }),
+        None,
         &Vocabulary::built_in(),
     );
     let tools = tools.map_err(|problems| format!("{problems:?}\n{manifest}"))?;
