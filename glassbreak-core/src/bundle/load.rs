@@ -171,6 +171,7 @@ impl Bundle {
             vocabulary: &vocabulary,
             no_permit: settings.no_permit,
         })?;
+        lints.extend_from_slice(policies.lints());
         let digest = BundleDigest::of(files, Programs::pack_texts());
         Ok(Self {
             digest,

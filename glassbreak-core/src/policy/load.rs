@@ -25,7 +25,7 @@ use super::plan::{Plans, Rule};
 use super::reads::{self, Fixed, Reads};
 use super::scan::{Language, scan};
 use super::validate::{problem_of, suggest, validate};
-use super::{Class, Policies, PolicyInput, lints, schema};
+use super::{Class, Policies, PolicyInput, lints, schema, unmet};
 
 /// Cedar's parser and validator recurse; within the limits of [`scan`] this is far more than they need.
 const STACK: usize = 64 * 1024 * 1024;
@@ -67,6 +67,7 @@ fn load_here(input: &PolicyInput<'_>) -> Result<Policies, Vec<Problem>> {
     let snapshot = entities::load(input, &schema, &uids)?;
     let read = read_policies(input, &schema, &snapshot, &uids)?;
     validate(&read, &input.policies, &schema, &snapshot)?;
+    let lints = unmet::lints(&read, input, &uids);
 
     let (rules, policies): (Vec<Rule>, Vec<Policy>) = read.into_iter().map(|read| (read.rule, read.policy)).unzip();
     let by_id = policies.iter().enumerate().map(|(n, policy)| (policy.id().clone(), n));
@@ -83,6 +84,7 @@ fn load_here(input: &PolicyInput<'_>) -> Result<Policies, Vec<Problem>> {
         schema,
         calls,
         no_permit: input.no_permit,
+        lints,
         disabled: input.people.disabled().cloned().collect(),
         plans: Plans::new(uids),
         hasher: RandomState::new(),

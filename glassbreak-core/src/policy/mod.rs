@@ -36,7 +36,7 @@
 //!
 //! - `load` reads policies, entities and schema, and refuses the folder on any doubt; `scan` looks at the raw text
 //!   first, `annotation` reads what stands before a policy, `reads` finds what its condition reads, `lints` what it says
-//!   without seeming to, and `validate` has Cedar check them all together.
+//!   without seeming to, and `validate` has Cedar check them all together; `unmet` tells of what no call has.
 //! - `schema` writes the Cedar schema of calls from the same [`Shape`] that `context` builds the facts by.
 //! - `entities` makes the snapshot: roles, teams and the host's entities from the file, all else from the bundle.
 //! - `plan` finds once what a question can meet; `decide` asks Cedar and joins the answers.
@@ -68,6 +68,7 @@ mod scan;
 mod schema;
 #[cfg(test)]
 mod tests;
+mod unmet;
 mod validate;
 
 use std::collections::{BTreeSet, HashMap};
@@ -126,6 +127,7 @@ pub struct Policies {
     by_id: HashMap<PolicyId, usize>,
     calls: Calls,
     no_permit: Outcome,
+    lints: Vec<Problem>,
     /// The persons who may do nothing for now.
     disabled: BTreeSet<Word>,
     plans: Plans,
@@ -180,6 +182,11 @@ impl Policies {
         let named = |known: &Rule| [&known.held, &known.error, &known.partial].contains(&rule);
         let place = self.rules.iter().position(named)?;
         Some(self.engine.policy(place)?.as_ref().to_string())
+    }
+
+    /// What loads and cannot be meant: policies that wait for what no call has.
+    pub(crate) fn lints(&self) -> &[Problem] {
+        &self.lints
     }
 
     /// The schema that policies are checked against, as Cedar schema text: the generated part, then the host's.

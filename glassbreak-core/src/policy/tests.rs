@@ -8,6 +8,7 @@ mod persons;
 mod random;
 mod shadow;
 mod traps;
+mod unmet;
 
 use std::sync::Arc;
 

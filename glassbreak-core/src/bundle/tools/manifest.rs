@@ -114,6 +114,8 @@ fn entry(
             name: name?,
             args,
             resource_type: resource.as_ref().map(|(ty, _)| ty.clone()),
+            fills: target.iter().map(|(name, _)| format!("target.{name}")).collect(),
+            labels,
         },
         labels,
         target,

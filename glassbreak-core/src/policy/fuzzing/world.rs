@@ -1,11 +1,13 @@
 //! The bundle that policies and calls are made for: two programs, two tools, a service of the host's, three teams.
 
+use std::collections::BTreeSet;
+
 use super::super::{Policies, PolicyInput};
 use super::odd;
 use crate::call::Word;
 use crate::error::Problem;
 use crate::finding::Outcome;
-use crate::label::Vocabulary;
+use crate::label::{LabelSet, Vocabulary};
 use crate::people::People;
 use crate::shape::{ArgField, ArgType, ProgramShape, Shape, ToolShape};
 use crate::source::Source;
@@ -70,11 +72,15 @@ pub(in crate::policy) fn shape() -> Result<Shape, String> {
                     field("options", ArgType::Record(options), false),
                 ],
                 resource_type: Some("Service".to_owned()),
+                fills: BTreeSet::new(),
+                labels: LabelSet::EMPTY,
             },
             ToolShape {
                 name: word("mcp/chat:say")?,
                 args: Vec::new(),
                 resource_type: None,
+                fills: BTreeSet::new(),
+                labels: LabelSet::EMPTY,
             },
         ],
         budgets: vec!["pod_delete".to_owned(), "all-calls".to_owned()],
