@@ -193,9 +193,42 @@ enum Truth {
     Unknown,
 }
 
-fn truth(text: &str, asked: &Asked, policies: &Policies) -> Result<Truth, String> {
-    let policy = Policy::parse(Some(PolicyId::new("alone")), text).map_err(odd)?;
-    let set = PolicySet::from_policies([policy]).map_err(odd)?;
+/// One policy as Cedar judges it by itself: its scope, and the whole of it.
+struct Alone<'a> {
+    written: &'a Written,
+    scope: PolicySet,
+    whole: PolicySet,
+}
+
+impl<'a> Alone<'a> {
+    fn all(set: &'a [Written]) -> Result<Vec<Self>, String> {
+        let one = |n: usize, written: &'a Written| {
+            let set = |condition| {
+                let policy = Policy::parse(Some(PolicyId::new("alone")), written.text(n, condition)).map_err(odd)?;
+                PolicySet::from_policies([policy]).map_err(odd)
+            };
+            Ok(Self {
+                written,
+                scope: set(false)?,
+                whole: set(true)?,
+            })
+        };
+        set.iter().enumerate().map(|(n, written)| one(n, written)).collect()
+    }
+}
+
+fn truth(set: &PolicySet, request: &Request, policies: &Policies) -> Truth {
+    let response = Authorizer::new().is_authorized(request, set, policies.engine.entities());
+    if response.diagnostics().errors().next().is_some() {
+        Truth::Unknown
+    } else if response.diagnostics().reason().next().is_some() {
+        Truth::Holds
+    } else {
+        Truth::DoesNot
+    }
+}
+
+fn request(asked: &Asked) -> Result<Request, String> {
     let action = match asked.action {
         Action::Exec(name) => format!("Action::\"exec:{name}\""),
         Action::Unlisted => "Action::\"exec:*\"".to_owned(),
@@ -213,14 +246,7 @@ fn truth(text: &str, asked: &Asked, policies: &Policies) -> Result<Truth, String
         facts::expected_of(asked)?,
         None,
     );
-    let response = Authorizer::new().is_authorized(&request.map_err(odd)?, &set, policies.engine.entities());
-    Ok(if response.diagnostics().errors().next().is_some() {
-        Truth::Unknown
-    } else if response.diagnostics().reason().next().is_some() {
-        Truth::Holds
-    } else {
-        Truth::DoesNot
-    })
+    request.map_err(odd)
 }
 
 /// Whether some fact has no one value.
@@ -242,13 +268,15 @@ struct Obvious {
     in_error: bool,
 }
 
-fn obvious(set: &[Written], asked: &Asked, policies: &Policies) -> Result<Obvious, String> {
+fn obvious(set: &[Alone<'_>], asked: &Asked, policies: &Policies) -> Result<Obvious, String> {
+    let request = request(asked)?;
     let mut rules = Vec::new();
     let (mut hard, mut soft, mut permitted) = (false, false, false);
     let (mut unjudged, mut in_error) = (false, false);
     let open = is_open(asked);
-    for (n, policy) in set.iter().enumerate() {
-        if truth(&policy.text(n, false), asked, policies)? == Truth::DoesNot {
+    for (n, alone) in set.iter().enumerate() {
+        let policy = alone.written;
+        if truth(&alone.scope, &request, policies) == Truth::DoesNot {
             continue;
         }
         let reads = |name: &str| policy.condition.contains(name);
@@ -258,7 +286,7 @@ fn obvious(set: &[Written], asked: &Asked, policies: &Policies) -> Result<Obviou
         let truth = if partial || loosely {
             Truth::Unknown
         } else {
-            truth(&policy.text(n, true), asked, policies)?
+            truth(&alone.whole, &request, policies)
         };
         let rule = match truth {
             Truth::Holds => format!("policy.p{n}"),
@@ -316,6 +344,7 @@ pub fn decide_vs_cedar(bytes: &[u8], tally: &mut Tally) -> Holds {
     let Some(policies) = load(&set, tally)? else {
         return Ok(());
     };
+    let alone = Alone::all(&set)?;
     for _ in 0..MAX_CALLS {
         let asked = Asked::any(dice);
         let wrong = |what: String| format!("{what}\n{}\n{asked:?}", text_of(&set));
@@ -333,7 +362,7 @@ pub fn decide_vs_cedar(bytes: &[u8], tally: &mut Tally) -> Holds {
             mut rules,
             unjudged,
             in_error,
-        } = obvious(&set, &asked, &policies)?;
+        } = obvious(&alone, &asked, &policies)?;
         // Nobody hears that a permit was in error where a forbid decides.
         let by_forbid = |line: &String| line.ends_with(" deny") && line != "policy.no-permit deny";
         if rules.iter().any(by_forbid) {
