@@ -84,6 +84,9 @@ pub(super) struct Listed {
 /// An argument that was left out, the way to it from the tool, and why.
 pub(super) type LeftOut = (String, Unlike);
 
+/// The arguments and what was left out of them; or the argument that every call needs and that has no like.
+pub(super) type Arguments = Result<(Vec<ArgField>, Vec<LeftOut>), LeftOut>;
+
 impl Listed {
     /// Reads the file.
     ///
@@ -138,7 +141,7 @@ impl Listed {
         &self,
         name: &str,
         mapped: &BTreeMap<&str, ArgType>,
-    ) -> Option<Result<(Vec<ArgField>, Vec<LeftOut>), LeftOut>> {
+    ) -> Option<Arguments> {
         let root = self.tools.get(name)?;
         let mut reader = Reader {
             root,
