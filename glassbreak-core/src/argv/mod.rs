@@ -168,6 +168,8 @@ impl Programs {
             program: program.name.to_string(),
             sets: program.sets.iter().map(ToString::to_string).collect(),
             words: program.words(),
+            fills: program.filled(),
+            labels: program.all_labels.union(program.secret.into_iter().collect()),
         };
         self.by_name.values().map(shape).collect()
     }
