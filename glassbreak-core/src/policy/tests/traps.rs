@@ -21,6 +21,7 @@
 
 use super::*;
 use crate::policy::engine::Truth;
+use crate::policy::run::Query;
 
 /// Runs `body` on a thread of its own with so much stack left when it begins.
 fn with_stack_left<T: Send>(left: usize, body: impl FnOnce() -> T + Send) -> T {
@@ -85,7 +86,10 @@ fn the_callers_stack_is_small_enough_to_matter() {
         let names = &names.names;
         let (principal, action, resource) = (names.principal.clone(), names.action.clone(), names.resource.clone());
         let request = cedar_policy::Request::new(principal, action, resource, context, None).unwrap();
-        matches!(policies.engine.truth(place, &request), Truth::Error(_))
+        matches!(
+            policies.engine.truth(place, &Query::of(&request).unwrap()),
+            Truth::Error(_)
+        )
     });
     assert!(fails);
 }
