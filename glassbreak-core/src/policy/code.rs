@@ -65,14 +65,8 @@ impl Code {
             ExprKind::ExtHasAttr { expr, attrs } => {
                 Self::Has(boxed(expr)?, attrs.iter().map(|attr| attr.as_str().into()).collect())
             }
-            ExprKind::And { .. } => Self::All(chain(expr, |kind| match kind {
-                ExprKind::And { left, right } => Some((left, right)),
-                _ => None,
-            })),
-            ExprKind::Or { .. } => Self::Any(chain(expr, |kind| match kind {
-                ExprKind::Or { left, right } => Some((left, right)),
-                _ => None,
-            })),
+            ExprKind::And { .. } => Self::All(chain(expr, true)),
+            ExprKind::Or { .. } => Self::Any(chain(expr, false)),
             ExprKind::If {
                 test_expr,
                 then_expr,
@@ -102,26 +96,21 @@ impl Code {
     }
 }
 
-/// The parts of a chain of `&&` or of `||`, in the order that they are evaluated.
-fn chain(
-    expr: &Expr,
-    parts_of: impl Fn(&ExprKind) -> Option<(&std::sync::Arc<Expr>, &std::sync::Arc<Expr>)>,
-) -> Box<[Code]> {
-    fn walk<'a>(
-        expr: &'a Expr,
-        parts_of: &impl Fn(&ExprKind) -> Option<(&std::sync::Arc<Expr>, &std::sync::Arc<Expr>)>,
-        out: &mut Vec<&'a Expr>,
-    ) {
-        match parts_of(expr.expr_kind()) {
-            Some((left, right)) => {
-                walk(left, parts_of, out);
-                walk(right, parts_of, out);
+/// The parts of a chain of `&&`, or of `||`, in the order that they are evaluated.
+fn chain(expr: &Expr, of_and: bool) -> Box<[Code]> {
+    fn walk<'a>(expr: &'a Expr, of_and: bool, out: &mut Vec<&'a Expr>) {
+        match expr.expr_kind() {
+            ExprKind::And { left, right } if of_and => {
+                [left, right].into_iter().for_each(|part| walk(part, of_and, out))
             }
-            None => out.push(expr),
+            ExprKind::Or { left, right } if !of_and => {
+                [left, right].into_iter().for_each(|part| walk(part, of_and, out))
+            }
+            _ => out.push(expr),
         }
     }
     let mut parts = Vec::new();
-    walk(expr, &parts_of, &mut parts);
+    walk(expr, of_and, &mut parts);
     parts.into_iter().map(Code::truth).collect()
 }
 
@@ -174,5 +163,60 @@ impl Pieces {
             }
         }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every text of up to five of these letters, against every pattern of up to four: the letters and the wildcard.
+    #[test]
+    fn patterns_fit_what_cedars_patterns_fit() {
+        const LETTERS: [char; 3] = ['a', 'b', 'é'];
+        fn words<T: Copy>(letters: &[T], most: usize) -> Vec<Vec<T>> {
+            let mut all = vec![Vec::new()];
+            let mut last = all.clone();
+            for _ in 0..most {
+                let longer = |word: &Vec<T>| {
+                    letters
+                        .iter()
+                        .map(|letter| [&word[..], &[*letter]].concat())
+                        .collect::<Vec<_>>()
+                };
+                last = last.iter().flat_map(longer).collect();
+                all.extend(last.iter().cloned());
+            }
+            all
+        }
+        let mut elements: Vec<PatternElem> = LETTERS.map(PatternElem::Char).to_vec();
+        elements.push(PatternElem::Wildcard);
+        let texts: Vec<String> = words(&LETTERS, 5).into_iter().map(String::from_iter).collect();
+        for pattern in words(&elements, 4) {
+            let pattern = Pattern::from(pattern);
+            let pieces = Pieces::of(&pattern);
+            for text in &texts {
+                assert_eq!(pieces.fit(text), pattern.wildcard_match(text), "{pattern} {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_never_changes_is_worked_out_at_load() {
+        for text in [
+            "[\"a\", \"b\"]",
+            "ip(\"10.0.0.0/8\")",
+            "[[1], []]",
+            "[decimal(\"1.0\")]",
+        ] {
+            let expression: Expression = text.parse().unwrap();
+            assert!(
+                matches!(Code::of(expression.as_ref()), Some(Code::Constant(_))),
+                "{text}"
+            );
+        }
+        // In error, so that it must be Cedar that says so.
+        let expression: Expression = "ip(\"x\")".parse().unwrap();
+        assert!(!matches!(Code::of(expression.as_ref()), Some(Code::Constant(_))));
     }
 }

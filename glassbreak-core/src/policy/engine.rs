@@ -154,11 +154,10 @@ impl Engine {
             .code
             .as_ref()
             .and_then(|code| code.holds(query, &self.entities));
-        match (known, query.request()) {
-            (Some(true), _) => Truth::Holds,
-            (Some(false), _) => Truth::DoesNot,
-            (None, Some(request)) => self.truth_of(&condition.written, request),
-            (None, None) => Truth::Neither,
+        match known {
+            Some(true) => Truth::Holds,
+            Some(false) => Truth::DoesNot,
+            None => (query.request()).map_or(Truth::Neither, |request| self.truth_of(&condition.written, request)),
         }
     }
 

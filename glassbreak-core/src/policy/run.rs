@@ -33,7 +33,7 @@ enum Put<'a> {
     Later {
         names: &'a Names,
         context: Context,
-        made: OnceCell<Option<Request>>,
+        made: OnceCell<Option<Box<Request>>>,
     },
 }
 
@@ -69,7 +69,9 @@ impl<'a> Query<'a> {
     pub(super) fn request(&self) -> Option<&Request> {
         match &self.put {
             Put::Already(request) => Some(request),
-            Put::Later { names, context, made } => made.get_or_init(|| names.request(context.clone())).as_ref(),
+            Put::Later { names, context, made } => made
+                .get_or_init(|| names.request(context.clone()).map(Box::new))
+                .as_deref(),
         }
     }
 }
@@ -153,7 +155,7 @@ impl<'a> Seen<'a> {
     /// Cedar's `==`: false for values of different types.
     fn is(&self, other: &Self) -> bool {
         match (self, other) {
-            (Self::Value(one), Self::Value(other)) => one == other,
+            (Self::Value(one), Self::Value(other)) => **one == **other,
             _ => {
                 let same = |one: Option<bool>| one.unwrap_or(false);
                 same(self.bool().zip(other.bool()).map(|(one, other)| one == other))
@@ -296,11 +298,38 @@ fn binary<'a>(op: BinaryOp, left: Seen<'a>, right: Seen<'a>, entities: &Entities
         BinaryOp::Sub => Seen::Long(left.long()?.checked_sub(right.long()?)?),
         BinaryOp::Mul => Seen::Long(left.long()?.checked_mul(right.long()?)?),
         BinaryOp::In => Seen::Bool(within(left.name()?, &right, entities)?),
-        BinaryOp::Contains => Seen::Bool(left.set()?.contains(&right.value())),
-        BinaryOp::ContainsAll => Seen::Bool(right.set()?.is_subset(left.set()?)),
-        BinaryOp::ContainsAny => Seen::Bool(!left.set()?.is_disjoint(right.set()?)),
+        BinaryOp::Contains => Seen::Bool(contains(left.set()?, &right)),
+        BinaryOp::ContainsAll => Seen::Bool(subset(right.set()?, left.set()?)),
+        BinaryOp::ContainsAny => Seen::Bool(!disjoint(left.set()?, right.set()?)),
         BinaryOp::GetTag | BinaryOp::HasTag => return None,
     })
+}
+
+/// Up to so many comparisons are cheaper than one hash of each element, which is how Cedar looks.
+const FEW: usize = 64;
+
+fn contains(set: &Set, wanted: &Seen<'_>) -> bool {
+    match wanted {
+        Seen::Value(wanted) if set.len() <= FEW => set.iter().any(|value| *value == **wanted),
+        Seen::Value(wanted) => set.contains(wanted),
+        Seen::Bool(truth) => set.contains(&(*truth).into()),
+        Seen::Long(number) => set.contains(&(*number).into()),
+        Seen::Name(name) => set.contains(&(*name).clone().into()),
+    }
+}
+
+fn subset(small: &Set, large: &Set) -> bool {
+    if small.len().saturating_mul(large.len()) > FEW {
+        return small.is_subset(large);
+    }
+    small.iter().all(|value| large.iter().any(|other| value == other))
+}
+
+fn disjoint(one: &Set, other: &Set) -> bool {
+    if one.len().saturating_mul(other.len()) > FEW {
+        return one.is_disjoint(other);
+    }
+    !one.iter().any(|value| other.iter().any(|other| value == other))
 }
 
 /// Whether the entity is one of these, or in one of them.
