@@ -101,10 +101,10 @@ fn chain(expr: &Expr, of_and: bool) -> Box<[Code]> {
     fn walk<'a>(expr: &'a Expr, of_and: bool, out: &mut Vec<&'a Expr>) {
         match expr.expr_kind() {
             ExprKind::And { left, right } if of_and => {
-                [left, right].into_iter().for_each(|part| walk(part, of_and, out))
+                [left, right].into_iter().for_each(|part| walk(part, of_and, out));
             }
             ExprKind::Or { left, right } if !of_and => {
-                [left, right].into_iter().for_each(|part| walk(part, of_and, out))
+                [left, right].into_iter().for_each(|part| walk(part, of_and, out));
             }
             _ => out.push(expr),
         }
