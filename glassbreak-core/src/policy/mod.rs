@@ -39,7 +39,8 @@
 //!   without seeming to, and `validate` has Cedar check them all together; `unmet` tells of what no call has.
 //! - `schema` writes the Cedar schema of calls from the same [`Shape`] that `context` builds the facts by.
 //! - `entities` makes the snapshot: roles, teams and the host's entities from the file, all else from the bundle.
-//! - `plan` finds once what a question can meet; `decide` asks Cedar and joins the answers.
+//! - `plan` finds once what a question can meet; `decide` evaluates that and joins the answers: conditions as `code` made
+//!   them ready and `run` works them out, and by Cedar where that says nothing.
 //! - `clause` tells afterwards which part of a condition decided.
 //! - `persons` asks Cedar what people may do: to `approve`, and to `operate`.
 //!
@@ -50,6 +51,7 @@
 mod annotation;
 mod approve;
 mod clause;
+mod code;
 mod context;
 mod decide;
 mod engine;
@@ -64,6 +66,7 @@ mod operate;
 mod persons;
 mod plan;
 mod reads;
+mod run;
 mod scan;
 mod schema;
 #[cfg(test)]

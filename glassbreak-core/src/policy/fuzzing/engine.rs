@@ -11,6 +11,7 @@ use cedar_policy::{
 
 use super::{Dice, Holds, Tally, odd};
 use crate::policy::engine::{Engine, Names};
+use crate::policy::run::Query;
 
 /// The most requests that one set of policies is asked.
 const MAX_REQUESTS: usize = 200;
@@ -75,7 +76,9 @@ const RESOURCES: [&str; 10] = [
     "resource in ?resource",
     "resource is F in ?resource",
 ];
-const ATOMS: [&str; 30] = [
+/// Every kind of expression that the engine works out by itself, and some that it leaves to Cedar; each with values that
+/// make it true, false and in error.
+const ATOMS: [&str; 74] = [
     "true",
     "false",
     "context.n > 3",
@@ -106,6 +109,50 @@ const ATOMS: [&str; 30] = [
     "{a: context.n}.a == 4",
     "context.flag || context.missing",
     "context.s",
+    "context.set.contains(1)",
+    "context.set.contains(context.n)",
+    "[1, 4, \"4\"].contains(context.n)",
+    "[\"ab\", \"127.0.0.1\"].contains(context.s)",
+    "context.set.containsAll([1, \"y\"])",
+    "context.set.containsAll(context.many)",
+    "context.many.containsAll(context.set)",
+    "context.many.containsAll([1, 2, 3, 4, 5, 6, 7, 8, 9, 10])",
+    "context.many.containsAny([\"a\", \"b\", \"c\", \"d\", \"e\", \"f\", \"g\", \"h\", \"i\", 7])",
+    "context.many.contains([1])",
+    "[\"y\", 1, 1] == context.set",
+    "context.set != context.many",
+    "context has r.a.b",
+    "context.r has a",
+    "context.r.a has b.c",
+    "context has who.level",
+    "context.s has a",
+    "context.r.a.b == 4",
+    "context.r == {a: {b: 4}}",
+    "context.s like \"\"",
+    "context.s like \"*\"",
+    "context.s like \"**b*\"",
+    "context.s like \"*0.*.1\"",
+    "context.s like \"a*ab*b\"",
+    "context.n like \"4\"",
+    "principal is U",
+    "resource is R in F::\"sub\"",
+    "context.who is U",
+    "context.n is U",
+    "principal in [G::\"a\", G::\"b\"]",
+    "context.who in [G::\"a\", resource.owner]",
+    "context.who in context.set",
+    "action in Action::\"write\"",
+    "context.who == principal",
+    "context.who == context.n",
+    "[principal].contains(resource.owner)",
+    "principal.tags.containsAny([\"x\", \"z\"])",
+    "context.n - 9223372036854775807 < -9223372036854775806",
+    "-context.n * 3 <= -12",
+    "(if context.flag then context.n else context.s) == 4",
+    "ip(context.s).isInRange(ip(\"127.0.0.0/8\"))",
+    "ip(\"127.0.0.1\") == ip(context.s)",
+    "datetime(\"2024-01-01\") < datetime(\"2024-01-02\") && duration(\"1h\") <= context.n",
+    "decimal(\"1.5\").lessThan(decimal(\"2.0\")) && decimal(context.s).lessThan(decimal(\"2.0\"))",
 ];
 
 /// Random policies over random entities, and a request for every few bytes that are left: the engine finds the same
@@ -128,7 +175,10 @@ pub fn engine_vs_cedar(bytes: &[u8], tally: &mut Tally) -> Holds {
         let (principal, action, resource) = (names.principal.clone(), names.action.clone(), names.resource.clone());
         let request = Request::new(principal, action, resource, context(dice)?, None).map_err(odd)?;
         let places = engine.matching(&names);
-        let (ours, cedars) = (engine.answer(&places, &request), engine.oracle(&request));
+        let (ours, cedars) = (
+            engine.answer(&places, &Query::of(&request).ok_or("a request of unknowns")?),
+            engine.oracle(&request),
+        );
         if ours != cedars {
             return Err(format!("ours: {ours:?}\nCedar's: {cedars:?}\n{request:?}\n{set}"));
         }
@@ -291,5 +341,15 @@ fn context(dice: &mut Dice<'_>) -> Result<Context, String> {
         _ => None,
     };
     add("set", set);
+    let many = (1..=10)
+        .map(E::new_long)
+        .chain([E::new_string("y".to_owned()), E::new_set([E::new_long(1)])]);
+    add("many", (!dice.once_in(4)).then(|| E::new_set(many)));
+    if !dice.once_in(4) {
+        let within = E::new_record([("b".to_owned(), E::new_long(4))]).map_err(odd)?;
+        add("r", Some(E::new_record([("a".to_owned(), within)]).map_err(odd)?));
+    }
+    let who: EntityUid = dice.of(&USERS).parse().map_err(odd)?;
+    add("who", (!dice.once_in(4)).then(|| E::new_entity_uid(who)));
     Context::from_pairs(pairs).map_err(odd)
 }
