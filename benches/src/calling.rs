@@ -8,6 +8,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 use glassbreak_core::audit::{AuditLog, Event, Finished, Performed, Permitted};
 use glassbreak_core::bundle::{Bundle, Files};
@@ -52,6 +53,9 @@ pub struct Tried {
     judgement: Judgement,
     permit: Option<AnyPermit>,
 }
+
+/// The gate asks its store for locks four times a second, while its runtime runs.
+const LOCKS_KNOWN: Duration = Duration::from_millis(300);
 
 const POLICY: &str = r#"@id("notes")
 permit (principal in Team::"ops-agents", action == Action::"tool:note", resource) when {
@@ -238,7 +242,6 @@ impl Calling {
             assert_eq!(judgement.ruling.outcome(), Outcome::Allow, "{}", judgement.ruling.why());
             state.advance(&bundle, &call, &judgement, at, true);
         }
-        // The last: what the gate knows of locks ages from here, and nothing drives the runtime that would renew it.
         let gate = runtime.block_on(builder.build()).expect("a gate");
         let session = gate.session(actor).workspace(&work).expect("a session");
         let calling = Self {
@@ -251,10 +254,20 @@ impl Calling {
             runtime,
             folder,
         };
+        let mut fresh = Instant::now();
         for _ in 0..calls {
+            if fresh.elapsed() > LOCKS_KNOWN {
+                calling.learn_locks();
+                fresh = Instant::now();
+            }
             calling.whole(calling.call());
         }
         calling
+    }
+
+    /// Lets the gate ask its store for locks: what it knows of them is too old after a second, and valgrind is slow.
+    fn learn_locks(&self) {
+        self.runtime.block_on(tokio::time::sleep(LOCKS_KNOWN));
     }
 
     fn call(&self) -> SessionCall {
@@ -278,6 +291,7 @@ impl Calling {
 
     /// With a call made.
     pub fn made(self) -> Made {
+        self.learn_locks();
         let calling = Box::leak(Box::new(self));
         Made {
             call: calling.call(),
@@ -287,6 +301,7 @@ impl Calling {
 
     /// Called, and left for its layers.
     pub fn tried(self) -> Tried {
+        self.learn_locks();
         let calling = Box::leak(Box::new(self));
         let judgement = judge(&calling.bundle, &calling.state, &calling.call, calling.at);
         Tried {
