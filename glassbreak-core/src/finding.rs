@@ -392,7 +392,11 @@ impl Ruling {
         } = findings;
         let mut all = hygiene;
         for more in [argv, policy, budget, host, lock] {
-            all.extend(more);
+            if all.is_empty() {
+                all = more;
+            } else {
+                all.extend(more);
+            }
         }
         if all.is_empty() {
             all.push(Finding::deny(
@@ -438,7 +442,7 @@ impl Ruling {
     }
 
     /// The findings that made the outcome: all that deny, or all that ask, or, for an allow, all there are.
-    pub fn deciding(&self) -> impl Iterator<Item = &Finding> {
+    pub fn deciding(&self) -> impl Iterator<Item = &Finding> + Clone {
         self.findings
             .iter()
             .filter(|finding| outcome_of(finding.level) == self.outcome)

@@ -37,7 +37,8 @@ pub(crate) struct Program {
     pub(crate) at_workspace: bool,
     pub(crate) inject: Vec<Box<str>>,
     pub(crate) env_pass: Vec<String>,
-    pub(crate) env_set: Vec<(String, String)>,
+    /// The variables that it always gets; shared by the plans of its calls.
+    pub(crate) env_set: Arc<BTreeMap<Box<str>, Box<str>>>,
     /// Every label that some call of this program can get.
     pub(crate) all_labels: LabelSet,
     /// The label of sensitive paths, where the vocabulary has it.

@@ -23,8 +23,7 @@ pub(super) fn write_call<M: SerializeMap>(
         map.serialize_entry("actor", &ActorJson(&call.actor))?;
         map.serialize_entry("operation", &OperationJson(&call.operation, judgement))?;
     }
-    let labels: Vec<&str> = bundle.vocabulary().words_of(judgement.facts.labels).collect();
-    map.serialize_entry("labels", &labels)?;
+    map.serialize_entry("labels", &Each(bundle.vocabulary().words_of(judgement.facts.labels)))?;
     map.serialize_entry("risk", judgement.facts.risk.as_str())?;
     if judgement.facts.partial {
         map.serialize_entry("partial", &true)?;
@@ -69,6 +68,15 @@ pub(super) struct Each<I>(pub(super) I);
 impl<'a, I: Iterator<Item = &'a str> + Clone> Serialize for Each<I> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.collect_seq(self.0.clone())
+    }
+}
+
+/// Variables as an object.
+struct Env<I>(I);
+
+impl<'a, I: Iterator<Item = (&'a str, &'a str)> + Clone> Serialize for Env<I> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(self.0.clone())
     }
 }
 
@@ -154,24 +162,17 @@ fn write_exec<M: SerializeMap>(map: &mut M, exec: &Exec, judgement: &Judgement) 
     let came = exec.argv().words().iter().map(|word| &**word);
     match &judgement.plan {
         Some(plan) => {
-            let runs: Vec<&str> = plan.argv().collect();
-            map.serialize_entry("argv", &runs)?;
-            if !came.clone().eq(runs.iter().copied()) {
+            map.serialize_entry("argv", &Each(plan.argv()))?;
+            if !came.clone().eq(plan.argv()) {
                 map.serialize_entry("asked", &Each(came))?;
             }
             map.serialize_entry("cwd", plan.cwd())?;
-            let env: Vec<_> = plan.env().map(|(name, value)| (name, Some(value))).collect();
-            map.serialize_entry("env", &Pairs(&env))?;
+            map.serialize_entry("env", &Env(plan.env()))?;
         }
         None => {
             map.serialize_entry("argv", &Each(came))?;
             map.serialize_entry("cwd", exec.cwd())?;
-            let env: Vec<_> = exec
-                .env()
-                .iter()
-                .map(|(name, value)| (&**name, Some(&**value)))
-                .collect();
-            map.serialize_entry("env", &Pairs(&env))?;
+            map.serialize_entry("env", &Env(exec.env().iter().map(|(name, value)| (&**name, &**value))))?;
         }
     }
     let stdin = exec.stdin().map(|bytes| StreamDigest {

@@ -171,16 +171,9 @@ impl Prepared<'_> {
             plan: self.plan,
             roles: self.roles,
             paths: self.paths,
-            action: match self.action {
-                Action::Exec(program) => ["exec:", program].concat().into(),
-                Action::Unlisted => "exec:*".into(),
-                Action::Tool(tool) => ["tool:", tool].concat().into(),
-            },
-            resource: match (self.host, self.resource) {
-                (Some((ty, id)), _) => (ty.into(), id.into()),
-                (None, Resource::Program(id)) => ("Program".into(), id.into()),
-                (None, Resource::Tool(id)) => ("Tool".into(), id.into()),
-                (None, Resource::Host { ty, id }) => (ty.into(), id.into()),
+            tool: match &self.call.operation {
+                Operation::Tool(tool) => Some((tool.name.clone(), self.host)),
+                Operation::Exec(_) | Operation::Connect(_) => None,
             },
             default_ask: self.bundle.settings().ask.clone(),
             attempt,
