@@ -130,6 +130,7 @@ step "guarded tools" cargo run --quiet --locked -p glassbreak-examples --bin gua
 step "the ops policy" glassbreak test --policy examples/policies/ops
 step "the incident policy" glassbreak test --policy examples/policies/incident
 step "the tools policy" glassbreak test --policy examples/policies/tools
+step "the replay policy" glassbreak test --policy benches/replay/agentdojo
 step "a fresh policy folder" fresh_folder
 step "benches compile" cargo build --quiet --locked -p glassbreak-benches --benches --bins
 

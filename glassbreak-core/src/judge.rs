@@ -18,6 +18,8 @@
 //! A host then does what the [`Judgement`] says, and tells the session by [`SessionState::advance`]. Between the two
 //! calls no other call of the same session may be judged, else both see the same count.
 
+#[cfg(test)]
+mod observe_tests;
 mod prepared;
 #[cfg(test)]
 mod tests;
@@ -122,7 +124,7 @@ impl SessionState {
         };
         judgement.event(call).map_or_else(Vec::new, |event| {
             let budgets = bundle.budgets();
-            budgets.inspect_event(&self.counters, &event, &call.actor, at, taken)
+            budgets.let_off(budgets.inspect_event(&self.counters, &event, &call.actor, at, taken))
         })
     }
 

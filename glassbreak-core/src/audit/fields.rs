@@ -1,5 +1,6 @@
 //! How the values of a call are written, straight from where they stand.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
@@ -8,7 +9,7 @@ use sha2::{Digest, Sha256};
 use super::record::StreamDigest;
 use crate::bundle::Bundle;
 use crate::call::{Actor, ArgValue, Args, Call, Exec, Operation, Text, Word};
-use crate::finding::{Level, Ruling};
+use crate::finding::{Level, RuleId, Ruling};
 use crate::judge::Judgement;
 
 /// What both answers to a call tell of it.
@@ -29,6 +30,9 @@ pub(super) fn write_call<M: SerializeMap>(
         map.serialize_entry("partial", &true)?;
     }
     map.serialize_entry("bundle", &Printed(bundle.digest()))?;
+    if bundle.budgets().observed().len() > 0 {
+        map.serialize_entry("observe", &Observing(judgement, bundle))?;
+    }
     let Some(call) = call else {
         return Ok(());
     };
@@ -100,6 +104,30 @@ impl Serialize for Flagged<'_> {
             seq.serialize_element(&Pairs(&pairs))?;
         }
         seq.end()
+    }
+}
+
+/// Which rules are not enforced, what they would have done, and what the budgets among them count.
+struct Observing<'a>(&'a Judgement, &'a Bundle);
+
+impl Serialize for Observing<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let Self(judgement, bundle) = self;
+        let rules = bundle.budgets();
+        let mut map = to.serialize_map(Some(3))?;
+        map.serialize_entry("not_enforced", &Each(rules.observed().map(RuleId::as_str)))?;
+        let would = judgement.ruling.findings().iter().filter_map(|finding| {
+            let would = finding.would()?.as_str();
+            Some(BTreeMap::from([
+                ("rule", finding.rule().as_str()),
+                ("would", would),
+                ("why", finding.why()),
+            ]))
+        });
+        map.serialize_entry("would", &would.collect::<Vec<_>>())?;
+        let counts: BTreeMap<&str, i64> = rules.observed_counts(&judgement.seq).collect();
+        map.serialize_entry("counts", &counts)?;
+        map.end()
     }
 }
 

@@ -155,6 +155,7 @@ impl Bundle {
             let carried = tools.names().filter_map(|name| tools.get(name)).map(ToolEntry::labels);
             let carried = carried.fold(LabelSet::EMPTY, LabelSet::union);
             lints.extend(budgets.unheld(source, &vocabulary, carried));
+            lints.extend(budgets.observed_lints(source));
         }
         if !problems.is_empty() {
             return Err(problems);

@@ -91,6 +91,7 @@ impl Prepared<'_> {
     /// shared budgets come from, and `attempt` which judging of this call it is, from 0.
     pub fn conclude(self, state: &SessionState, at: Timestamp, shared: Shared<'_>, attempt: u32) -> Judgement {
         let (seq, budget) = self.count(state, at, shared, attempt);
+        let budget = self.bundle.budgets().unenforced(budget);
         let policy = self.bundle.policies().decide(&self.question(&seq));
         let counted = matches!(shared, Shared::Counted(_));
         self.ruled(seq, policy, budget, counted, attempt)
