@@ -5,7 +5,7 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::time::Instant;
 
-use super::check::{Made, locked, name_of};
+use super::check::{Made, locked, names_of};
 use super::hold::within;
 use super::{Denied, Gate};
 use crate::argv::ExecPlan;
@@ -177,7 +177,7 @@ impl Held {
             .locks
             .stopped_at(
                 &self.made.session.inner.path,
-                name_of(&self.made.call, &self.judgement.facts),
+                names_of(&self.made.call, &self.judgement.facts),
             )
             .map(|stopped| self.denied(locked(&stopped)))
     }
@@ -228,7 +228,7 @@ impl Held {
         let made = &self.made;
         let locks = &self.gate.inner.locks;
         let stopped = locks
-            .wait(&made.session.inner.path, name_of(&made.call, &self.judgement.facts))
+            .wait(&made.session.inner.path, names_of(&made.call, &self.judgement.facts))
             .await;
         self.denied(locked(&stopped))
     }

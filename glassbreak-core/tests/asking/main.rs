@@ -17,4 +17,6 @@ mod people;
 mod reload;
 mod shared;
 mod support;
+#[cfg(feature = "tower")]
+mod tower;
 mod waiting;
