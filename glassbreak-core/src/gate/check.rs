@@ -164,7 +164,7 @@ impl Made {
             id,
             attempt,
             bundle: gate.bundle(),
-            at: Gate::now(),
+            at: session.inner.time.read(Gate::now()),
             admitted: false,
             hold: None,
             grant: None,
@@ -345,7 +345,8 @@ impl Made {
     /// The session learns how a call that was permitted ended.
     pub(super) fn ended(&self, judgement: &Judgement, done: bool) {
         if let Ok(mut state) = self.session.inner.state.lock() {
-            state.ended(&self.bundle, &self.call, judgement, self.at, Gate::now(), done);
+            let now = self.session.inner.time.read(Gate::now());
+            state.ended(&self.bundle, &self.call, judgement, self.at, now, done);
         }
     }
 

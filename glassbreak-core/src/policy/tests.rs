@@ -14,7 +14,9 @@ use cedar_policy::RestrictedExpression;
 
 use super::*;
 use crate::call::{ArgValue, Args};
-use crate::facts::{ArgvFacts, BudgetFacts, Fact, LoopFacts, Target};
+use crate::facts::{
+    ArgvFacts, BreakerFacts, BudgetFacts, DistinctFacts, Fact, LatchFacts, LoopFacts, PatternFacts, Target,
+};
 use crate::finding::{Findings, Level, Ruling};
 use crate::label::{LabelSet, Risk};
 use crate::shape::{ArgField, ArgType, ProgramShape, ToolShape};
@@ -113,7 +115,10 @@ fn shape() -> Shape {
         ],
         budgets: vec!["pod_delete".to_owned(), "all-calls".to_owned()],
         loops: vec!["same".to_owned()],
-        ..Shape::default()
+        distincts: vec!["places".to_owned()],
+        patterns: vec!["leak".to_owned()],
+        latches: vec!["two".to_owned()],
+        breakers: vec!["down".to_owned()],
     }
 }
 
@@ -245,7 +250,12 @@ fn seq(count: i64) -> SeqFacts {
     SeqFacts {
         budgets: vec![budget, BudgetFacts::default()],
         loops: vec![LoopFacts::default()],
-        ..SeqFacts::default()
+        distincts: vec![DistinctFacts::default()],
+        patterns: vec![PatternFacts::default()],
+        latches: vec![LatchFacts::default()],
+        breakers: vec![BreakerFacts::default()],
+        elapsed_s: 9,
+        actions: 2,
     }
 }
 
@@ -748,6 +758,47 @@ fn expected_context(asked: &Asked) -> cedar_policy::Context {
         let seq = record([
             ("budget", E::new_record(budgets).unwrap()),
             ("loop", E::new_record(loops).unwrap()),
+            (
+                "distinct",
+                record([(
+                    "places",
+                    record([
+                        ("count", E::new_long(0)),
+                        ("limit", E::new_long(0)),
+                        ("is_new", E::new_bool(false)),
+                        ("fired", E::new_bool(false)),
+                    ]),
+                )]),
+            ),
+            (
+                "pattern",
+                record([(
+                    "leak",
+                    record([
+                        ("armed", E::new_bool(false)),
+                        ("fired", E::new_bool(false)),
+                        ("step", E::new_long(0)),
+                        ("age_s", E::new_long(0)),
+                    ]),
+                )]),
+            ),
+            (
+                "latch",
+                record([(
+                    "two",
+                    record([
+                        ("latched", E::new_long(0)),
+                        ("labels", E::new_long(0)),
+                        ("fired", E::new_bool(false)),
+                    ]),
+                )]),
+            ),
+            (
+                "breaker",
+                record([("down", record([("state", text("closed")), ("failures", E::new_long(0))]))]),
+            ),
+            ("elapsed_s", E::new_long(9)),
+            ("actions", E::new_long(2)),
         ]);
         pairs.push(("seq".to_owned(), seq));
         let actor = question.actor;

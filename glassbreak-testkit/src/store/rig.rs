@@ -233,6 +233,27 @@ impl Draft {
         self
     }
 
+    /// So much more in a window, in a scope, under a key where it is known.
+    #[must_use]
+    pub fn worth(
+        mut self,
+        (rule, window): (&str, Window),
+        scope: u8,
+        key: Option<u64>,
+        amount: u64,
+        ceiling: u64,
+    ) -> Self {
+        self.0.demands.push(Demand {
+            rule: rule.into(),
+            scope: [scope; 16],
+            key: key.map(spread),
+            window,
+            amount,
+            ceiling,
+        });
+        self
+    }
+
     /// By another runner.
     #[must_use]
     pub fn by_another(mut self) -> Self {
