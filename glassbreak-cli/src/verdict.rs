@@ -184,12 +184,14 @@ fn facts(bundle: &Bundle, judgement: &Judgement) -> Value {
     });
     let seq = &judgement.seq;
     let rules = bundle.budgets();
-    let budgets = of(rules.budget_ids().zip(&seq.budgets), |b| {
-        json!({"count": b.count, "limit": b.limit, "remaining": b.remaining, "over": b.over, "fired": b.fired})
-    });
-    let loops = of(rules.loop_ids().zip(&seq.loops), |l| {
-        json!({"streak": l.streak, "period": l.period, "fired": l.fired})
-    });
+    let budgets = of(
+        rules.budget_ids().zip(&seq.budgets),
+        |b| json!({"count": b.count, "limit": b.limit, "remaining": b.remaining, "over": b.over, "fired": b.fired}),
+    );
+    let loops = of(
+        rules.loop_ids().zip(&seq.loops),
+        |l| json!({"streak": l.streak, "period": l.period, "fired": l.fired}),
+    );
     json!({
         "argv": argv,
         "target": target(&facts.target),

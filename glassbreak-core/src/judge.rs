@@ -218,8 +218,9 @@ pub fn judge(bundle: &Bundle, state: &SessionState, call: &Call, at: Timestamp) 
         Ok(prepared) => prepared.conclude(state, at, Shared::Local, 0),
         Err(refusal) => return refused(bundle, *refusal),
     };
-    let found = state.against_event(bundle, call, &judgement, at);
-    if !found.is_empty() {
+    // A gate says this only where no grant lifts the asks; here is none.
+    if judgement.ruling.outcome() == Outcome::Ask {
+        let found = state.against_event(bundle, call, &judgement, at);
         judgement.ruling = judgement.ruling.and(found);
     }
     judgement

@@ -11,6 +11,7 @@ use crate::people::People;
 use crate::source::Source;
 
 mod hash;
+mod kinds;
 mod load;
 mod model;
 mod shared;

@@ -229,19 +229,20 @@ impl Made {
     ) -> Counted {
         let (judgement, admitted) = match self.session.inner.state.lock() {
             Ok(mut state) => {
-                let mut judgement = match counts {
+                let judgement = match counts {
                     Ok(counts) => prepared.conclude(&state, self.at, Shared::Counted(counts), self.attempt),
-                    Err(finding) => prepared.stop(finding, self.attempt),
+                    Err(finding) => {
+                        let mut stopped = prepared.stop(finding, self.attempt);
+                        let found = state.against_event(&self.bundle, &self.call, &stopped, self.at);
+                        stopped.ruling = stopped.ruling.and(found);
+                        stopped
+                    }
                 };
                 let taken = match judgement.ruling.outcome() {
                     Outcome::Allow => Taken::Admitted,
                     // It counts until it is known whether a grant lifts it: else two could both be the last one.
                     Outcome::Ask => Taken::Held,
-                    Outcome::Deny => {
-                        let found = state.against_event(&self.bundle, &self.call, &judgement, self.at);
-                        judgement.ruling = judgement.ruling.and(found);
-                        Taken::Denied
-                    }
+                    Outcome::Deny => Taken::Denied,
                 };
                 state.take(&self.bundle, &self.call, &judgement, self.at, taken);
                 (judgement, taken.counts())

@@ -795,7 +795,10 @@ fn expected_context(asked: &Asked) -> cedar_policy::Context {
             ),
             (
                 "breaker",
-                record([("down", record([("state", text("closed")), ("failures", E::new_long(0))]))]),
+                record([(
+                    "down",
+                    record([("state", text("closed")), ("failures", E::new_long(0))]),
+                )]),
             ),
             ("elapsed_s", E::new_long(9)),
             ("actions", E::new_long(2)),
