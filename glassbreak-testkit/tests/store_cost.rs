@@ -195,7 +195,7 @@ impl Caller {
             let attempt = Attempt::mint();
             let mut demands = self.demands.clone();
             for demand in &mut demands {
-                (demand.window, demand.ceiling) = (Span::from_millis(1), u32::MAX);
+                (demand.window, demand.ceiling) = (Window::Sliding(Span::from_millis(1)), u64::MAX);
             }
             let reserve = Reserve {
                 op,

@@ -11,6 +11,7 @@
 
 mod grants;
 mod hostile;
+mod kill;
 mod people;
 mod reload;
 mod shared;

@@ -212,7 +212,7 @@ fn sub_agents_spend_what_their_parents_may() {
     assert_eq!(passed, 12);
     // Another tree has its own.
     parent = world.agent("other");
-    parent.now = BEGIN + 60 * 11 * MINUTE;
+    parent.now = BEGIN + 59 * 11 * MINUTE;
     assert_eq!(delete(&mut parent, "a", "web", &one(99)), Got::Through);
 }
 

@@ -131,8 +131,8 @@ impl Rig {
         held(self.ask(call).await)
     }
 
-    /// How many count under a key, asked by a call that counts elsewhere no more.
-    pub async fn count(&self, key: u64) -> u32 {
+    /// How much counts under a key, asked by a call that counts elsewhere no more.
+    pub async fn count(&self, key: u64) -> u64 {
         let look = self.call().on(key, u32::MAX).done();
         let held = self.hold(look.clone()).await;
         self.settle(&look, Outcome::NotRun).await;
