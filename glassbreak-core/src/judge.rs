@@ -24,8 +24,10 @@ mod tests;
 
 pub use self::prepared::{Prepared, prepare};
 
+use std::collections::BTreeMap;
+
 use crate::argv::{ExecPlan, Role};
-use crate::budget::{Counters, Event, Name, Shared, Taken};
+use crate::budget::{Counters, Event, Name, Said, Shared, Taken};
 use crate::bundle::Bundle;
 use crate::call::{Call, CallDigest, Operation, Workspace};
 use crate::clock::Timestamp;
@@ -103,6 +105,25 @@ impl SessionState {
     ) {
         if let Some(event) = judgement.event(call) {
             bundle.budgets().ended(&mut self.counters, &event, began, now, done);
+        }
+    }
+
+    /// Counts what a call that was admitted at `began` really came to, in the session's own counters.
+    pub(crate) fn correct(
+        &mut self,
+        bundle: &Bundle,
+        call: &Call,
+        judgement: &Judgement,
+        began: Timestamp,
+        done: bool,
+        costs: &BTreeMap<Box<str>, u64>,
+    ) {
+        if let Some(event) = judgement.event(call) {
+            let (counters, shared) = (&mut self.counters, judgement.shared());
+            let said = Said { costs, done };
+            bundle
+                .budgets()
+                .correct(counters, &event, &call.actor, began, shared, said);
         }
     }
 
@@ -185,6 +206,19 @@ impl Judgement {
     /// Which attempt at the call was judged: 0, and more after people agreed.
     pub const fn attempt(&self) -> u32 {
         self.attempt
+    }
+
+    /// For each demand of a shared budget that counts a cost which was told: its place, and how much that was.
+    pub(crate) fn actual(
+        &self,
+        bundle: &Bundle,
+        call: &Call,
+        done: bool,
+        costs: &BTreeMap<Box<str>, u64>,
+    ) -> Vec<(usize, u64)> {
+        self.event(call).map_or_else(Vec::new, |event| {
+            bundle.budgets().actual(&event, &call.actor, Said { costs, done })
+        })
     }
 
     fn event<'a>(&'a self, call: &'a Call) -> Option<Event<'a>> {

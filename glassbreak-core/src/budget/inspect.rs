@@ -212,7 +212,7 @@ impl Rules {
     }
 
     /// The budgets that `event` meets and that the session's own counters hold.
-    fn counted_here(&self, event: &Event<'_>, shared: Shared<'_>) -> impl Iterator<Item = &Budget> {
+    pub(super) fn counted_here(&self, event: &Event<'_>, shared: Shared<'_>) -> impl Iterator<Item = &Budget> {
         let all = matches!(shared, Shared::Local);
         let budgets = self.budgets.iter();
         budgets.filter(move |budget| (all || !budget.is_shared()) && budget.matches.fits(event))

@@ -80,6 +80,7 @@ mod kinds;
 mod norm;
 mod rules;
 mod shared;
+mod spent;
 mod story;
 #[cfg(test)]
 mod tests;
@@ -90,6 +91,7 @@ pub use self::demand::Demand;
 pub use self::norm::norm;
 pub use self::rules::Rules;
 pub use self::shared::{Needs, Shared};
+pub(crate) use self::spent::Said;
 pub use self::window::{Period, Window};
 
 use crate::call::CallDigest;

@@ -1,5 +1,6 @@
 //! The way of a call through the gate, up to the permit.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::ask::{Asking, Escalation};
@@ -21,7 +22,7 @@ use crate::grant::Grant;
 use crate::judge::{Judgement, Prepared, prepare, refused};
 use crate::label::Risk;
 use crate::lock::Target;
-use crate::store::{OpId, Outcome as Fate};
+use crate::store::{Actual, OpId, Outcome as Fate};
 
 /// Judges one call, and records what came of it: at once where nothing has to be waited for, which is the way of most
 /// calls; else the rest of the way comes back.
@@ -343,12 +344,15 @@ impl Made {
         refused
     }
 
-    /// The session learns how a call that was permitted ended.
-    pub(super) fn ended(&self, judgement: &Judgement, done: bool) {
+    /// The session learns how a call that was permitted ended, and what it said it came to. Returns that for the store.
+    pub(super) fn ended(&self, judgement: &Judgement, done: bool, costs: &BTreeMap<Box<str>, u64>) -> Vec<Actual> {
         if let Ok(mut state) = self.session.inner.state.lock() {
             let now = self.session.inner.time.read(Gate::now());
             state.ended(&self.bundle, &self.call, judgement, self.at, now, done);
+            state.correct(&self.bundle, &self.call, judgement, self.at, done, costs);
         }
+        let actual = judgement.actual(&self.bundle, &self.call, done, costs).into_iter();
+        actual.map(|(demand, amount)| Actual { demand, amount }).collect()
     }
 
     /// Records the refusal, and gives back what was counted.

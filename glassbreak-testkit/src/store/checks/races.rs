@@ -77,7 +77,7 @@ pub async fn calls_that_race_for_one_budget_are_admitted_up_to_it_exactly(rig: R
         }
         admitted
     });
-    let mut admitted: BTreeMap<u64, u64> = BTreeMap::new();
+    let mut admitted: BTreeMap<u64, u32> = BTreeMap::new();
     for round in tasks.await.into_iter().flatten() {
         *admitted.entry(round).or_default() += 1;
     }
@@ -117,7 +117,7 @@ pub async fn calls_with_many_demands_are_counted_whole_or_not(rig: Rig) {
         let held = answers.await.into_iter().filter(|held| *held).count();
         assert_eq!(u32::try_from(held).ok(), Some(PLACES));
         for key in first..first + KEYS {
-            assert_eq!(rig.count(key).await, PLACES);
+            assert_eq!(rig.count(key).await, u64::from(PLACES));
         }
     }
 }
@@ -142,6 +142,7 @@ pub async fn what_is_given_back_while_others_reserve_stays_within_the_ceiling(ri
     });
     let kept: u32 = kept.await.into_iter().sum();
     assert!(kept <= PLACES);
+    let kept = u64::from(kept);
     assert_eq!((rig.count(1).await, rig.count(2).await), (kept, kept));
 }
 
