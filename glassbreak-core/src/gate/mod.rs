@@ -43,7 +43,7 @@ use tokio::task::JoinSet;
 
 pub use self::ask::{Escalation, Ticket, Waiting};
 pub use self::builder::{BuildError, GateBuilder};
-pub use self::permit::{AnyPermit, ExecCall, Kind, Permit, ToolCall, ToolPlan};
+pub use self::permit::{AnyPermit, Costs, ExecCall, Kind, Permit, ToolCall, ToolPlan};
 pub use self::reload::ReloadError;
 pub use self::run::Failure;
 pub use self::session::{Because, PendingExec, PendingTool, Session, SessionBuilder, SessionCall, SessionError};

@@ -13,6 +13,7 @@ mod grants;
 #[cfg(feature = "macros")]
 mod guarded;
 mod hostile;
+mod kill;
 mod people;
 mod reload;
 mod shared;
