@@ -41,6 +41,9 @@ pub(crate) const PACKS: &[(&str, &str)] = &[
     ("builtin:pip-readonly", include_str!("packs/pip-readonly.toml")),
     ("builtin:cargo-readonly", include_str!("packs/cargo-readonly.toml")),
     ("builtin:aws-readonly", include_str!("packs/aws-readonly.toml")),
+    ("builtin:curl-readonly", include_str!("packs/curl-readonly.toml")),
+    ("builtin:wget-readonly", include_str!("packs/wget-readonly.toml")),
+    ("builtin:psql-readonly", include_str!("packs/psql-readonly.toml")),
 ];
 
 /// The shipped pack called `name`.
