@@ -44,6 +44,14 @@ pub(crate) const PACKS: &[(&str, &str)] = &[
     ("builtin:curl-readonly", include_str!("packs/curl-readonly.toml")),
     ("builtin:wget-readonly", include_str!("packs/wget-readonly.toml")),
     ("builtin:psql-readonly", include_str!("packs/psql-readonly.toml")),
+    ("builtin:ssh-readonly", include_str!("packs/ssh-readonly.toml")),
+    ("builtin:rsync-readonly", include_str!("packs/rsync-readonly.toml")),
+    ("builtin:python-readonly", include_str!("packs/python-readonly.toml")),
+    ("builtin:node-readonly", include_str!("packs/node-readonly.toml")),
+    (
+        "builtin:redis-cli-readonly",
+        include_str!("packs/redis-cli-readonly.toml"),
+    ),
 ];
 
 /// The shipped pack called `name`.
