@@ -19,6 +19,7 @@ pub(crate) const PACKS: &[(&str, &str)] = &[
     ("builtin:cat-readonly", include_str!("packs/cat-readonly.toml")),
     ("builtin:chmod-readonly", include_str!("packs/chmod-readonly.toml")),
     ("builtin:cp-readonly", include_str!("packs/cp-readonly.toml")),
+    ("builtin:curl-readonly", include_str!("packs/curl-readonly.toml")),
     ("builtin:cut-readonly", include_str!("packs/cut-readonly.toml")),
     ("builtin:dd-readonly", include_str!("packs/dd-readonly.toml")),
     ("builtin:docker-readonly", include_str!("packs/docker-readonly.toml")),
@@ -41,11 +42,20 @@ pub(crate) const PACKS: &[(&str, &str)] = &[
         include_str!("packs/mcporter-readonly.toml"),
     ),
     ("builtin:mv-readonly", include_str!("packs/mv-readonly.toml")),
+    ("builtin:node-readonly", include_str!("packs/node-readonly.toml")),
     ("builtin:npm-readonly", include_str!("packs/npm-readonly.toml")),
     ("builtin:pip-readonly", include_str!("packs/pip-readonly.toml")),
+    ("builtin:psql-readonly", include_str!("packs/psql-readonly.toml")),
+    ("builtin:python-readonly", include_str!("packs/python-readonly.toml")),
+    (
+        "builtin:redis-cli-readonly",
+        include_str!("packs/redis-cli-readonly.toml"),
+    ),
     ("builtin:rg-readonly", include_str!("packs/rg-readonly.toml")),
+    ("builtin:rsync-readonly", include_str!("packs/rsync-readonly.toml")),
     ("builtin:sed-readonly", include_str!("packs/sed-readonly.toml")),
     ("builtin:sort-readonly", include_str!("packs/sort-readonly.toml")),
+    ("builtin:ssh-readonly", include_str!("packs/ssh-readonly.toml")),
     (
         "builtin:systemctl-readonly",
         include_str!("packs/systemctl-readonly.toml"),
@@ -61,6 +71,7 @@ pub(crate) const PACKS: &[(&str, &str)] = &[
     ("builtin:uniq-readonly", include_str!("packs/uniq-readonly.toml")),
     ("builtin:vim-readonly", include_str!("packs/vim-readonly.toml")),
     ("builtin:wc-readonly", include_str!("packs/wc-readonly.toml")),
+    ("builtin:wget-readonly", include_str!("packs/wget-readonly.toml")),
     ("builtin:xargs-readonly", include_str!("packs/xargs-readonly.toml")),
 ];
 
