@@ -83,6 +83,8 @@ pub struct Judged {
     pub target: Target,
     /// What it means.
     pub labels: LabelSet,
+    /// What it costs, by unit; `None` where the words do not say how much.
+    pub costs: Vec<(Arc<str>, Option<u64>)>,
     /// What it might mean: every label that the profile could give, when it was not understood to its end.
     pub possible_labels: LabelSet,
     /// Whether some word was not covered by exactly one rule.
@@ -249,6 +251,7 @@ fn judge_unlisted(exec: &Exec, cwd: &str, others: Others<'_>) -> Judged {
         },
         target: Target::default(),
         labels: LabelSet::EMPTY,
+        costs: Vec::new(),
         possible_labels: others.every_label,
         partial: true,
         plan: ExecPlan::as_it_came(exec, cwd, None),
@@ -348,6 +351,20 @@ fn judge_listed(program: &Program, exec: &Exec, ground: Ground<'_>, others: Othe
     if said.findings.is_empty() {
         said.findings.push(Finding::clear(node.rule.clone(), ""));
     }
+    let costs = program.costs.iter().map(|(unit, facts)| {
+        let size = |index: &usize| {
+            let (_, set) = sets.get(*index)?;
+            // What names nothing, or everything, does not say how many.
+            let many = u64::try_from(set.len()).ok()?;
+            (many > 0 && !ArgvFacts::is_open(set)).then_some(many)
+        };
+        let cost = facts
+            .iter()
+            .map(size)
+            .try_fold(1_u64, |all, many| all.checked_mul(many?));
+        (Arc::clone(unit), cost.filter(|_| !partial))
+    });
+    let costs = costs.collect();
     let options = parse
         .options
         .iter()
@@ -371,6 +388,7 @@ fn judge_listed(program: &Program, exec: &Exec, ground: Ground<'_>, others: Othe
         },
         target,
         labels,
+        costs,
         possible_labels: if partial {
             labels.union(program.all_labels)
         } else {
@@ -404,6 +422,7 @@ fn broken(program: &Program, exec: &Exec, cwd: &str) -> Judged {
         },
         target: Target::default(),
         labels: program.all_labels,
+        costs: program.costs.iter().map(|(unit, _)| (Arc::clone(unit), None)).collect(),
         possible_labels: program.all_labels,
         partial: true,
         plan: ExecPlan::as_it_came(exec, cwd, Some(program)),

@@ -77,6 +77,12 @@ pub(crate) fn join(
     Judged {
         findings,
         labels: outer.labels.union(inner.labels),
+        // How much is only known of a call that is understood whole.
+        costs: inner
+            .costs
+            .into_iter()
+            .map(|(unit, cost)| (unit, cost.filter(|_| !partial)))
+            .collect(),
         possible_labels: outer.possible_labels.union(inner.possible_labels),
         partial,
         plan: ExecPlan::around(outer.plan, exec.argv().words().len() - command.at, inner.plan),
@@ -123,6 +129,7 @@ pub(crate) fn suspect(program: &Program, mut outer: Judged, words: &[Box<str>], 
         [] => outer,
         [(at, found)] => {
             outer.program_at = *at;
+            outer.costs = found.costs.iter().map(|(unit, _)| (Arc::clone(unit), None)).collect();
             outer.facts = ArgvFacts {
                 program: Arc::clone(&found.name),
                 listed: true,
