@@ -299,8 +299,10 @@ fn judge_listed(program: &Program, exec: &Exec, ground: Ground<'_>, others: Othe
             if let Err(unfit) = forms::take(program, node, &mut parse, ground, &mut said) {
                 partial = true;
                 said.findings.push(unfit);
-                let operands = parse.operands.iter().chain(&parse.after).map(|(_, word)| *word);
-                said.findings.extend(path::scan(program, operands, ground));
+                let script = usize::from(forms::begins_with_script(program, node, &parse));
+                let operands = parse.operands.iter().skip(script).chain(&parse.after);
+                said.findings
+                    .extend(path::scan(program, operands.map(|(_, word)| *word), ground));
             }
         }
     }
