@@ -167,7 +167,7 @@ else
   elif ! tool cargo-fuzz "$CARGO_FUZZ" cargo-fuzz --version; then
     not_run "fuzzing: cargo-fuzz could not be installed"
   else
-    for target in argv_parse bundle_load context_from_args findings_never_widen policy_decide_vs_cedar; do
+    for target in argv_parse argv_forbidden_spellings profile_load bundle_load context_from_args findings_never_widen policy_decide_vs_cedar; do
       step "fuzz $target, 10 s" fuzz "$target"
     done
   fi

@@ -381,11 +381,11 @@ impl<'a> Compiler<'a> {
         spellings
     }
 
-    /// Whether a slot or option in use is of a type that has a path in it.
+    /// Whether a slot or option in use is of a type that has a path in it; the words of a command may be paths too.
     fn takes_paths(&self, types: &[Type]) -> bool {
         fn has_path(types: &[Type], ty: usize, fuel: usize) -> bool {
             let within: &[usize] = match types.get(ty).map(|ty| &ty.kind) {
-                Some(Kind::Path(_)) => return true,
+                Some(Kind::Path(_) | Kind::Command) => return true,
                 Some(Kind::AnyOf(types)) => types,
                 Some(Kind::List { item, .. }) => &[*item],
                 Some(Kind::Pair { left, right, .. }) => &[*left, *right],

@@ -31,6 +31,8 @@ mod examples;
 mod explain;
 mod forms;
 mod identity;
+mod known;
+mod nearest;
 mod packs;
 mod parse;
 mod path;
@@ -41,6 +43,8 @@ mod program;
 mod refuse;
 mod safe_bins;
 mod script;
+#[cfg(test)]
+mod spelling_tests;
 mod types;
 mod url;
 mod wrapper;
@@ -51,6 +55,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub use self::explain::Token;
+pub use self::known::KnownOption;
 pub use self::parse::Role;
 pub use self::plan::ExecPlan;
 use self::profile::Verdict;
@@ -157,8 +162,8 @@ impl Programs {
         ))
     }
 
-    /// The text of each shipped pack, a part of every bundle's digest.
-    pub(crate) fn pack_texts() -> impl Iterator<Item = (&'static str, &'static str)> {
+    /// The name and text of each shipped pack. All are a part of every bundle's digest.
+    pub fn pack_texts() -> impl Iterator<Item = (&'static str, &'static str)> {
         packs::PACKS.iter().copied()
     }
 
@@ -296,8 +301,10 @@ fn judge_listed(program: &Program, exec: &Exec, ground: Ground<'_>, others: Othe
             if let Err(unfit) = forms::take(program, node, &mut parse, ground, &mut said) {
                 partial = true;
                 said.findings.push(unfit);
-                let operands = parse.operands.iter().chain(&parse.after).map(|(_, word)| *word);
-                said.findings.extend(path::scan(program, operands, ground));
+                let script = usize::from(forms::begins_with_script(program, node, &parse));
+                let operands = parse.operands.iter().skip(script).chain(&parse.after);
+                said.findings
+                    .extend(path::scan(program, operands.map(|(_, word)| *word), ground));
             }
         }
     }

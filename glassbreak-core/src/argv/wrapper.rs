@@ -11,7 +11,7 @@ use super::parse::Role;
 use super::plan::ExecPlan;
 use super::program::Program;
 use super::types::{Ground, rule};
-use super::{Judged, Others, deny, judge_any};
+use super::{Judged, Others, deny, environment, judge_any};
 use crate::call::{Argv, Exec};
 use crate::error::shown;
 use crate::facts::ArgvFacts;
@@ -111,6 +111,9 @@ pub(crate) fn suspect(program: &Program, mut outer: Judged, words: &[Box<str>], 
         }
         if let Some(finding) = deny::never(word) {
             outer.findings.push(finding);
+        }
+        if let Some((variable, _)) = word.split_once('=').filter(|(name, _)| environment::is_loader(name)) {
+            outer.findings.push(environment::refuse(&program.name, variable));
         }
         let found = others.find(word).filter(|found| found.name != program.name);
         if let Some(found) = found.filter(|found| named.iter().all(|(_, known)| known.name != found.name)) {

@@ -207,9 +207,13 @@ pub(super) fn check(text: &str) -> Result<(), String> {
         }
         last = match c {
             c if c.is_ascii_whitespace() => continue,
-            '\'' => quoted(&mut chars, '\'')?,
+            '\'' => {
+                quoted(&mut chars, '\'')?;
+                Last::Other
+            }
             '"' => {
-                quoted(&mut chars, '"')?;
+                let name = quoted(&mut chars, '"')?.to_ascii_uppercase();
+                secret(&name)?;
                 Last::Name
             }
             '-' if chars.peek() == Some('-') => return Err("a comment".to_owned()),
@@ -276,9 +280,10 @@ fn name(word: &str, nth: usize, explains: bool, last: Last) -> Result<Last, Stri
     if last == Last::For && matches!(word, "SHARE" | "KEY" | "NO") {
         return Err(format!("`FOR {word}` locks what is read"));
     }
-    if SECRET.contains(&word) {
-        return Err(format!("`{word}` holds passwords"));
+    if word == "UESCAPE" {
+        return Err("a name or text with escapes of its own".to_owned());
     }
+    secret(word)?;
     let known = BEFORE_PAREN.binary_search(&word).is_ok();
     if word == "FOR" {
         return Ok(Last::For);
@@ -290,13 +295,22 @@ fn name(word: &str, nth: usize, explains: bool, last: Last) -> Result<Last, Stri
     })
 }
 
-/// A text between quotes; a doubled quote stands for one. Whether a backslash escapes depends on settings.
-fn quoted(chars: &mut Chars<'_>, quote: char) -> Result<Last, String> {
+/// Refuses the name of what holds passwords, in upper case; quotes round it do not hide it.
+fn secret(name: &str) -> Result<(), String> {
+    if SECRET.contains(&name) {
+        return Err(format!("`{name}` holds passwords"));
+    }
+    Ok(())
+}
+
+/// A text between quotes, without them; a doubled quote stands for one. Whether a backslash escapes depends on settings.
+fn quoted(chars: &mut Chars<'_>, quote: char) -> Result<String, String> {
+    let mut text = String::new();
     loop {
         match chars.next() {
             Some('\\') => return Err("a backslash".to_owned()),
-            Some(c) if c == quote && !chars.eat(quote) => return Ok(Last::Other),
-            Some(_) => {}
+            Some(c) if c == quote && !chars.eat(quote) => return Ok(text),
+            Some(c) => text.push(c),
             None => return Err("a text without end".to_owned()),
         }
     }
@@ -346,6 +360,9 @@ mod tests {
                 "select pg_terminate_backend(1)",
                 "select evil.count(1)",
                 "select \"pg_read_file\"('x')",
+                "select U&\"!0070g_read_file\" UESCAPE '!' ('x')",
+                "select * from \"pg_authid\"",
+                "select \"rolpassword\" from x",
                 "copy t to program 'id'",
                 "select 1 -- x",
                 "select /* x */ 1",
