@@ -189,6 +189,16 @@ impl Level {
             Self::DenyAndLock => "deny-and-lock",
         }
     }
+
+    /// What a rule does that says so, after `would`.
+    const fn as_verb(self) -> &'static str {
+        match self {
+            Self::Clear | Self::Note => "pass",
+            Self::Ask => "ask",
+            Self::Deny => "deny",
+            Self::DenyAndLock => "deny and lock the session",
+        }
+    }
 }
 
 /// Who must agree to lift one ask, and what they may open.
@@ -225,6 +235,8 @@ pub struct Finding {
     hint: Box<str>,
     requirement: Option<Requirement>,
     breakdown: bool,
+    /// What it would be, were its rule enforced.
+    would: Option<Level>,
 }
 
 impl Finding {
@@ -277,6 +289,20 @@ impl Finding {
             hint: hint.into(),
             requirement: None,
             breakdown: false,
+            would: None,
+        }
+    }
+
+    /// The same as a note, because its rule is only observed: what it would have done is said, and not done. What says
+    /// that something broke is no rule's word, and stays as it is.
+    pub(crate) fn observed(self) -> Self {
+        if self.breakdown || self.level <= Level::Note {
+            return self;
+        }
+        let why = format!("OBSERVED, NOT ENFORCED, would {}: {}", self.level.as_verb(), self.why);
+        Self {
+            would: Some(self.level),
+            ..Self::note(self.rule, why)
         }
     }
 
@@ -303,6 +329,11 @@ impl Finding {
     /// Whether it says that something broke, rather than that the call is wrong.
     pub const fn is_breakdown(&self) -> bool {
         self.breakdown
+    }
+
+    /// For a rule that is only observed: what it would have come to.
+    pub const fn would(&self) -> Option<Level> {
+        self.would
     }
 
     /// For an ask, what its own rule requires; `None` means that `[ask]` in `glassbreak.toml` decides.
@@ -392,7 +423,11 @@ impl Ruling {
         } = findings;
         let mut all = hygiene;
         for more in [argv, policy, budget, host, lock] {
-            all.extend(more);
+            if all.is_empty() {
+                all = more;
+            } else {
+                all.extend(more);
+            }
         }
         if all.is_empty() {
             all.push(Finding::deny(
@@ -438,7 +473,7 @@ impl Ruling {
     }
 
     /// The findings that made the outcome: all that deny, or all that ask, or, for an allow, all there are.
-    pub fn deciding(&self) -> impl Iterator<Item = &Finding> {
+    pub fn deciding(&self) -> impl Iterator<Item = &Finding> + Clone {
         self.findings
             .iter()
             .filter(|finding| outcome_of(finding.level) == self.outcome)

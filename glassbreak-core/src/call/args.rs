@@ -1,4 +1,19 @@
 //! A tool's arguments: typed values, kept apart from JSON so that nothing in them can be taken for anything else.
+//!
+//! What becomes of each thing that JSON can hold; the tests are in `tests/bad_input.rs` unless another place is named:
+//!
+//! | in the JSON | becomes | test |
+//! |---|---|---|
+//! | true, false; a whole number of 64 bits; a text; a list | a value of that type | `arguments_arrive_as_they_were_given_or_not_at_all` (policy) |
+//! | an object | named values, as deep as the manifest declares them and at most 8; one that is not declared is refused as `hygiene.tool.argument` | `json_a_thousand_deep`, `what_policies_can_speak_of_is_taken_from_the_listing` (tools) |
+//! | a number with a fraction or an exponent, `-0` | refused as `args.number`, or as `call.json` where it is beyond any number | `floats_and_nulls_in_arguments` |
+//! | a whole number beyond 64 bits | refused as `args.number`: never rounded | `floats_and_nulls_in_arguments` |
+//! | null | refused as `args.null`, wherever it stands | `floats_and_nulls_in_arguments` |
+//! | a key that stands twice, however it is escaped | refused as `call.json`: neither the first nor the last wins | `unknown_and_duplicate_keys` |
+//! | bytes that are not UTF-8, a lone surrogate | refused as `call.json` | `invalid_utf8` |
+//! | a text over 64 KiB, over 256 KiB in all, over 4,096 elements | refused as `args.too-long`, `args.too-many` | `one_mebibyte_in_one_argument` |
+//! | NUL, control, bidirectional and invisible characters, texts not in normal form C | refused as `text.*` | `control_and_bidirectional_characters` |
+//! | `{"__entity": …}`, `{"__extn": …}` | an object with such a name, which no manifest can declare: refused | `text_in_a_call_is_never_an_entity` (policy) |
 
 use std::collections::BTreeMap;
 

@@ -160,7 +160,9 @@ pub fn arguments(object: &serde_json::Value) -> Result<super::Args, Malformed> {
 pub fn read_id_of(line: &[u8]) -> Option<Id> {
     let mut found = Found::default();
     // The result does not matter: what was seen before an error is kept.
-    let _ = serde::Deserializer::deserialize_map(&mut serde_json::Deserializer::from_slice(line), &mut found);
+    let _ = crate::json::with_stack(|| {
+        serde::Deserializer::deserialize_map(&mut serde_json::Deserializer::from_slice(line), &mut found)
+    });
     found.id.filter(|_| !found.twice)
 }
 

@@ -101,7 +101,6 @@ mod sealed {
 pub struct Permit<K: Kind> {
     pub(super) held: Box<Held>,
     pub(super) plan: K::Plan,
-    pub(super) pin: Option<Box<Pin>>,
     kind: PhantomData<K>,
 }
 
@@ -138,12 +137,14 @@ pub(super) struct Held {
     pub(super) gate: Gate,
     pub(super) made: Made,
     pub(super) judgement: Judgement,
+    /// For a program: the file that was looked at.
+    pub(super) pin: Option<Pin>,
     expires: Instant,
     permitted: Instant,
 }
 
 impl Held {
-    pub(super) fn new(gate: &Gate, made: Made, judgement: Judgement) -> Self {
+    pub(super) fn new(gate: &Gate, made: Made, judgement: Judgement, pin: Option<Pin>) -> Self {
         let permitted = Instant::now();
         // A right that people gave ends with what they gave.
         let left = made.grant.as_ref().map(|grant| grant.expires_at.since(Gate::now()));
@@ -155,6 +156,7 @@ impl Held {
             gate: gate.clone(),
             made,
             judgement,
+            pin,
             expires,
             permitted,
         }
@@ -265,11 +267,10 @@ impl Held {
     }
 }
 
-pub(super) fn exec(held: Held, plan: ExecPlan, pin: Pin) -> Permit<ExecCall> {
+pub(super) fn exec(held: Held, plan: ExecPlan) -> Permit<ExecCall> {
     Permit {
         held: Box::new(held),
         plan,
-        pin: Some(Box::new(pin)),
         kind: PhantomData,
     }
 }
@@ -285,7 +286,6 @@ pub(super) fn tool(held: Held) -> Option<Permit<ToolCall>> {
     Some(Permit {
         held: Box::new(held),
         plan,
-        pin: None,
         kind: PhantomData,
     })
 }
@@ -305,9 +305,9 @@ impl<K: Kind> Permit<K> {
     /// What `body` returns; and a refusal as the body's own error when the permit has expired, a lock stands or comes,
     /// or the file has changed.
     pub async fn run<T, E: From<Denied>>(self, body: impl AsyncFnOnce(&K::Plan) -> Result<T, E>) -> Result<T, E> {
-        let Self { held, plan, pin, .. } = self;
+        let Self { held, plan, .. } = self;
         let changed = || {
-            let error = pin.as_ref()?.check_again().err()?;
+            let error = held.pin.as_ref()?.check_again().err()?;
             let rule = RuleId::known(Layer::Argv, "program-file");
             Some(held.denied(Finding::deny(rule, error.to_string(), "make the call again")))
         };

@@ -1,6 +1,9 @@
 //! `tools.toml`: the tools, what they mean, and what their arguments must be.
 
 mod check;
+mod listed;
+#[cfg(test)]
+mod listed_tests;
 mod manifest;
 mod schema;
 #[cfg(test)]
@@ -16,6 +19,8 @@ use crate::finding::Finding;
 use crate::label::{LabelSet, Vocabulary};
 use crate::shape::ToolShape;
 use crate::source::Source;
+
+use self::listed::Listed;
 
 /// The tools of a bundle.
 ///
@@ -39,29 +44,59 @@ use crate::source::Source;
 /// The schema is the part of JSON Schema that Cedar can speak of, and closed: no argument that is not named passes.
 /// Two words are stricter than in JSON Schema, on purpose: `maxLength` counts bytes of UTF-8, and `pattern` must
 /// match the whole text.
+///
+/// A tool of an MCP server can take its schema from the server's own listing, the result of `tools/list` in the file
+/// `tools.json`. What policies cannot speak of (a fraction, a null, one of several types) is left out, and a call that
+/// gives it is refused; where every call needs it, `map` must say what to take it for:
+///
+/// ```toml
+/// [tools.place_order]
+/// labels = ["mutating"]
+/// schema = "tools.json"
+/// map.price = { type = "string", pattern = "[0-9]+[.][0-9]{2}" }
+/// map."where.zone" = { type = "string", enum = ["a", "b"] }
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Tools {
     shapes: Vec<ToolShape>,
     entries: BTreeMap<Box<str>, ToolEntry>,
+    lints: Vec<Problem>,
 }
 
 impl Tools {
-    /// Reads `tools.toml`; a bundle without one has no tools.
+    /// Reads `tools.toml`, and `tools.json` for it; a bundle without the first has no tools.
     ///
     /// # Errors
-    /// Everything that is wrong with the file, each at its line and column.
-    pub(crate) fn load(source: Option<Source<'_>>, vocabulary: &Vocabulary) -> Result<Self, Vec<Problem>> {
+    /// Everything that is wrong with the files, each at its line and column; and a listing that no tool is taken from.
+    pub(crate) fn load(
+        source: Option<Source<'_>>,
+        listing: Option<Source<'_>>,
+        vocabulary: &Vocabulary,
+    ) -> Result<Self, Vec<Problem>> {
+        let listed = listing.map(Listed::read).transpose()?;
         let Some(source) = source else {
-            return Ok(Self::default());
+            return match listing {
+                Some(listing) => Err(vec![unused(&listing)]),
+                None => Ok(Self::default()),
+            };
         };
-        let entries = manifest::entries(source, vocabulary)?;
+        let (entries, lints) = manifest::entries(source, vocabulary, listed.as_ref())?;
+        if let Some(listing) = listing.filter(|_| !entries.iter().any(|entry| entry.listed)) {
+            return Err(vec![unused(&listing)]);
+        }
         Ok(Self {
+            lints,
             shapes: entries.iter().map(|entry| entry.shape.clone()).collect(),
             entries: entries
                 .into_iter()
                 .map(|entry| (entry.shape.name.as_str().into(), entry))
                 .collect(),
         })
+    }
+
+    /// Arguments that were left out of what a listing says.
+    pub(crate) fn lints(&self) -> &[Problem] {
+        &self.lints
     }
 
     /// What calls of each tool look like, by name.
@@ -97,6 +132,14 @@ pub struct ToolEntry {
     pins: Vec<PinFact>,
     /// What calling it costs, by unit.
     costs: Vec<(Arc<str>, Price)>,
+    /// Whether its schema is from `tools.json`.
+    listed: bool,
+}
+
+/// A listing beside which nobody says what its tools mean: they would look declared, and be refused.
+fn unused(listing: &Source<'_>) -> Problem {
+    let help = "write schema = \"tools.json\" for a tool in tools.toml, or remove the file";
+    Problem::in_file(listing.file, "no tool takes its schema from this listing", help)
 }
 
 impl ToolEntry {
