@@ -199,8 +199,21 @@ mod tests {
 
     #[test]
     fn times_print_as_rfc_3339_has_them() {
-        let whole_days = (-25_567..376_200).step_by(13).map(|day| day * 86_400_000 + day * 61_007);
-        let edges = [0, 1, -1, 10, 100, 999, 1_000, 1_010, 951_782_400_000, 253_402_300_799_999];
+        let whole_days = (-25_567..376_200)
+            .step_by(13)
+            .map(|day| day * 86_400_000 + day * 61_007);
+        let edges = [
+            0,
+            1,
+            -1,
+            10,
+            100,
+            999,
+            1_000,
+            1_010,
+            951_782_400_000,
+            253_402_300_799_999,
+        ];
         let years = [-62_167_219_200_000, -62_167_219_200_001, 253_402_300_800_000];
         for millis in whole_days.chain(edges).chain(years).chain([i64::MIN, i64::MAX]) {
             let date = OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000);
@@ -215,6 +228,9 @@ mod tests {
         let millis = |date: OffsetDateTime| i64::try_from(date.unix_timestamp_nanos().div_euclid(1_000_000)).unwrap();
         let before = millis(OffsetDateTime::now_utc());
         let now = Timestamp::now().as_millis();
-        assert!((before..=millis(OffsetDateTime::now_utc())).contains(&now), "{before} {now}");
+        assert!(
+            (before..=millis(OffsetDateTime::now_utc())).contains(&now),
+            "{before} {now}"
+        );
     }
 }

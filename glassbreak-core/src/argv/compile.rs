@@ -130,7 +130,10 @@ impl<'a> Compiler<'a> {
             env_pass: profile.env.pass.clone(),
             env_set: {
                 let set = profile.env.set.iter();
-                Arc::new(set.map(|(name, value)| (name.as_str().into(), value.as_str().into())).collect())
+                Arc::new(
+                    set.map(|(name, value)| (name.as_str().into(), value.as_str().into()))
+                        .collect(),
+                )
             },
             all_labels: self.all_labels,
             secret: self.vocabulary.get("secret.read"),

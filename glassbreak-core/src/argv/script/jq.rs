@@ -97,7 +97,7 @@ fn word(name: &str, behind: &str) -> Result<(), String> {
     match name {
         "env" | "getenv" => Err(format!("`{name}` shows what the environment holds")),
         "import" | "include" | "module" | "modulemeta" => Err(format!("`{name}` loads code from a file")),
-        "input_filename" | "get_search_list" => Err(format!("`{name}` shows where files lie")),
+        "get_search_list" => Err(format!("`{name}` shows where files lie")),
         _ => Ok(()),
     }
 }
@@ -134,6 +134,7 @@ mod tests {
                 "sort_by(-.x)[:5]",
                 "limit(3; .[])",
                 "group_by(.env)|map({env: .[0].env})",
+                "input_filename",
             ],
             &[
                 "env",
@@ -159,7 +160,7 @@ mod tests {
                 "$__prog_args",
                 "# x\nenv",
                 ". # x",
-                "input_filename",
+                "get_search_list",
                 "modulemeta",
                 "(",
                 ")",
