@@ -326,7 +326,9 @@ impl Made {
 
 impl Calling {
     fn programs(&self) -> ProgramDirs {
-        ProgramDirs::new().program_dir(self.folder.join("bin")).expect("a folder")
+        ProgramDirs::new()
+            .program_dir(self.folder.join("bin"))
+            .expect("a folder")
     }
 }
 

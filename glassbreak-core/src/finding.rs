@@ -24,6 +24,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::approval::RequestId;
 use crate::call::{CallDigest, Word};
 use crate::clock::Span;
 use crate::error::BadWord;
@@ -527,6 +528,7 @@ pub struct Denial {
     hint: String,
     digest: Option<CallDigest>,
     asks: bool,
+    request: Option<RequestId>,
 }
 
 /// Whether trying again can help.
@@ -556,6 +558,7 @@ impl Denial {
             hint: ruling.hint(),
             digest,
             asks: ruling.outcome() == Outcome::Ask,
+            request: None,
         })
     }
 
@@ -568,7 +571,21 @@ impl Denial {
             hint: "try again in a moment".to_owned(),
             digest: None,
             asks: false,
+            request: None,
         }
+    }
+
+    /// The same refusal of a call that people are asked about meanwhile.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn pending(mut self, request: RequestId, hint: String) -> Self {
+        self.request = Some(request);
+        self.hint = hint;
+        self
+    }
+
+    /// The open request, where people are asked meanwhile and nobody waits for them.
+    pub const fn request(&self) -> Option<RequestId> {
+        self.request
     }
 
     /// Whether people could have agreed to the call.

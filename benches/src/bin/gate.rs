@@ -150,8 +150,18 @@ impl Held {
             of("gate_cedar")?,
         );
         println!("{:>44} {hashes:>12}", "SHA-256 of it, in software");
-        println!("{:>44} {file:>12} {:>7} {:>12}", "the program's file, twice", "", blocks("gate_file")?);
-        println!("{:>44} {cedar:>12} {:>7} {:>12}", "Cedar alone, the same 4 policies", "", blocks("gate_cedar")?);
+        println!(
+            "{:>44} {file:>12} {:>7} {:>12}",
+            "the program's file, twice",
+            "",
+            blocks("gate_file")?
+        );
+        println!(
+            "{:>44} {cedar:>12} {:>7} {:>12}",
+            "Cedar alone, the same 4 policies",
+            "",
+            blocks("gate_cedar")?
+        );
         let instructions = whole.saturating_sub(hashes + file);
         Some(Self {
             what: "a whole call of kubectl, without hashing and file",

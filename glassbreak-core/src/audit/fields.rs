@@ -12,6 +12,9 @@ use crate::call::{Actor, ArgValue, Args, Call, Exec, Operation, Text, Word};
 use crate::finding::{Level, RuleId, Ruling};
 use crate::judge::Judgement;
 
+/// What stands in place of an argument that may not be shown.
+const SECRET: &str = "(secret)";
+
 /// What both answers to a call tell of it.
 pub(super) fn write_call<M: SerializeMap>(
     map: &mut M,
@@ -228,6 +231,8 @@ impl Serialize for ArgJson<'_> {
             ArgValue::Str(value) => to.serialize_str(value),
             ArgValue::List(items) => to.collect_seq(items.iter().map(ArgJson)),
             ArgValue::Record(args) => ArgsJson(args).serialize(to),
+            // An argument of this very text reads the same; the digest tells them apart.
+            ArgValue::Secret(_) => to.serialize_str(SECRET),
         }
     }
 }

@@ -26,7 +26,7 @@ use crate::stored::stored_as_text;
 ///
 /// Values among arguments are fields of their own: `31` a boolean (one byte), `32` an integer (eight bytes,
 /// big-endian, two's complement), `33` a text, `34` a list (its elements, in order), `35` a record (for each field,
-/// by name: `36` the name, then the value).
+/// by name: `36` the name, then the value). A secret value is written as the value within.
 ///
 /// Test vectors are in `tests/vectors/call_digest.json` of this crate.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -183,5 +183,6 @@ fn write_value(out: &mut Vec<u8>, value: &ArgValue) {
             write_field(out, 0x34, &elements);
         }
         ArgValue::Record(args) => write_args(out, args),
+        ArgValue::Secret(_) => write_value(out, value.revealed()),
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::ask::{Asking, Escalation};
 use super::hold::{Hold, NotHeld};
 use super::hosts::Undecided;
-use super::locks::Stopped;
+use super::locks::{Names, Stopped};
 use super::permit::{self, AnyPermit, Held};
 use super::{Gate, Session, SessionCall, Verdict};
 use crate::argv::is_sensitive;
@@ -98,8 +98,7 @@ pub(super) async fn again(gate: &Gate, call: SessionCall, id: OpId, attempt: u32
 }
 
 /// Refuses words that are not a call.
-pub(super) fn malformed(session: &Session, malformed: &Malformed) -> Verdict {
-    let gate = session.gate();
+pub(super) fn malformed(gate: &Gate, malformed: &Malformed) -> Verdict {
     let bundle = gate.bundle();
     let judgement = refused(&bundle, malformed.finding());
     let denial = denial_of(&judgement);
@@ -219,7 +218,7 @@ impl Made {
         match gate
             .inner
             .locks
-            .stopped_at(&session.path, name_of(&self.call, prepared.facts()))
+            .stopped_at(&session.path, names_of(&self.call, prepared.facts()))
         {
             Some(stopped) => Err(Box::new(self.conclude(prepared, Err(locked(&stopped)), None))),
             None => Ok(prepared),
@@ -524,6 +523,16 @@ pub(super) fn name_of<'a>(call: &'a Call, facts: &'a Facts) -> &'a str {
         Operation::Tool(tool) => tool.name.as_str(),
         Operation::Connect(connect) => connect.host.as_str(),
     }
+}
+
+/// The same, and what runs it: a lock on `timeout` stops `timeout 5 kubectl`.
+pub(super) fn names_of<'a>(call: &'a Call, facts: &'a Facts) -> Names<'a> {
+    let name = name_of(call, facts);
+    let around = match &call.operation {
+        Operation::Exec(exec) if exec.argv().program() != name => exec.argv().words(),
+        _ => &[],
+    };
+    Names { name, around }
 }
 
 /// What a lock, or not knowing of any, says of a call.

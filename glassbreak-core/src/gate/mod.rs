@@ -25,6 +25,7 @@ mod hosts;
 mod locks;
 #[doc(hidden)]
 pub mod macros;
+mod now;
 mod operate;
 mod permit;
 mod reach;
@@ -37,6 +38,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 pub use self::ask::{Escalation, Ticket, Waiting};
@@ -48,7 +50,7 @@ pub use self::session::{Because, PendingExec, PendingTool, Session, SessionBuild
 pub use self::verdict::{Denied, Verdict};
 use crate::audit::AuditLog;
 use crate::bundle::{Bundle, InForce};
-use crate::call::Actor;
+use crate::call::{Actor, Malformed};
 use crate::clock::Timestamp;
 use crate::desk::Desk;
 pub use crate::desk::OperateError;
@@ -76,6 +78,8 @@ struct Inner {
     notifiers: Vec<Arc<dyn Notifier>>,
     /// What follows the open requests; it ends with the gate.
     followers: Mutex<JoinSet<()>>,
+    /// Where the gate was built, and where what follows its requests runs.
+    runtime: Handle,
     checks: Vec<Arc<dyn Check>>,
     check_time: Duration,
     permit_time: Duration,
@@ -104,6 +108,14 @@ impl Gate {
     /// Begins a session of `actor`.
     pub fn session(&self, actor: Actor) -> SessionBuilder {
         SessionBuilder::new(self.clone(), actor)
+    }
+
+    /// Refuses, and records, what a host found to be no call: input of its own that it turns into calls.
+    pub fn refuse_malformed(&self, malformed: &Malformed) -> Denial {
+        match check::malformed(self, malformed) {
+            Verdict::Deny(denial) => denial,
+            Verdict::Allow(_) | Verdict::Ask(_) => check::wrong_permit(),
+        }
     }
 
     fn now() -> Timestamp {

@@ -5,7 +5,7 @@ use std::future::Future;
 use std::marker::PhantomData;
 use std::time::Instant;
 
-use super::check::{Made, locked, name_of};
+use super::check::{Made, locked, names_of};
 use super::hold::within;
 use super::{Denied, Gate};
 use crate::argv::ExecPlan;
@@ -177,9 +177,16 @@ impl Held {
             .locks
             .stopped_at(
                 &self.made.session.inner.path,
-                name_of(&self.made.call, &self.judgement.facts),
+                names_of(&self.made.call, &self.judgement.facts),
             )
             .map(|stopped| self.denied(locked(&stopped)))
+    }
+
+    /// Whether the program's file is no longer the one that was judged.
+    pub(super) fn changed(&self) -> Option<Denial> {
+        let error = self.pin.as_ref()?.check_again().err()?;
+        let rule = RuleId::known(Layer::Argv, "program-file");
+        Some(self.denied(Finding::deny(rule, error.to_string(), "make the call again")))
     }
 
     /// Whether what people agreed to was taken back since; a store that does not say so refuses.
@@ -221,7 +228,7 @@ impl Held {
         let made = &self.made;
         let locks = &self.gate.inner.locks;
         let stopped = locks
-            .wait(&made.session.inner.path, name_of(&made.call, &self.judgement.facts))
+            .wait(&made.session.inner.path, names_of(&made.call, &self.judgement.facts))
             .await;
         self.denied(locked(&stopped))
     }
@@ -305,14 +312,22 @@ impl<K: Kind> Permit<K> {
     /// What `body` returns; and a refusal as the body's own error when the permit has expired, a lock stands or comes,
     /// or the file has changed.
     pub async fn run<T, E: From<Denied>>(self, body: impl AsyncFnOnce(&K::Plan) -> Result<T, E>) -> Result<T, E> {
+        self.run_as(super::macros::by_result, body).await
+    }
+
+    /// As [`run`](Self::run), where `outcome` says what the result counts as. [`Performed::NotRun`] gives back what was
+    /// counted, so it is for results that prove that nothing was done.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub async fn run_as<T, E: From<Denied>>(
+        self,
+        outcome: impl FnOnce(&Result<T, E>) -> Performed,
+        body: impl AsyncFnOnce(&K::Plan) -> Result<T, E>,
+    ) -> Result<T, E> {
         let Self { held, plan, .. } = self;
-        let changed = || {
-            let error = held.pin.as_ref()?.check_again().err()?;
-            let rule = RuleId::known(Layer::Argv, "program-file");
-            Some(held.denied(Finding::deny(rule, error.to_string(), "make the call again")))
-        };
         let revoked = held.revoked().await;
-        if let Some(denial) = revoked.or_else(|| held.stopped()).or_else(changed) {
+        if let Some(denial) = revoked.or_else(|| held.stopped()).or_else(|| held.changed()) {
             held.not_run().await;
             return Err(E::from(Denied(denial)));
         }
@@ -330,13 +345,13 @@ impl<K: Kind> Permit<K> {
         };
         match ended {
             Ok(result) => {
-                let outcome = if result.is_ok() {
-                    Performed::Done
-                } else {
-                    Performed::Failed
-                };
-                let finished = held.finished(outcome);
-                held.ended(finished).await;
+                match outcome(&result) {
+                    Performed::NotRun => held.not_run().await,
+                    outcome => {
+                        let finished = held.finished(outcome);
+                        held.ended(finished).await;
+                    }
+                }
                 result
             }
             Err(denial) => {

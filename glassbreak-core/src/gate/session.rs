@@ -261,7 +261,7 @@ impl PendingExec {
         let gate = self.session.gate().clone();
         match self.exec {
             Ok(exec) => gate.check(self.session.call(Operation::Exec(exec), self.reason)).await,
-            Err(malformed) => super::check::malformed(&self.session, &malformed),
+            Err(malformed) => super::check::malformed(self.session.gate(), &malformed),
         }
     }
 
@@ -293,7 +293,7 @@ impl PendingExec {
 /// A tool call that has not been judged yet.
 #[derive(Debug)]
 pub struct PendingTool {
-    call: SessionCall,
+    pub(super) call: SessionCall,
 }
 
 impl PendingTool {

@@ -10,9 +10,13 @@
 )]
 
 mod grants;
+#[cfg(feature = "macros")]
+mod guarded;
 mod hostile;
 mod people;
 mod reload;
 mod shared;
 mod support;
+#[cfg(feature = "tower")]
+mod tower;
 mod waiting;

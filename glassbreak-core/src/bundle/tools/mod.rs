@@ -165,6 +165,11 @@ impl ToolEntry {
     /// schema allows, and what would be.
     pub fn judge(&self, tool: &Tool) -> Result<ToolFacts, Finding> {
         check::arguments(&self.shape.args, &tool.arguments)?;
+        let origins = self.target.iter().filter_map(|(_, origin)| origin.path());
+        let paths = origins.chain(self.resource.iter().map(|(_, path)| path));
+        if let Some(secret) = paths.into_iter().find(|path| path.is_secret(&tool.arguments)) {
+            return Err(check::secret(secret));
+        }
         let mut target = Target::default();
         for (name, origin) in &self.target {
             if let Some(fact) = target.get_mut(name) {
@@ -216,6 +221,13 @@ enum Origin {
 }
 
 impl Origin {
+    const fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Literal(_) => None,
+            Self::Arg(path) => Some(path),
+        }
+    }
+
     fn fact(&self, args: &Args) -> Fact {
         match self {
             Self::Literal(text) => Fact::Is(Arc::clone(text)),
@@ -250,6 +262,19 @@ impl Price {
 struct Path(Vec<Box<str>>);
 
 impl Path {
+    /// Whether what stands there may not be shown; what a call acts on must be.
+    fn is_secret(&self, args: &Args) -> bool {
+        let mut args = args;
+        for name in &self.0 {
+            match args.get(name) {
+                Some(ArgValue::Record(fields)) => args = fields,
+                Some(value) => return value.is_secret(),
+                None => return false,
+            }
+        }
+        false
+    }
+
     fn text<'a>(&self, args: &'a Args) -> Option<&'a str> {
         match self.value(args)? {
             ArgValue::Str(text) => Some(text),

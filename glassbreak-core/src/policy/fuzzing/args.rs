@@ -182,6 +182,7 @@ fn as_json(value: &ArgValue) -> Value {
             let fields = args.iter().map(|(name, value)| (name.to_string(), as_json(value)));
             Value::Object(fields.collect())
         }
+        ArgValue::Secret(_) => as_json(value.revealed()),
     }
 }
 

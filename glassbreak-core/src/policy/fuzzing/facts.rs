@@ -223,6 +223,7 @@ fn arg(value: &ArgValue) -> Result<E, String> {
             let fields = args.iter().map(|(name, value)| Ok((name.to_string(), arg(value)?)));
             record(fields.collect::<Result<Vec<_>, String>>()?)?
         }
+        ArgValue::Secret(_) => arg(value.revealed())?,
     })
 }
 
