@@ -165,7 +165,7 @@ else
   elif ! tool cargo-fuzz "$CARGO_FUZZ" cargo-fuzz --version; then
     not_run "fuzzing: cargo-fuzz could not be installed"
   else
-    for target in argv_parse bundle_load findings_never_widen; do
+    for target in argv_parse argv_forbidden_spellings profile_load bundle_load findings_never_widen; do
       step "fuzz $target, 10 s" fuzz "$target"
     done
   fi

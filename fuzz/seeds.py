@@ -18,6 +18,21 @@ FILES = [
     "@id(\"a\") permit (principal, action, resource);", "entity Widget = { weight: Long };",
     "{\"safeBins\":{\"kubectl\":{\"allowedValueFlags\":[\"-n\"]}}}", "[[case]]\nname = \"x\"\n", "(" * 200, "\x00",
 ]
+# A byte 0 is a file in TOML, 1 one in JSON.
+PROFILES = [
+    "schema = 1\nuse = [\"builtin:cat-readonly\"]\n",
+    "schema = 1\n[profiles.a]\nroot.verdict = \"allow\"\nroot.options = [{ names = [\"-n\", \"--num\"], value = \"int\" }]\n"
+    "root.forms = [{ operands = [{ type = \"path\", min = 0, max = 9 }] }]\nexamples.allow = [\"a -n 1 x\"]\n",
+    "schema = 1\n[profiles.b]\ntypes.x = { any-of = [\"y\", \"int\"] }\ntypes.y = { pattern = \"[a-z]+\" }\nverbs.go.verdict = \"deny\"\n"
+    "examples.deny = [\"b go\"]\n",
+    "schema = 1\n[profiles.ls]\nextends = \"builtin:ls-readonly\"\nexamples.allow = [\"ls\"]\n",
+    "schema = 1\n[profiles.w]\ndialect.order = \"options-first\"\nroot.forms = [{ operands = [{ type = \"command\" }] }]\nexamples.deny = [\"w sh\"]\n",
+    "schema = 1\n[profiles.j]\ntypes.s = { script = \"awk\" }\ntypes.u.url = { schemes = [\"https\"] }\nexamples.ask = [\"j\"]\n",
+]
+JSONS = [
+    '{"safeBins":{"mcporter":{"allowedValueFlags":["--config","--timeout"],"forbiddenFlags":["--force"]}}}',
+    '{"safeBins":{"kubectl":{"extends":"builtin:kubectl-readonly","forbidden":"deny","restrictedCommands":["delete"]}}}',
+]
 
 
 def write(target, seeds):
@@ -31,3 +46,5 @@ rng = random.Random(1)
 write("argv_parse", [bytes([0, n % 2]) + text.encode() for n, text in enumerate(COMMANDS)])
 write("bundle_load", [bytes([0, 0, [2, 0, 1, 4, 5, 7, 8, 6, 3, 9, 8, 11][n], 0]) + text.encode() for n, text in enumerate(FILES)])
 write("findings_never_widen", [bytes([n % 4]) + rng.randbytes(24 + 8 * n) for n in range(12)])
+write("argv_forbidden_spellings", [bytes([n, n * 17 % 256, n % 5, n % 3, n % 2]) + text.encode() for n, text in enumerate(COMMANDS)])
+write("profile_load", [b"\0" + text.encode() for text in PROFILES] + [b"\1" + text.encode() for text in JSONS])

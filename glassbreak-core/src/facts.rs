@@ -36,11 +36,26 @@ pub struct Facts {
     pub labels: LabelSet,
     /// What the call might mean: for a partial parse every label the profile could give, else the same as `labels`.
     pub possible_labels: LabelSet,
+    /// What it costs, by unit, as profiles and the tool manifest say; `None` where the call does not say how much.
+    pub costs: Vec<(Arc<str>, Option<u64>)>,
     /// The highest risk of its labels; high when the facts are partial.
     pub risk: Risk,
     /// Whether some part of the call was not understood. Policies that read argv, target or labels then count as in
     /// error, and budgets match every possible label.
     pub partial: bool,
+}
+
+impl Facts {
+    /// What the call costs in `unit`; `None` where that is not known, and for a call that was not understood.
+    pub fn cost(&self, unit: &str) -> Option<u64> {
+        let known = self.costs.iter().filter(|_| !self.partial);
+        known.filter(|(known, _)| **known == *unit).find_map(|(_, cost)| *cost)
+    }
+
+    /// Whether the call has a cost in `unit`, known or not.
+    pub fn has_cost(&self, unit: &str) -> bool {
+        self.costs.iter().any(|(known, _)| **known == *unit)
+    }
 }
 
 /// What the argv engine read.
@@ -205,6 +220,74 @@ pub struct SeqFacts {
     pub budgets: Vec<BudgetFacts>,
     /// For every loop rule of the bundle, in its order.
     pub loops: Vec<LoopFacts>,
+    /// For every rule on different things, in its order.
+    pub distincts: Vec<DistinctFacts>,
+    /// For every pattern, in its order.
+    pub patterns: Vec<PatternFacts>,
+    /// For every latch, in its order.
+    pub latches: Vec<LatchFacts>,
+    /// For every breaker, in its order.
+    pub breakers: Vec<BreakerFacts>,
+    /// Whole seconds since the session's first call.
+    pub elapsed_s: i64,
+    /// How many calls the session has made, this one included.
+    pub actions: i64,
+}
+
+/// How many different things the session has touched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct DistinctFacts {
+    /// How many, this call's included.
+    pub count: i64,
+    /// The limit.
+    pub limit: i64,
+    /// Whether this call touches one that no call before it has.
+    pub is_new: bool,
+    /// Whether the rule objects.
+    pub fired: bool,
+}
+
+/// How far calls have come in a pattern, before this one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PatternFacts {
+    /// Whether only the last step is missing.
+    pub armed: bool,
+    /// Whether this call is that last step, and the rule objects.
+    pub fired: bool,
+    /// How many steps the longest beginning has that is still in time.
+    pub step: i64,
+    /// How many whole seconds ago that began.
+    pub age_s: i64,
+}
+
+/// Which of the labels of a latch the session has had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct LatchFacts {
+    /// How many, this call's included.
+    pub latched: i64,
+    /// How many there are.
+    pub labels: i64,
+    /// Whether the rule objects.
+    pub fired: bool,
+}
+
+/// Where the breaker of a call stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BreakerFacts {
+    /// `closed`, `open` or `half-open`.
+    pub state: &'static str,
+    /// Failures in a row.
+    pub failures: i64,
+}
+
+impl Default for BreakerFacts {
+    /// One that nothing has gone through.
+    fn default() -> Self {
+        Self {
+            state: "closed",
+            failures: 0,
+        }
+    }
 }
 
 /// What one budget counts, this call included if it matches.
@@ -225,9 +308,9 @@ pub struct BudgetFacts {
 /// How often the same call came in a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LoopFacts {
-    /// How often, this call included.
+    /// How often, this call included; for a circle of calls, how many times around.
     pub streak: i64,
-    /// The length of the cycle: 1 for exact repeats.
+    /// How many calls the circle has: 1 for exact repeats.
     pub period: i64,
     /// Whether the rule objects.
     pub fired: bool,

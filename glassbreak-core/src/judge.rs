@@ -25,7 +25,7 @@ mod tests;
 pub use self::prepared::{Prepared, prepare};
 
 use crate::argv::{ExecPlan, Role};
-use crate::budget::{Counters, Event, Name, Shared};
+use crate::budget::{Counters, Event, Name, Shared, Taken};
 use crate::bundle::Bundle;
 use crate::call::{Call, CallDigest, Operation, Workspace};
 use crate::clock::Timestamp;
@@ -56,15 +56,74 @@ impl SessionState {
     }
 
     /// Takes down that `call` was made at `at`, judged so, and `admitted` or not. The first attempt at a call feeds the
-    /// loop rules; budgets count the one that is admitted, those that a store counted left out. A call that hygiene
-    /// refused leaves no trace.
+    /// loop rules, and the budgets of asks and denials; other rules count the one that is admitted, those that a store
+    /// counted left out. A call that hygiene refused leaves no trace.
     pub fn advance(&mut self, bundle: &Bundle, call: &Call, judgement: &Judgement, at: Timestamp, admitted: bool) {
+        let taken = match judgement.ruling.outcome() {
+            _ if admitted => Taken::Admitted,
+            Outcome::Deny => Taken::Denied,
+            Outcome::Allow | Outcome::Ask => Taken::Asked,
+        };
+        self.take(bundle, call, judgement, at, taken);
+    }
+
+    /// The same for a call that may still be admitted, and must be counted until that is known.
+    pub(crate) fn take(&mut self, bundle: &Bundle, call: &Call, judgement: &Judgement, at: Timestamp, taken: Taken) {
         if let Some(event) = judgement.event(call) {
             let (counters, shared) = (&mut self.counters, judgement.shared());
             bundle
                 .budgets()
-                .advance(counters, &event, &call.actor, at, shared, admitted);
+                .advance(counters, &event, &call.actor, at, shared, taken);
         }
+    }
+
+    /// A call that was held is admitted after all: people agreed to it.
+    pub(crate) fn confirm(&mut self, bundle: &Bundle, call: &Call, judgement: &Judgement, at: Timestamp) {
+        if let Some(event) = judgement.event(call) {
+            bundle.budgets().confirm(&mut self.counters, &event, at);
+        }
+    }
+
+    /// A call that was held is one that people are asked about.
+    pub(crate) fn asked(&mut self, bundle: &Bundle, call: &Call, judgement: &Judgement, at: Timestamp) {
+        if let Some(event) = judgement.event(call) {
+            bundle.budgets().asked(&mut self.counters, &event, &call.actor, at);
+        }
+    }
+
+    /// Takes down how a call that was admitted at `began` ended: what loop rules and breakers live on.
+    pub fn ended(
+        &mut self,
+        bundle: &Bundle,
+        call: &Call,
+        judgement: &Judgement,
+        began: Timestamp,
+        now: Timestamp,
+        done: bool,
+    ) {
+        if let Some(event) = judgement.event(call) {
+            bundle.budgets().ended(&mut self.counters, &event, began, now, done);
+        }
+    }
+
+    /// What the budgets of asks and of denials have against a call that was judged so. They speak last, because they
+    /// count what the others said.
+    pub(crate) fn against_event(
+        &self,
+        bundle: &Bundle,
+        call: &Call,
+        judgement: &Judgement,
+        at: Timestamp,
+    ) -> Vec<Finding> {
+        let taken = match judgement.ruling.outcome() {
+            Outcome::Allow => return Vec::new(),
+            Outcome::Ask => Taken::Asked,
+            Outcome::Deny => Taken::Denied,
+        };
+        judgement.event(call).map_or_else(Vec::new, |event| {
+            let budgets = bundle.budgets();
+            budgets.inspect_event(&self.counters, &event, &call.actor, at, taken)
+        })
     }
 
     /// Takes back what [`advance`](Self::advance) counted of a call that was admitted at `at` and is now proven not to
@@ -102,6 +161,8 @@ pub struct Judgement {
     pub resource: (Box<str>, Box<str>),
     /// What the asks require that name nothing of their own.
     default_ask: Requirement,
+    /// What it has in common with calls like it.
+    norm: u64,
     /// Which attempt at the call was judged.
     attempt: u32,
     /// Whether a store counted the shared budgets.
@@ -131,6 +192,7 @@ impl Judgement {
             digest: self.digest?,
             facts: &self.facts,
             name: name_of(call, &self.facts),
+            norm: self.norm,
             attempt: self.attempt,
         })
     }
@@ -152,10 +214,15 @@ impl Judgement {
 ///
 /// Nothing is remembered: that is [`SessionState::advance`], once the caller knows whether the call was admitted.
 pub fn judge(bundle: &Bundle, state: &SessionState, call: &Call, at: Timestamp) -> Judgement {
-    match prepare(bundle, &state.workspace, call) {
+    let mut judgement = match prepare(bundle, &state.workspace, call) {
         Ok(prepared) => prepared.conclude(state, at, Shared::Local, 0),
-        Err(refusal) => refused(bundle, *refusal),
+        Err(refusal) => return refused(bundle, *refusal),
+    };
+    let found = state.against_event(bundle, call, &judgement, at);
+    if !found.is_empty() {
+        judgement.ruling = judgement.ruling.and(found);
     }
+    judgement
 }
 
 /// What every policy whose scope takes in `call` says of it, for explanations; empty where hygiene refuses the call.
@@ -187,6 +254,7 @@ pub fn refused(bundle: &Bundle, finding: Finding) -> Judgement {
         action: Box::default(),
         resource: Default::default(),
         default_ask: bundle.settings().ask.clone(),
+        norm: 0,
         attempt: 0,
         counted: false,
     }

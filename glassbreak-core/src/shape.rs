@@ -18,6 +18,14 @@ pub struct Shape {
     pub budgets: Vec<String>,
     /// The ids of the loop rules, in the order of [`SeqFacts::loops`](crate::facts::SeqFacts).
     pub loops: Vec<String>,
+    /// The ids of the rules on different things, in the order of [`SeqFacts::distincts`](crate::facts::SeqFacts).
+    pub distincts: Vec<String>,
+    /// The ids of the patterns, in the order of [`SeqFacts::patterns`](crate::facts::SeqFacts).
+    pub patterns: Vec<String>,
+    /// The ids of the latches, in the order of [`SeqFacts::latches`](crate::facts::SeqFacts).
+    pub latches: Vec<String>,
+    /// The ids of the breakers, in the order of [`SeqFacts::breakers`](crate::facts::SeqFacts).
+    pub breakers: Vec<String>,
 }
 
 /// A program's facts.

@@ -141,6 +141,7 @@ impl<'a> Books<'a> {
             let minted = glassbreak_core::store::OpId::from_bytes(id).minted_at().as_millis();
             self.meta.forgotten = self.meta.forgotten.max(Some(minted));
         }
+        crate::counts::tidy(self.db, now, FORGOTTEN_AT_ONCE)?;
         crate::requests::tidy(self.db, now, FORGOTTEN_AT_ONCE)
     }
 }

@@ -25,7 +25,7 @@ struct Row {
     at: Timestamp,
     deadline: Timestamp,
     epoch: i64,
-    counts: Box<[u32]>,
+    counts: Box<[u64]>,
     settled: Option<Past>,
     spent: Option<(Box<Grant>, i64)>,
 }
@@ -158,7 +158,7 @@ pub(crate) fn reserve(books: &mut Books<'_>, reserve: &Reserve) -> Result<Reserv
     let grants = grants::standing(books.db, Some(&reserve.path), now)?;
     let position = books.moved();
     let deadline = now.after(reserve.lease);
-    let windows = reserve.demands.iter().map(|demand| demand.window);
+    let windows = reserve.demands.iter().filter_map(|demand| demand.window.longest());
     let due = now.after(windows.fold(KEPT.max(reserve.lease), Span::max));
     let mut insert = books.db.prepare_cached(
         "INSERT INTO ops (id, attempt, digest, at, deadline, due, epoch, counts) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
@@ -233,6 +233,8 @@ pub(crate) fn settle(books: &mut Books<'_>, settle: &Settle) -> Result<Settled, 
     let refunded = settle.outcome.refunds() && !late;
     if refunded {
         counts::give_back(books.db, op)?;
+    } else if !settle.outcome.refunds() {
+        counts::correct(books.db, op, &settle.actual, late)?;
     }
     books.moved();
     let past = Past {

@@ -11,10 +11,28 @@ use crate::error::Fault;
 /// `glsb`.
 const APPLICATION: i64 = 0x676c_7362;
 /// How many changes of the schema there were.
-pub(crate) const VERSION: i64 = 1;
+pub(crate) const VERSION: i64 = 2;
 
 /// What leads from each version to the next; the first begins with nothing.
-const STEPS: [&str; 1] = [FIRST];
+const STEPS: [&str; 2] = [FIRST, AMOUNTS];
+
+/// Charges of any amount, and windows that are kept as sums.
+const AMOUNTS: &str = "
+ALTER TABLE charges ADD COLUMN amount INTEGER NOT NULL DEFAULT 1 CHECK (amount >= 0);
+-- Whether it is a part of a sum in `totals`, and counts there.
+ALTER TABLE charges ADD COLUMN totalled INTEGER NOT NULL DEFAULT 0;
+
+CREATE TABLE totals (
+    rule TEXT NOT NULL,
+    scope BLOB NOT NULL CHECK (length(scope) = 16),
+    key BLOB NOT NULL CHECK (length(key) IN (0, 16)),
+    at INTEGER NOT NULL,
+    amount INTEGER NOT NULL CHECK (amount >= 0),
+    until INTEGER,                  -- from then on it does not count; null: it always does
+    PRIMARY KEY (rule, scope, key, at)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX totals_until ON totals (until) WHERE until IS NOT NULL;
+";
 
 const FIRST: &str = "
 -- One row: what every change reads and writes.

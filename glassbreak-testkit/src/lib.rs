@@ -33,6 +33,7 @@ pub mod call;
 mod choices;
 pub mod properties;
 pub mod runs;
+mod spelling;
 pub mod store;
 
 pub use self::choices::{Choices, seeded};

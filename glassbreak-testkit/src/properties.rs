@@ -16,7 +16,7 @@
 
 use glassbreak_core::argv::Role;
 use glassbreak_core::bundle::{Bundle, Files};
-use glassbreak_core::call::{Argv, Call, CallDigest, Exec, Operation, Workspace, wire};
+use glassbreak_core::call::{Actor, Argv, Call, CallDigest, Exec, Operation, Word, Workspace, wire};
 use glassbreak_core::clock::Timestamp;
 use glassbreak_core::finding::Outcome;
 use glassbreak_core::judge::{Judgement, SessionState, judge, refused};
@@ -63,6 +63,27 @@ pub fn never_allows_more(old: &Bundle, new: &Bundle, steps: &[Step]) -> Holds {
     Ok(())
 }
 
+/// A call of `operation` by a role that the bundle has; `None` if it has neither of the two that are tried.
+pub(crate) fn any_call(bundle: &Bundle, operation: Operation) -> Option<Call> {
+    let names = ["anonymous", "agent"]
+        .into_iter()
+        .filter_map(|name| Word::new(name).ok());
+    let role = names.into_iter().find(|role| bundle.policies().has_role(role))?;
+    Some(Call {
+        actor: Actor::new(role, Word::new("s1").ok()?),
+        operation,
+        reason: None,
+        conversation: None,
+    })
+}
+
+/// What the bundle says of these words, the program's name first; `None` if they may not stand in a call.
+pub(crate) fn judge_words(bundle: &Bundle, words: &[&str]) -> Option<Judgement> {
+    let exec = Exec::new(Argv::new(words.iter().copied()).ok()?);
+    let call = any_call(bundle, Operation::Exec(exec))?;
+    Some(judge(bundle, &session().ok()?, &call, Timestamp::from_millis(0)))
+}
+
 /// With one more call before it, no call is judged more leniently. The extra call stands at `extra` among `steps`.
 ///
 /// Exact repeats are counted anew after every other call, which is what makes them exact: a bundle with a loop rule
@@ -96,8 +117,8 @@ pub fn earlier_calls_never_allow_more(bundle: &Bundle, steps: &[Step], more: &Ca
 
 /// A word that no profile knows.
 pub const UNKNOWN: [&str; 3] = ["--glassbreak-unknown", "--glassbreak-unknown=x", "-\u{29c9}"];
-/// A word that no type of one line takes either.
-pub const POISON: &str = "--glassbreak\nunknown";
+/// A word that no type of one line takes either, nor any language of scripts.
+pub const POISON: &str = "--glassbreak\n`unknown";
 
 /// A word that is not known, put in at any place, never turns an ask or a deny into an allow.
 ///
@@ -580,12 +601,18 @@ mod tests {
     #[test]
     fn words_that_are_put_in_stand_in_two_places_only() {
         let came = ["rig", "make", "one", "x"];
-        assert!(emits(&came, &["rig", "-q", "make", "one", "-s", "x"], Some(2)));
-        assert!(emits(&came, &came, None));
-        assert!(!emits(&came, &["rig", "make", "-q", "one", "x"], Some(2)));
-        assert!(!emits(&came, &["rig", "make", "one", "x", "-q"], Some(2)));
-        assert!(!emits(&came, &["rig", "-q", "make", "one", "x"], None));
-        assert!(!emits(&came, &["rig", "make", "x"], Some(2)));
+        let read = [Role::Program, Role::Verb(1), Role::Verb(2), Role::Operand(Some(0))];
+        let stopped = [Role::Program, Role::Verb(1), Role::Unknown, Role::Unread];
+        assert!(emits(&came, &["rig", "-q", "make", "one", "-s", "x"], &read));
+        assert!(emits(&came, &came, &stopped));
+        assert!(!emits(&came, &["rig", "make", "-q", "one", "x"], &read));
+        assert!(!emits(&came, &["rig", "make", "one", "x", "-q"], &read));
+        assert!(!emits(&came, &["rig", "-q", "make", "one", "x"], &stopped));
+        assert!(!emits(&came, &["rig", "make", "x"], &read));
+        let wrapped = ["nice", "rig", "make", "x"];
+        let runs = [Role::Program, Role::Command, Role::Verb(1), Role::Operand(Some(0))];
+        assert!(emits(&wrapped, &["nice", "rig", "-q", "make", "-s", "x"], &runs));
+        assert!(!emits(&wrapped, &["nice", "rig", "make", "x", "-s"], &runs));
     }
 
     #[test]

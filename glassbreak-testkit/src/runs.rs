@@ -1,12 +1,15 @@
 //! Each property over inputs made from bytes: what proptest, libFuzzer and a loop over seeds call.
 
+use glassbreak_core::argv::Role;
+use glassbreak_core::argv::profile::Verdict;
 use glassbreak_core::bundle::{Bundle, Files};
 use glassbreak_core::clock::Timestamp;
+use glassbreak_core::finding::Outcome;
 use glassbreak_core::judge::judge;
 
 use crate::bundle::{Refusal, Sketch};
 use crate::properties::{self, Holds};
-use crate::{Choices, call};
+use crate::{Choices, call, spelling};
 
 fn load(files: &Files) -> Result<Bundle, String> {
     Bundle::from_files(files).map_err(|problems| {
@@ -130,7 +133,7 @@ pub fn any_words_are_judged(bundle: &Bundle, bytes: &[u8]) -> Holds {
 
 /// A program of the bundle, or any call; words from the bytes, split at newlines.
 fn words_as_they_are(bundle: &Bundle, choices: &mut Choices<'_>) -> Option<glassbreak_core::call::Call> {
-    use glassbreak_core::call::{Actor, Argv, Call, Exec, Operation, Word};
+    use glassbreak_core::call::{Argv, Exec, Operation};
 
     let operation = if choices.once_in(4) {
         Operation::Exec(call::exec(choices)?)
@@ -143,16 +146,98 @@ fn words_as_they_are(bundle: &Bundle, choices: &mut Choices<'_>) -> Option<glass
             .chain(text.split('\n').filter(|_| !text.is_empty()));
         Operation::Exec(Exec::new(Argv::new(words).ok()?))
     };
-    let names = ["anonymous", "agent"]
-        .into_iter()
-        .filter_map(|name| Word::new(name).ok());
-    let role = names.into_iter().find(|role| bundle.policies().has_role(role))?;
-    Some(Call {
-        actor: Actor::new(role, Word::new("s1").ok()?),
-        operation,
-        reason: None,
-        conversation: None,
-    })
+    properties::any_call(bundle, operation)
+}
+
+/// No spelling of an option that a profile denies is ever read as an option and allowed; and behind a word that nobody
+/// knows, where every word may be that option, it denies.
+///
+/// # Errors
+/// The call for which it does not hold.
+pub fn forbidden_spellings_never_pass(bundle: &Bundle, bytes: &[u8]) -> Holds {
+    let choices = &mut Choices::new(bytes);
+    let programs = bundle.programs();
+    let names: Vec<&str> = programs.names().collect();
+    let Some(program) = names.get(choices.below(names.len())) else {
+        return Ok(());
+    };
+    let options = programs.options_of(program);
+    let denied: Vec<_> = options
+        .iter()
+        .filter(|option| option.verdict == Verdict::Deny)
+        .collect();
+    let Some(option) = denied.get(choices.below(denied.len())) else {
+        return Ok(());
+    };
+    let here = || options.iter().filter(|known| known.command == option.command);
+    let spelling = spelling::of(option, &here(), choices);
+    let verbs = option.command.split(' ').filter(|verb| !verb.is_empty());
+    let head: Vec<&str> = [*program].into_iter().chain(verbs).collect();
+    let text = String::from_utf8_lossy(choices.take(256));
+    let words: Vec<&str> = text.split('\n').filter(|word| !word.is_empty()).collect();
+    let (before, behind) = words.split_at(choices.below(words.len() + 1));
+    let place = head.len() + before.len();
+    let all = [&head[..], before, &[&spelling], behind].concat();
+    let judged = |words: &[&str]| properties::judge_words(bundle, words);
+    if let Some(is) = judged(&all).filter(|is| is.ruling.outcome() == Outcome::Allow) {
+        let taken = matches!(
+            is.roles.get(place),
+            Some(Role::Value(_) | Role::Operand(Some(_)) | Role::Verb(_))
+        );
+        if !taken {
+            return Err(format!(
+                "{spelling:?}, a spelling of {:?}, is allowed in {all:?}",
+                option.names
+            ));
+        }
+    }
+    let poisoned = [&head[..], &[properties::POISON], before, &[&spelling], behind].concat();
+    match judged(&poisoned) {
+        Some(is) if is.roles.get(head.len()) == Some(&Role::Unknown) && is.ruling.outcome() != Outcome::Deny => {
+            Err(format!(
+                "{spelling:?}, a spelling of {:?}, is {} in {poisoned:?}",
+                option.names,
+                is.ruling.outcome()
+            ))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Any profile loads or says why not; one that loads judges words of its own text, and what it allows is covered.
+///
+/// # Errors
+/// What does not hold.
+pub fn profiles_load_or_say_why_not(bytes: &[u8]) -> Holds {
+    let choices = &mut Choices::new(bytes);
+    let name = choices.word(&["safe-bins.toml", "safe-bins.json"]).to_owned();
+    let text = choices.take(usize::MAX).to_vec();
+    let words = String::from_utf8_lossy(&text).into_owned();
+    let words: Vec<&str> = words
+        .split(['"', '\n', ' ', '[', ']', ','])
+        .filter(|word| !word.is_empty())
+        .collect();
+    let role = b"[{\"uid\":{\"type\":\"Role\",\"id\":\"agent\"},\"attrs\":{},\"parents\":[]}]".to_vec();
+    let all = b"@id(\"all\") permit (principal, action, resource);".to_vec();
+    let others = [("entities.json".to_owned(), role), ("all.cedar".to_owned(), all)];
+    let files = Files::from_iter([(name, text)].into_iter().chain(others));
+    let Some(bundle) = properties::loading_never_panics(&files)? else {
+        return Ok(());
+    };
+    for program in bundle.programs().names() {
+        for at in 0..words.len().min(16) {
+            let all = [
+                &[program],
+                words.get(at..).unwrap_or_default().get(..6).unwrap_or_default(),
+            ]
+            .concat();
+            if let Some(judgement) = properties::judge_words(&bundle, &all) {
+                properties::allow_means_covered(&judgement)?;
+                properties::refusals_teach(&judgement)?;
+            }
+        }
+    }
+    Ok(())
 }
 
 /// [`properties::loading_never_panics`]: a folder of random files, or a good one with bytes changed.

@@ -65,6 +65,16 @@ proptest! {
     }
 
     #[test]
+    fn no_spelling_of_a_denied_option_passes(bytes in bytes()) {
+        holds(runs::forbidden_spellings_never_pass(read_only()?, &bytes))?;
+    }
+
+    #[test]
+    fn any_profile_loads_or_says_why_not(bytes in bytes()) {
+        holds(runs::profiles_load_or_say_why_not(&bytes))?;
+    }
+
+    #[test]
     fn any_files_load_or_say_why_not(bytes in bytes()) {
         holds(runs::loading_never_panics(&bytes))?;
     }

@@ -21,7 +21,7 @@ use glassbreak_core::call::{Actor, Args, CallDigest, Tool, Word};
 use glassbreak_core::clock::{Span, Timestamp};
 use glassbreak_core::lock::LockPath;
 use glassbreak_core::store::{
-    Attempt, Demand, FakeClock, Ledger, MemoryStore, OpId, Outcome, Reserve, Reserved, Settle,
+    Attempt, Demand, FakeClock, Ledger, MemoryStore, OpId, Outcome, Reserve, Reserved, Settle, Window,
 };
 
 const BEGIN: i64 = 1_790_000_000_000;
@@ -60,7 +60,8 @@ impl Caller {
                 .try_into()
                 .unwrap(),
             key: Some([n; 16]),
-            window: Span::from_millis(600_000),
+            window: Window::Sliding(Span::from_millis(600_000)),
+            amount: 1,
             ceiling: 1_024,
         };
         Self {
@@ -95,6 +96,7 @@ impl Caller {
                 op,
                 attempt,
                 outcome,
+                actual: Vec::new(),
                 at,
             };
             now(self.store.settle(settle)).unwrap();
@@ -211,6 +213,7 @@ impl Caller {
                 op,
                 attempt,
                 outcome,
+                actual: Vec::new(),
                 at,
             }))
             .unwrap();

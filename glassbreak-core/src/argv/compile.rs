@@ -123,6 +123,7 @@ impl<'a> Compiler<'a> {
             opts: std::mem::take(&mut self.opts),
             nodes: std::mem::take(&mut self.nodes),
             sets: profile.facts.iter().map(|fact| fact.as_str().into()).collect(),
+            costs: self.costs(&profile.cost, at),
             pins: Vec::new(),
             at_workspace: profile.cwd == Some(CwdRule::Workspace),
             inject: profile.inject.iter().map(|word| word.as_str().into()).collect(),
@@ -133,6 +134,27 @@ impl<'a> Compiler<'a> {
         };
         let pins = self.pins(&profile.pin, &program, at);
         Program { pins, ..program }
+    }
+
+    fn costs(&mut self, costs: &BTreeMap<String, Vec<String>>, at: &[Step<'_>]) -> Vec<(Arc<str>, Vec<usize>)> {
+        let mut units = Vec::new();
+        for (unit, facts) in costs {
+            let place = [at, &[Step::Key("cost"), Step::Key(unit)]].concat();
+            let found = facts
+                .iter()
+                .filter_map(|fact| self.sets.iter().position(|set| set == fact));
+            let sets: Vec<usize> = found.collect();
+            if sets.len() < facts.len() || sets.is_empty() {
+                let help = "name some of the profile's own `facts`";
+                self.problem(
+                    &place,
+                    format!("the cost `{}` is not counted by anything", crate::error::shown(unit)),
+                    help,
+                );
+            }
+            units.push((unit.as_str().into(), sets));
+        }
+        units
     }
 
     /// The hash of what the profile was understood to say: how it is written does not matter, and what the pack says
@@ -353,11 +375,11 @@ impl<'a> Compiler<'a> {
         spellings
     }
 
-    /// Whether a slot or option in use is of a type that has a path in it.
+    /// Whether a slot or option in use is of a type that has a path in it; the words of a command may be paths too.
     fn takes_paths(&self, types: &[Type]) -> bool {
         fn has_path(types: &[Type], ty: usize, fuel: usize) -> bool {
             let within: &[usize] = match types.get(ty).map(|ty| &ty.kind) {
-                Some(Kind::Path(_)) => return true,
+                Some(Kind::Path(_) | Kind::Command) => return true,
                 Some(Kind::AnyOf(types)) => types,
                 Some(Kind::List { item, .. }) => &[*item],
                 Some(Kind::Pair { left, right, .. }) => &[*left, *right],

@@ -90,15 +90,7 @@ pub(crate) fn check_all<'a>(
             continue;
         }
         if is_loader(variable) {
-            let why = format!(
-                "`{}` decides what code a program loads, where it looks, or as whom",
-                shown(variable)
-            );
-            findings.push(Finding::deny(
-                rule(name, "environment"),
-                why,
-                format!("leave `{variable}` out"),
-            ));
+            findings.push(refuse(name, variable));
             continue;
         }
         let passed = program.is_some_and(|program| program.env_pass.iter().any(|known| **known == *variable));
@@ -122,6 +114,16 @@ pub(crate) fn check_all<'a>(
         findings.push(Finding::ask(rule(name, "environment"), why, hint, None));
     }
     (findings, covered)
+}
+
+/// What is said of a loader's variable.
+pub(super) fn refuse(program: &str, variable: &str) -> Finding {
+    let why = format!(
+        "`{}` decides what code a program loads, where it looks, or as whom",
+        shown(variable)
+    );
+    let hint = format!("leave `{}` out", shown(variable));
+    Finding::deny(rule(program, "environment"), why, hint)
 }
 
 pub(super) fn is_loader(name: &str) -> bool {

@@ -57,6 +57,18 @@ pub(crate) fn take(
     })
 }
 
+/// Whether the first operand can only be a script: it is none of the places that the call may read or write, however it
+/// looks.
+pub(crate) fn begins_with_script(program: &Program, node: &Node, parse: &Parse<'_>) -> bool {
+    let is_script = |slot: &Slot| program.ty(slot.ty).is_some_and(|ty| matches!(ty.kind, Kind::Script(_)));
+    let mut forms = node
+        .forms
+        .iter()
+        .filter(|form| applies(program, form, parse))
+        .peekable();
+    forms.peek().is_some() && forms.all(|form| form.operands.first().is_some_and(is_script))
+}
+
 fn applies(program: &Program, form: &Form, parse: &Parse<'_>) -> bool {
     let given = |opt: &usize| {
         parse

@@ -31,6 +31,8 @@ mod examples;
 mod explain;
 mod forms;
 mod identity;
+mod known;
+mod nearest;
 mod packs;
 mod parse;
 mod path;
@@ -41,6 +43,8 @@ mod program;
 mod refuse;
 mod safe_bins;
 mod script;
+#[cfg(test)]
+mod spelling_tests;
 mod types;
 mod url;
 mod wrapper;
@@ -51,6 +55,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use self::explain::Token;
+pub use self::known::KnownOption;
 pub use self::parse::Role;
 pub use self::plan::ExecPlan;
 use self::profile::Verdict;
@@ -83,6 +88,8 @@ pub struct Judged {
     pub target: Target,
     /// What it means.
     pub labels: LabelSet,
+    /// What it costs, by unit; `None` where the words do not say how much.
+    pub costs: Vec<(Arc<str>, Option<u64>)>,
     /// What it might mean: every label that the profile could give, when it was not understood to its end.
     pub possible_labels: LabelSet,
     /// Whether some word was not covered by exactly one rule.
@@ -155,8 +162,8 @@ impl Programs {
         ))
     }
 
-    /// The text of each shipped pack, a part of every bundle's digest.
-    pub(crate) fn pack_texts() -> impl Iterator<Item = (&'static str, &'static str)> {
+    /// The name and text of each shipped pack. All are a part of every bundle's digest.
+    pub fn pack_texts() -> impl Iterator<Item = (&'static str, &'static str)> {
         packs::PACKS.iter().copied()
     }
 
@@ -249,6 +256,7 @@ fn judge_unlisted(exec: &Exec, cwd: &str, others: Others<'_>) -> Judged {
         },
         target: Target::default(),
         labels: LabelSet::EMPTY,
+        costs: Vec::new(),
         possible_labels: others.every_label,
         partial: true,
         plan: ExecPlan::as_it_came(exec, cwd, None),
@@ -291,8 +299,10 @@ fn judge_listed(program: &Program, exec: &Exec, ground: Ground<'_>, others: Othe
             if let Err(unfit) = forms::take(program, node, &mut parse, ground, &mut said) {
                 partial = true;
                 said.findings.push(unfit);
-                let operands = parse.operands.iter().chain(&parse.after).map(|(_, word)| *word);
-                said.findings.extend(path::scan(program, operands, ground));
+                let script = usize::from(forms::begins_with_script(program, node, &parse));
+                let operands = parse.operands.iter().skip(script).chain(&parse.after);
+                said.findings
+                    .extend(path::scan(program, operands.map(|(_, word)| *word), ground));
             }
         }
     }
@@ -346,6 +356,20 @@ fn judge_listed(program: &Program, exec: &Exec, ground: Ground<'_>, others: Othe
     if said.findings.is_empty() {
         said.findings.push(Finding::clear(node.rule.clone(), ""));
     }
+    let costs = program.costs.iter().map(|(unit, facts)| {
+        let size = |index: &usize| {
+            let (_, set) = sets.get(*index)?;
+            // What names nothing, or everything, does not say how many.
+            let many = u64::try_from(set.len()).ok()?;
+            (many > 0 && !ArgvFacts::is_open(set)).then_some(many)
+        };
+        let cost = facts
+            .iter()
+            .map(size)
+            .try_fold(1_u64, |all, many| all.checked_mul(many?));
+        (Arc::clone(unit), cost.filter(|_| !partial))
+    });
+    let costs = costs.collect();
     let options = parse
         .options
         .iter()
@@ -369,6 +393,7 @@ fn judge_listed(program: &Program, exec: &Exec, ground: Ground<'_>, others: Othe
         },
         target,
         labels,
+        costs,
         possible_labels: if partial {
             labels.union(program.all_labels)
         } else {
@@ -402,6 +427,7 @@ fn broken(program: &Program, exec: &Exec, cwd: &str) -> Judged {
         },
         target: Target::default(),
         labels: program.all_labels,
+        costs: program.costs.iter().map(|(unit, _)| (Arc::clone(unit), None)).collect(),
         possible_labels: program.all_labels,
         partial: true,
         plan: ExecPlan::as_it_came(exec, cwd, Some(program)),

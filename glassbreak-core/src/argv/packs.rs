@@ -13,45 +13,69 @@ use crate::source::{Source, Step};
 
 /// Every shipped pack: its name as `extends` and `use` write it, and its text.
 pub(crate) const PACKS: &[(&str, &str)] = &[
+    ("builtin:awk-readonly", include_str!("packs/awk-readonly.toml")),
+    ("builtin:aws-readonly", include_str!("packs/aws-readonly.toml")),
+    ("builtin:cargo-readonly", include_str!("packs/cargo-readonly.toml")),
     ("builtin:cat-readonly", include_str!("packs/cat-readonly.toml")),
+    ("builtin:chmod-readonly", include_str!("packs/chmod-readonly.toml")),
+    ("builtin:cp-readonly", include_str!("packs/cp-readonly.toml")),
+    ("builtin:curl-readonly", include_str!("packs/curl-readonly.toml")),
+    ("builtin:cut-readonly", include_str!("packs/cut-readonly.toml")),
+    ("builtin:dd-readonly", include_str!("packs/dd-readonly.toml")),
+    ("builtin:docker-readonly", include_str!("packs/docker-readonly.toml")),
+    ("builtin:env-readonly", include_str!("packs/env-readonly.toml")),
     ("builtin:find-readonly", include_str!("packs/find-readonly.toml")),
     ("builtin:git-readonly", include_str!("packs/git-readonly.toml")),
     ("builtin:grep-readonly", include_str!("packs/grep-readonly.toml")),
-    ("builtin:kubectl-readonly", include_str!("packs/kubectl-readonly.toml")),
-    ("builtin:ls-readonly", include_str!("packs/ls-readonly.toml")),
-    (
-        "builtin:mcporter-readonly",
-        include_str!("packs/mcporter-readonly.toml"),
-    ),
-    ("builtin:docker-readonly", include_str!("packs/docker-readonly.toml")),
+    ("builtin:head-readonly", include_str!("packs/head-readonly.toml")),
     ("builtin:helm-readonly", include_str!("packs/helm-readonly.toml")),
     (
         "builtin:journalctl-readonly",
         include_str!("packs/journalctl-readonly.toml"),
     ),
+    ("builtin:jq-readonly", include_str!("packs/jq-readonly.toml")),
+    ("builtin:kubectl-readonly", include_str!("packs/kubectl-readonly.toml")),
+    ("builtin:less-readonly", include_str!("packs/less-readonly.toml")),
+    ("builtin:ls-readonly", include_str!("packs/ls-readonly.toml")),
+    ("builtin:man-readonly", include_str!("packs/man-readonly.toml")),
     (
-        "builtin:systemctl-readonly",
-        include_str!("packs/systemctl-readonly.toml"),
+        "builtin:mcporter-readonly",
+        include_str!("packs/mcporter-readonly.toml"),
     ),
-    (
-        "builtin:terraform-readonly",
-        include_str!("packs/terraform-readonly.toml"),
-    ),
+    ("builtin:mv-readonly", include_str!("packs/mv-readonly.toml")),
+    ("builtin:nice-readonly", include_str!("packs/nice-readonly.toml")),
+    ("builtin:node-readonly", include_str!("packs/node-readonly.toml")),
     ("builtin:npm-readonly", include_str!("packs/npm-readonly.toml")),
     ("builtin:pip-readonly", include_str!("packs/pip-readonly.toml")),
-    ("builtin:cargo-readonly", include_str!("packs/cargo-readonly.toml")),
-    ("builtin:aws-readonly", include_str!("packs/aws-readonly.toml")),
-    ("builtin:curl-readonly", include_str!("packs/curl-readonly.toml")),
-    ("builtin:wget-readonly", include_str!("packs/wget-readonly.toml")),
     ("builtin:psql-readonly", include_str!("packs/psql-readonly.toml")),
-    ("builtin:ssh-readonly", include_str!("packs/ssh-readonly.toml")),
-    ("builtin:rsync-readonly", include_str!("packs/rsync-readonly.toml")),
     ("builtin:python-readonly", include_str!("packs/python-readonly.toml")),
-    ("builtin:node-readonly", include_str!("packs/node-readonly.toml")),
     (
         "builtin:redis-cli-readonly",
         include_str!("packs/redis-cli-readonly.toml"),
     ),
+    ("builtin:rg-readonly", include_str!("packs/rg-readonly.toml")),
+    ("builtin:rsync-readonly", include_str!("packs/rsync-readonly.toml")),
+    ("builtin:sed-readonly", include_str!("packs/sed-readonly.toml")),
+    ("builtin:sort-readonly", include_str!("packs/sort-readonly.toml")),
+    ("builtin:ssh-readonly", include_str!("packs/ssh-readonly.toml")),
+    (
+        "builtin:systemctl-readonly",
+        include_str!("packs/systemctl-readonly.toml"),
+    ),
+    ("builtin:tail-readonly", include_str!("packs/tail-readonly.toml")),
+    ("builtin:tar-readonly", include_str!("packs/tar-readonly.toml")),
+    ("builtin:tee-readonly", include_str!("packs/tee-readonly.toml")),
+    (
+        "builtin:terraform-readonly",
+        include_str!("packs/terraform-readonly.toml"),
+    ),
+    ("builtin:timeout-readonly", include_str!("packs/timeout-readonly.toml")),
+    ("builtin:tr-readonly", include_str!("packs/tr-readonly.toml")),
+    ("builtin:uniq-readonly", include_str!("packs/uniq-readonly.toml")),
+    ("builtin:vim-readonly", include_str!("packs/vim-readonly.toml")),
+    ("builtin:wc-readonly", include_str!("packs/wc-readonly.toml")),
+    ("builtin:wget-readonly", include_str!("packs/wget-readonly.toml")),
+    ("builtin:xargs-readonly", include_str!("packs/xargs-readonly.toml")),
 ];
 
 /// The shipped pack called `name`.
@@ -173,6 +197,13 @@ pub(crate) fn extend(
     // The profile's own first, so that their places in the file stay theirs. Those of the pack stay.
     let pins = std::mem::replace(&mut base.pin, more.pin.clone());
     base.pin.extend(pins.into_iter().filter(|pin| !more.pin.contains(pin)));
+    for (unit, facts) in &more.cost {
+        if base.cost.insert(unit.clone(), facts.clone()).is_some() {
+            let place = [at, &[Step::Key("cost"), Step::Key(unit)]].concat();
+            let help = "it is taken from the pack; give yours another name";
+            problems.push(source.problem_at(&place, format!("the pack says what a call costs in `{unit}`"), help));
+        }
+    }
     base.env.pass.extend(more.env.pass.iter().cloned());
     for (name, value) in &more.env.set {
         if base.env.set.insert(name.clone(), value.clone()).is_some() {

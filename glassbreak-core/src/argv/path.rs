@@ -153,18 +153,96 @@ pub(crate) fn fit(text: &str, usage: PathUse, ground: Ground<'_>) -> PathFit {
     }
 }
 
-/// Whether a pattern of file names (`*`, `?`, `[…]`) takes in files that hold secrets and not just any file.
+/// Whether a pattern of file names (`*`, `?`, `[…]`, `{a,b}`) takes in files that hold secrets and not just any file.
+///
+/// Programs differ in which of these signs they know; each is taken for what it means to the one that knows it.
 pub(crate) fn singles_out_secrets(pattern: &str) -> bool {
+    let mut alternatives = Vec::new();
+    // A pattern of too many alternatives is not judged, so it counts as one that names a secret.
+    !expand(&pattern.replace('\\', ""), &mut alternatives) || alternatives.iter().any(|one| singles_out(one))
+}
+
+fn singles_out(pattern: &str) -> bool {
     let wild = |part: &&str| part.contains(['*', '?', '[']);
     let mut parts = pattern.split('/');
     if pattern.contains(['*', '?', '[']) {
         let samples = || SENSITIVE.iter().map(|known| known.replace('*', ""));
-        parts
-            .filter(wild)
-            .any(|part| samples().any(|name| matches(&name, part)) && !ORDINARY.iter().any(|name| matches(name, part)))
+        let of_parts = |part: &str| {
+            let part = without_named_classes(part);
+            samples().any(|name| matches(&name, &part)) && !ORDINARY.iter().any(|name| matches(name, &part))
+        };
+        // What is written out in full is told by its name, as without signs.
+        parts.any(|part| {
+            if wild(&part) {
+                of_parts(part)
+            } else {
+                is_sensitive(part)
+            }
+        })
     } else {
         parts.any(is_sensitive)
     }
+}
+
+/// The most alternatives that a pattern may come to.
+const MAX_ALTERNATIVES: usize = 64;
+
+/// Writes out the alternatives `{a,b}` of a pattern; `false` when there are too many.
+fn expand(pattern: &str, out: &mut Vec<String>) -> bool {
+    let Some((before, inner, after)) = braces(pattern) else {
+        out.push(pattern.to_owned());
+        return out.len() <= MAX_ALTERNATIVES;
+    };
+    let mut depth = 0usize;
+    let alternatives = inner.split(|c| {
+        match c {
+            '{' => depth += 1,
+            '}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        c == ',' && depth == 0
+    });
+    for one in alternatives {
+        if !expand(&[before, one, after].concat(), out) {
+            return false;
+        }
+    }
+    true
+}
+
+/// What stands before, in and behind the first pair of braces.
+fn braces(pattern: &str) -> Option<(&str, &str, &str)> {
+    let (before, rest) = pattern.split_once('{')?;
+    let mut depth = 1usize;
+    for (at, c) in rest.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' => depth -= 1,
+            _ => continue,
+        }
+        if depth == 0 {
+            return Some((before, rest.get(..at)?, rest.get(at + 1..)?));
+        }
+    }
+    None
+}
+
+/// The pattern with a `?` for each class that holds a named one, such as `[[:alpha:]]`.
+fn without_named_classes(part: &str) -> String {
+    let mut plain = part.to_owned();
+    while let Some(at) = plain
+        .find("[:")
+        .or_else(|| plain.find("[="))
+        .or_else(|| plain.find("[."))
+    {
+        let from = plain.get(..at).and_then(|before| before.rfind('[')).unwrap_or(at);
+        let behind = plain.get(at + 2..).unwrap_or_default();
+        let Some(end) = behind.rfind(']') else {
+            break;
+        };
+        plain.replace_range(from..at + 2 + end + 1, "?*");
+    }
+    plain
 }
 
 fn is_sensitive(part: &str) -> bool {
@@ -309,6 +387,9 @@ mod tests {
             "src/credentials.rs",
             "docs/secrets.md",
             "id_rsa.pub",
+            "*.{rs,toml}",
+            "a{b,c}d",
+            "[[:upper:]]*",
         ] {
             assert_eq!(fit(good), PathFit::Fits, "{good}");
         }
@@ -328,6 +409,14 @@ mod tests {
             ".en?",
             "a/.en[v]",
             "id_*",
+            "*.{pem,key}",
+            "{.env,x}",
+            ".{en,e{x,nv}}",
+            "\\.env",
+            ".en[[:alpha:]]",
+            ".en[[:alpha:]_]",
+            ".ssh/*",
+            "{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}{a,b}",
         ] {
             assert_eq!(fit(secret), PathFit::Sensitive, "{secret}");
         }

@@ -58,6 +58,11 @@ pub struct Profile {
     /// to those of the pack, which stay.
     #[serde(default)]
     pub pin: Vec<String>,
+    /// What a call costs, for budgets: for each unit, the profile's own facts whose sizes multiply to it, such as
+    /// `objects = ["kinds", "names"]`. Where one of them is empty or open, the cost is not known. With `extends` these are
+    /// added to those of the pack.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub cost: BTreeMap<String, Vec<String>>,
     /// Words put right behind the program's name.
     #[serde(default)]
     pub inject: Vec<String>,

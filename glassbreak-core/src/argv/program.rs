@@ -23,6 +23,8 @@ pub(crate) struct Program {
     pub(crate) sets: Vec<Arc<str>>,
     /// A hash of the whole profile, with the pack it extends.
     pub(crate) hash: [u8; 32],
+    /// For each unit of cost: the sets whose sizes multiply to it.
+    pub(crate) costs: Vec<(Arc<str>, Vec<usize>)>,
     /// What a window grant holds fixed.
     pub(crate) pins: Vec<PinFact>,
     /// The interpreter of a program that is a script.

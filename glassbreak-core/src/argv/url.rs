@@ -126,11 +126,11 @@ fn is_private_name(name: &str) -> Result<bool, String> {
             .map_err(|_| "its host is an odd spelling of a number".to_owned())?;
         return Ok(is_private(IpAddr::V4(address)));
     }
-    let ends = |end: &&str| {
-        name.strip_suffix(*end)
+    let ends = |end: &str| {
+        name.strip_suffix(end)
             .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
     };
-    Ok(!name.contains('.') || PRIVATE.iter().any(|end| ends(&end)))
+    Ok(!name.contains('.') || PRIVATE.iter().any(|end| ends(end)))
 }
 
 fn is_private(address: IpAddr) -> bool {

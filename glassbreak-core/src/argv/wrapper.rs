@@ -11,7 +11,7 @@ use super::parse::Role;
 use super::plan::ExecPlan;
 use super::program::Program;
 use super::types::{Ground, rule};
-use super::{Judged, Others, deny, judge_any};
+use super::{Judged, Others, deny, environment, judge_any};
 use crate::call::{Argv, Exec};
 use crate::error::shown;
 use crate::facts::ArgvFacts;
@@ -77,6 +77,12 @@ pub(crate) fn join(
     Judged {
         findings,
         labels: outer.labels.union(inner.labels),
+        // How much is only known of a call that is understood whole.
+        costs: inner
+            .costs
+            .into_iter()
+            .map(|(unit, cost)| (unit, cost.filter(|_| !partial)))
+            .collect(),
         possible_labels: outer.possible_labels.union(inner.possible_labels),
         partial,
         plan: ExecPlan::around(outer.plan, exec.argv().words().len() - command.at, inner.plan),
@@ -106,6 +112,9 @@ pub(crate) fn suspect(program: &Program, mut outer: Judged, words: &[Box<str>], 
         if let Some(finding) = deny::never(word) {
             outer.findings.push(finding);
         }
+        if let Some((variable, _)) = word.split_once('=').filter(|(name, _)| environment::is_loader(name)) {
+            outer.findings.push(environment::refuse(&program.name, variable));
+        }
         let found = others.find(word).filter(|found| found.name != program.name);
         if let Some(found) = found.filter(|found| named.iter().all(|(_, known)| known.name != found.name)) {
             outer
@@ -120,6 +129,7 @@ pub(crate) fn suspect(program: &Program, mut outer: Judged, words: &[Box<str>], 
         [] => outer,
         [(at, found)] => {
             outer.program_at = *at;
+            outer.costs = found.costs.iter().map(|(unit, _)| (Arc::clone(unit), None)).collect();
             outer.facts = ArgvFacts {
                 program: Arc::clone(&found.name),
                 listed: true,

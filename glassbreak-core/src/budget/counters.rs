@@ -4,10 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::key::{self, Key};
+use super::kinds::States;
+use super::kinds::breaker::Fuses;
+use super::kinds::distinct::Members;
+use super::kinds::latch::Seen;
+use super::kinds::loops::Laps;
+use super::kinds::pattern::Starts;
 use super::rules::Budget;
-use super::window::Ring;
+use super::window::{ENTRY_BYTES, Ring, Window};
 use crate::call::CallDigest;
-use crate::clock::{Span, Timestamp};
+use crate::clock::Timestamp;
 
 /// The most keys that one rule counts apart in one session.
 pub(super) const MAX_KEYS: usize = 256;
@@ -22,6 +28,13 @@ pub(super) const MAX_KEYS: usize = 256;
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Counters {
     newest: Option<Timestamp>,
+    first: Option<Timestamp>,
+    actions: u64,
+    pub(super) distincts: States<Members>,
+    pub(super) patterns: States<Starts>,
+    pub(super) latches: States<Seen>,
+    pub(super) loops: States<Laps>,
+    pub(super) breakers: States<Fuses>,
     /// By the id of the rule, so that a reload that moves rules about confuses nothing.
     budgets: BTreeMap<Arc<str>, Tally>,
     last: Option<(CallDigest, u64)>,
@@ -30,7 +43,18 @@ pub struct Counters {
 impl Counters {
     /// About how many bytes this state takes; [`Rules::most_bytes`](super::Rules::most_bytes) bounds it.
     pub fn bytes(&self) -> usize {
-        size_of::<Self>() + self.budgets.values().map(Tally::bytes).sum::<usize>()
+        size_of::<Self>()
+            + self.budgets.values().map(Tally::bytes).sum::<usize>()
+            + self.distincts.bytes(Members::heap_bytes)
+            + self.patterns.bytes(|_| 0)
+            + self.latches.bytes(Seen::heap_bytes)
+            + self.loops.bytes(Laps::heap_bytes)
+            + self.breakers.bytes(Fuses::heap_bytes)
+    }
+
+    /// When the session made its first call, and how many it has made.
+    pub(super) fn life(&self) -> (Option<Timestamp>, u64) {
+        (self.first, self.actions)
     }
 
     /// The time to judge at: never before the newest seen, so that a clock set back forgives nothing.
@@ -42,6 +66,7 @@ impl Counters {
     pub(super) fn arrive(&mut self, at: Timestamp) -> Timestamp {
         let at = self.clamp(at);
         self.newest = Some(at);
+        self.first.get_or_insert(at);
         at
     }
 
@@ -57,6 +82,7 @@ impl Counters {
     pub(super) fn attempted(&mut self, digest: CallDigest, attempt: u32) {
         if attempt == 0 {
             self.last = Some((digest, self.streak(digest, attempt)));
+            self.actions = self.actions.saturating_add(1);
         }
     }
 
@@ -68,8 +94,8 @@ impl Counters {
         }
     }
 
-    /// Takes back one admitted call of this time, if it is still counted under its own key.
-    pub(super) fn refund(&mut self, budget: &Budget, key: &Key, at: Timestamp) {
+    /// Takes back what one admitted call of this time counted, if that still counts under its own key.
+    pub(super) fn refund(&mut self, budget: &Budget, key: &Key, at: Timestamp, amount: u64) {
         let Some(tally) = self.budgets.get_mut(&*budget.id) else {
             return;
         };
@@ -79,32 +105,34 @@ impl Counters {
             Key::Known(key) => tally.keys.get_mut(&**key),
         };
         if let Some(ring) = ring {
-            ring.remove(at);
+            ring.remove(budget.window.stamp(at), amount, amount);
         }
     }
 
     /// Counts an admitted call.
-    pub(super) fn admit(&mut self, budget: &Budget, key: Key, at: Timestamp) {
-        self.budgets
-            .entry(Arc::clone(&budget.id))
-            .or_default()
-            .admit(budget, key, at);
+    pub(super) fn admit(&mut self, budget: &Budget, key: Key, at: Timestamp, amount: u64) {
+        if amount > 0 {
+            self.budgets
+                .entry(Arc::clone(&budget.id))
+                .or_default()
+                .admit(budget, key, at, amount);
+        }
     }
 }
 
 /// What a rule has counted against a key: of its own, and of calls that may have been under it.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Spent<'a> {
-    pub(super) count: usize,
+    pub(super) count: u64,
     own: Option<&'a Ring>,
     unknown: Option<&'a Ring>,
 }
 
 impl Spent<'_> {
-    /// The times of what was counted, the oldest first.
-    pub(super) fn times(&self, at: Timestamp, window: Span) -> Vec<Timestamp> {
+    /// What was counted, and when, the oldest first.
+    pub(super) fn times(&self, at: Timestamp, window: Window) -> Vec<(Timestamp, u64)> {
         let rings = [self.own, self.unknown];
-        let mut times: Vec<Timestamp> = rings
+        let mut times: Vec<(Timestamp, u64)> = rings
             .iter()
             .flatten()
             .flat_map(|ring| ring.within(at, window))
@@ -125,7 +153,7 @@ struct Tally {
 }
 
 impl Tally {
-    fn spent(&self, window: Span, key: &Key, at: Timestamp) -> Spent<'_> {
+    fn spent(&self, window: Window, key: &Key, at: Timestamp) -> Spent<'_> {
         let own = match key {
             Key::Known(key) => match self.keys.get(&**key) {
                 Some(ring) => Some(ring),
@@ -140,14 +168,17 @@ impl Tally {
         };
         let unknown = Some(&self.unknown);
         Spent {
-            count: [own, unknown].iter().flatten().map(|ring| ring.count(at, window)).sum(),
+            count: [own, unknown]
+                .iter()
+                .flatten()
+                .fold(0, |sum, ring| u64::saturating_add(sum, ring.count(at, window))),
             own,
             unknown,
         }
     }
 
-    fn admit(&mut self, budget: &Budget, key: Key, at: Timestamp) {
-        let (window, most) = (budget.window, budget.ceiling.saturating_add(1));
+    fn admit(&mut self, budget: &Budget, key: Key, at: Timestamp, amount: u64) {
+        let (window, most) = (budget.window, budget.most_entries());
         let ring = match key {
             Key::Unknown => &mut self.unknown,
             Key::Known(key) => {
@@ -161,11 +192,11 @@ impl Tally {
                 }
             }
         };
-        ring.push(at, window, most);
+        ring.push(at, window, amount, most);
     }
 
     /// Whether a new key must share the overflow: all places are taken, or some of its calls may be there already.
-    fn is_full(&self, window: Span, at: Timestamp) -> bool {
+    fn is_full(&self, window: Window, at: Timestamp) -> bool {
         let busy = || self.keys.values().filter(|ring| ring.count(at, window) > 0).count();
         self.overflow.count(at, window) > 0 || (self.keys.len() >= MAX_KEYS && busy() >= MAX_KEYS)
     }
@@ -188,7 +219,7 @@ const KEY_BYTES: usize = (size_of::<Box<[u8]>>() + size_of::<Ring>()) * 3 / 2;
 
 /// The most bytes that `budget` may take in one session.
 pub(super) fn most_bytes(budget: &Budget) -> usize {
-    let ring = budget.ceiling.saturating_add(1).saturating_mul(size_of::<i64>());
+    let ring = budget.most_entries().saturating_mul(ENTRY_BYTES);
     let alone = budget.key.is_empty() && !budget.is_shared();
     let (keys, longest) = if alone { (1, 0) } else { (MAX_KEYS, key::LONGEST) };
     let key = KEY_BYTES.saturating_add(longest).saturating_add(ring);

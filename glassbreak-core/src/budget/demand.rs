@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use crate::clock::Span;
+use super::Window;
 
-/// One more under one key of one rule, if that stays within a ceiling.
+/// So much more under one key of one rule, if that stays within a ceiling.
 ///
 /// Stores count by `(rule, scope, key)`. A call whose key is not known counts under every key of its scope, and is held
 /// against the fullest of them.
@@ -16,8 +16,10 @@ pub struct Demand {
     pub scope: [u8; 16],
     /// A hash of what the rule counts apart within the scope; `None` where the call does not say which.
     pub key: Option<[u8; 16]>,
-    /// How long a call counts: one exactly this old still does.
-    pub window: Span,
+    /// How long a call counts.
+    pub window: Window,
+    /// How much it counts.
+    pub amount: u64,
     /// The most that may count, this call included.
-    pub ceiling: u32,
+    pub ceiling: u64,
 }

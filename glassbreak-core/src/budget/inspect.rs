@@ -1,13 +1,15 @@
 //! What the rules say of one call.
 
+use super::amount::Counted;
 use super::counters::{Counters, Spent};
 use super::key::Key;
-use super::rules::{Budget, Loop, Rules, Then};
+use super::kinds::loops::Ended;
+use super::rules::{Budget, Counts, EventBudget, Rules, Then};
 use super::story::{Story, Times};
-use super::{Event, Shared};
+use super::{Event, Shared, Taken};
 use crate::call::Actor;
 use crate::clock::Timestamp;
-use crate::facts::{BudgetFacts, LoopFacts, SeqFacts};
+use crate::facts::{BudgetFacts, SeqFacts};
 use crate::finding::{Finding, Requirement, RuleId};
 
 impl Rules {
@@ -28,43 +30,91 @@ impl Rules {
         let mut given = match shared {
             Shared::Local => None,
             // Counts that are not of these demands are of none: each budget then finds none.
-            Shared::Counted(counts) if counts.len() != self.met(event).count() => Some([].iter()),
+            Shared::Counted(counts) if counts.len() != self.wanted(event, actor) => Some([].iter()),
             Shared::Counted(counts) => Some(counts.iter()),
         };
+        let (first, actions) = counters.life();
         let mut facts = SeqFacts {
-            budgets: Vec::with_capacity(self.budgets.len()),
-            loops: Vec::with_capacity(self.loops.len()),
+            budgets: Vec::with_capacity(self.budgets.len() + self.events.len()),
+            elapsed_s: long(first.map_or(0, |first| at.since(first).as_millis() / 1_000)),
+            actions: long(actions.saturating_add(u64::from(event.attempt == 0))),
+            ..SeqFacts::default()
         };
         let mut findings = Vec::new();
         for budget in &self.budgets {
-            let (seen, finding) = if !budget.matches.fits(event) {
-                (budget.facts(0, false), None)
-            } else if let Some(counts) = given.as_mut().filter(|_| budget.is_shared()) {
-                budget.inspect_given(counts.next().copied(), event)
-            } else {
-                budget.inspect_here(counters, event, actor, at)
+            if !budget.matches.fits(event) {
+                facts.budgets.push(budget.facts(0, false));
+                continue;
+            }
+            let counted = budget.amount.of(event, budget.limit);
+            let (seen, finding) = match given.as_mut().filter(|_| budget.is_shared()) {
+                Some(counts) => {
+                    // The fullest of those whose count it is; all must be there.
+                    let scopes = budget.whose.scopes(actor).len();
+                    let mut fullest = Some(0);
+                    for _ in 0..scopes {
+                        let count = counts.next().filter(|count| **count >= counted.amount);
+                        fullest = fullest.zip(count).map(|(most, count)| u64::max(most, *count));
+                    }
+                    budget.inspect_given(fullest, counted, event)
+                }
+                None => budget.inspect_here(counters, event, actor, at, counted),
             };
             facts.budgets.push(seen);
             findings.extend(finding);
         }
-        let streak = if self.loops.is_empty() {
-            0
-        } else {
-            counters.streak(event.digest, event.attempt)
-        };
-        for rule in &self.loops {
-            let fired = streak >= rule.exact_repeat;
-            facts.loops.push(LoopFacts {
-                streak: long(streak),
-                period: 1,
-                fired,
-            });
-            findings.extend(fired.then(|| rule.finding(streak)));
+        for EventBudget { budget, .. } in &self.events {
+            let count = if budget.matches.fits(event) {
+                budget.before(counters, event, actor, at)
+            } else {
+                0
+            };
+            facts.budgets.push(budget.facts(count, count > budget.limit));
         }
+        self.inspect_kinds(counters, event, at, &mut facts, &mut findings);
         (facts, findings)
     }
 
-    /// Takes an attempt into account: loops see the first at each call, budgets count it only if it was `admitted`.
+    fn inspect_kinds(
+        &self,
+        counters: &Counters,
+        event: &Event<'_>,
+        at: Timestamp,
+        facts: &mut SeqFacts,
+        findings: &mut Vec<Finding>,
+    ) {
+        for rule in &self.distincts {
+            let (seen, finding) = rule.inspect(counters.distincts.get(&rule.head), event, at);
+            facts.distincts.push(seen);
+            findings.extend(finding);
+        }
+        for rule in &self.patterns {
+            let (seen, finding) = rule.inspect(counters.patterns.get(&rule.head), event, at);
+            facts.patterns.push(seen);
+            findings.extend(finding);
+        }
+        for rule in &self.latches {
+            let (seen, finding) = rule.inspect(counters.latches.get(&rule.head), event);
+            facts.latches.push(seen);
+            findings.extend(finding);
+        }
+        if !self.loops.is_empty() {
+            let streak = counters.streak(event.digest, event.attempt);
+            for rule in &self.loops {
+                let (seen, finding) = rule.inspect(counters.loops.get(&rule.head), event, streak);
+                facts.loops.push(seen);
+                findings.extend(finding);
+            }
+        }
+        for rule in &self.breakers {
+            let (seen, finding) = rule.inspect(counters.breakers.get(&rule.head), event, at);
+            facts.breakers.push(seen);
+            findings.extend(finding);
+        }
+    }
+
+    /// Takes an attempt into account: loops see the first at each call, everything else counts it if it is
+    /// [admitted](Taken).
     ///
     /// Call it once for an attempt, after judging it, with the same `shared`: what a store counted is not counted here
     /// too. What [`inspect`](Self::inspect) said of it included it already.
@@ -75,29 +125,95 @@ impl Rules {
         actor: &Actor,
         at: Timestamp,
         shared: Shared<'_>,
-        admitted: bool,
+        taken: Taken,
     ) {
         let at = counters.arrive(at);
-        counters.attempted(event.digest, event.attempt);
-        if admitted {
-            for budget in self.counted_here(event, shared) {
-                counters.admit(budget, budget.key_of(event, actor), at);
+        if event.attempt == 0 {
+            let streak = counters.streak(event.digest, event.attempt);
+            for rule in &self.loops {
+                let laps = counters.loops.get_mut(&rule.head);
+                rule.attempted(laps, event, streak);
+                if taken == Taken::Denied {
+                    rule.ended(laps, event.norm, Ended::Denied);
+                }
             }
+            match taken {
+                Taken::Denied => self.count_event(counters, event, actor, at, Counts::Denials),
+                Taken::Asked => self.count_event(counters, event, actor, at, Counts::Asks),
+                Taken::Held | Taken::Admitted => {}
+            }
+        }
+        counters.attempted(event.digest, event.attempt);
+        if !taken.counts() {
+            return;
+        }
+        for budget in self.counted_here(event, shared) {
+            let amount = budget.amount.of(event, budget.limit).amount;
+            for key in budget.keys_of(event, actor) {
+                counters.admit(budget, key, at, amount);
+            }
+        }
+        for rule in &self.distincts {
+            rule.advance(counters.distincts.get_mut(&rule.head), event, at);
+        }
+        for rule in &self.latches {
+            rule.advance(counters.latches.get_mut(&rule.head), event);
+        }
+        for rule in &self.breakers {
+            rule.advance(counters.breakers.get_mut(&rule.head), event, at);
+        }
+        if taken == Taken::Admitted {
+            self.confirm(counters, event, at);
+        }
+    }
+
+    /// A call that was [held](Taken::Held) is admitted after all.
+    pub fn confirm(&self, counters: &mut Counters, event: &Event<'_>, at: Timestamp) {
+        let at = counters.arrive(at);
+        for rule in &self.patterns {
+            rule.advance(counters.patterns.get_mut(&rule.head), event, at);
         }
     }
 
     /// Takes back one call that [`advance`](Self::advance) counted at `at`, because it is proven not to run. Where its
     /// place among the counts is no longer known, it stays: counts are only ever too high. What a store counted is its
-    /// own to take back.
+    /// own to take back. Steps of a pattern stay too.
     pub fn refund(&self, counters: &mut Counters, event: &Event<'_>, actor: &Actor, at: Timestamp, shared: Shared<'_>) {
         for budget in self.counted_here(event, shared) {
-            counters.refund(budget, &budget.key_of(event, actor), at);
+            let amount = budget.amount.of(event, budget.limit).amount;
+            for key in budget.keys_of(event, actor) {
+                counters.refund(budget, &key, at, amount);
+            }
+        }
+        for rule in &self.distincts {
+            rule.refund(counters.distincts.get_mut(&rule.head), event, at);
+        }
+        for rule in &self.latches {
+            rule.refund(counters.latches.get_mut(&rule.head), event);
+        }
+        for rule in &self.breakers {
+            rule.refund(counters.breakers.get_mut(&rule.head), event, at);
+        }
+    }
+
+    /// An admitted call of `began` has ended: what loops and breakers live on, and what breaks a pattern's chain.
+    pub fn ended(&self, counters: &mut Counters, event: &Event<'_>, began: Timestamp, now: Timestamp, done: bool) {
+        let now = counters.arrive(now);
+        for rule in &self.loops {
+            let ended = if done { Ended::Done } else { Ended::Failed };
+            rule.ended(counters.loops.get_mut(&rule.head), event.norm, ended);
+        }
+        for rule in &self.breakers {
+            rule.ended(counters.breakers.get_mut(&rule.head), event, began, now, !done);
+        }
+        for rule in self.patterns.iter().filter(|_| done) {
+            rule.done(counters.patterns.get_mut(&rule.head), event, began);
         }
     }
 
     /// The budgets that `event` meets and that the session's own counters hold.
     fn counted_here(&self, event: &Event<'_>, shared: Shared<'_>) -> impl Iterator<Item = &Budget> {
-        let all = shared == Shared::Local;
+        let all = matches!(shared, Shared::Local);
         let budgets = self.budgets.iter();
         budgets.filter(move |budget| (all || !budget.is_shared()) && budget.matches.fits(event))
     }
@@ -105,49 +221,75 @@ impl Rules {
 
 impl Budget {
     /// What the session's own counters hold `event` under.
-    fn key_of(&self, event: &Event<'_>, actor: &Actor) -> Key {
-        let scope = self.is_shared().then(|| self.whose.scope(actor));
-        Key::of(&self.key, event, scope)
+    pub(super) fn keys_of(&self, event: &Event<'_>, actor: &Actor) -> Vec<Key> {
+        if !self.is_shared() {
+            return vec![Key::of(&self.key, event, None)];
+        }
+        let scopes = self.whose.scopes(actor).into_iter();
+        scopes.map(|scope| Key::of(&self.key, event, Some(scope))).collect()
     }
 
-    fn inspect_here(
+    /// The fullest of what `event` counts under, before it.
+    fn spent<'a>(&self, counters: &'a Counters, event: &Event<'_>, actor: &Actor, at: Timestamp) -> Spent<'a> {
+        let keys = self.keys_of(event, actor);
+        let all = keys.iter().map(|key| counters.spent(self, key, at));
+        all.max_by_key(|spent| spent.count).unwrap_or_default()
+    }
+
+    /// How much counts before `event`.
+    pub(super) fn before(&self, counters: &Counters, event: &Event<'_>, actor: &Actor, at: Timestamp) -> u64 {
+        self.spent(counters, event, actor, at).count
+    }
+
+    pub(super) fn inspect_here(
         &self,
         counters: &Counters,
         event: &Event<'_>,
         actor: &Actor,
         at: Timestamp,
+        counted: Counted,
     ) -> (BudgetFacts, Option<Finding>) {
-        let spent: Spent<'_> = counters.spent(self, &self.key_of(event, actor), at);
+        let spent = self.spent(counters, event, actor, at);
         // Two rings may hold more than one may; what is past the ceiling is past it, and the fact stays one number.
         let before = spent.count.min(self.ceiling.saturating_add(1));
-        self.found(event, before.saturating_add(1), Times::Here(spent, at))
+        let count = before.saturating_add(counted.amount);
+        self.found(event, count, counted, Times::Here(spent, at))
     }
 
     /// What there is to say with the count of a store. None, or one that leaves this very call out, is not of this call,
     /// and then nothing is known.
-    fn inspect_given(&self, count: Option<u32>, event: &Event<'_>) -> (BudgetFacts, Option<Finding>) {
-        let Some(count) = count.filter(|count| *count > 0) else {
+    fn inspect_given(&self, count: Option<u64>, counted: Counted, event: &Event<'_>) -> (BudgetFacts, Option<Finding>) {
+        let Some(count) = count.filter(|count| *count >= counted.amount) else {
             let why = "the store's counts are not of what this call meets, so how many there were is not known";
             let facts = self.facts(self.ceiling.saturating_add(1), true);
             return (facts, Some(Finding::unavailable(self.rule.clone(), why)));
         };
-        let count = usize::try_from(count).unwrap_or(usize::MAX);
-        self.found(event, count, Times::Elsewhere)
+        self.found(event, count, counted, Times::Elsewhere)
     }
 
-    fn found(&self, event: &Event<'_>, count: usize, times: Times<'_>) -> (BudgetFacts, Option<Finding>) {
+    fn found(
+        &self,
+        event: &Event<'_>,
+        count: u64,
+        counted: Counted,
+        times: Times<'_>,
+    ) -> (BudgetFacts, Option<Finding>) {
         let rungs = self.ladder.iter().filter(|rung| count >= rung.from);
         let strictest = rungs.map(|rung| rung.then).max();
         let story = Story::new(self, event, count, times);
         let finding = if count > self.ceiling {
             Some(story.past_ceiling())
         } else {
-            strictest.map(|then| story.rung(then))
+            match (strictest, counted.unknown) {
+                (None, None) => None,
+                (Some(then), None) => Some(story.rung(then)),
+                (then, Some(unknown)) => Some(story.unknown(then.map_or(unknown, |then| then.max(unknown)))),
+            }
         };
         (self.facts(count, finding.is_some()), finding)
     }
 
-    fn facts(&self, count: usize, fired: bool) -> BudgetFacts {
+    pub(super) fn facts(&self, count: u64, fired: bool) -> BudgetFacts {
         BudgetFacts {
             count: long(count),
             limit: long(self.limit),
@@ -155,17 +297,6 @@ impl Budget {
             over: long(count.saturating_sub(self.limit)),
             fired,
         }
-    }
-}
-
-impl Loop {
-    fn finding(&self, streak: u64) -> Finding {
-        let why = format!("the very same call, {streak} times in a row");
-        let hint = format!(
-            "at most {} in a row pass; look at what it returned, and do something else",
-            self.exact_repeat.saturating_sub(1)
-        );
-        finding_of(self.rule.clone(), self.then, why, hint, self.requirement.clone())
     }
 }
 
@@ -181,6 +312,7 @@ pub(super) fn finding_of(
         Then::Audit => Finding::note(rule, why),
         Then::Ask => Finding::ask(rule, why, hint, requirement),
         Then::Deny => Finding::deny(rule, why, hint),
+        Then::Kill => Finding::deny_and_lock(rule, why, hint),
     }
 }
 

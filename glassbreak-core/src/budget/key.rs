@@ -56,6 +56,27 @@ impl Whose {
         };
         short(&part(tag, text))
     }
+
+    /// Every scope that a call of `actor` counts in: its own first, then those of the agents that started it, so that a
+    /// sub-agent spends what its parents may spend. A parent is known by its name alone, which may be that of an instance
+    /// or of a role: it counts as both.
+    pub(super) fn scopes(self, actor: &Actor) -> Vec<[u8; 16]> {
+        let mut scopes = vec![self.scope(actor)];
+        let tags: &[u8] = match self {
+            Self::Agent => &[2, 3],
+            Self::Role => &[4],
+            Self::Session | Self::Person | Self::Fleet => &[],
+        };
+        for parent in actor.parents.iter().filter(|_| !tags.is_empty()) {
+            for tag in tags {
+                let scope = short(&part(*tag, parent.as_str()));
+                if !scopes.contains(&scope) {
+                    scopes.push(scope);
+                }
+            }
+        }
+        scopes
+    }
 }
 
 /// What is counted apart.
@@ -95,7 +116,7 @@ impl KeyPart {
     ///
     /// A call that was not understood may act on anything, and one on all namespaces (`*`) acts on each: neither has
     /// a known target.
-    fn text<'a>(self, event: &Event<'a>) -> Option<&'a str> {
+    pub(super) fn text<'a>(self, event: &Event<'a>) -> Option<&'a str> {
         match (self, event.name) {
             (Self::Target(_), _) if event.facts.partial => None,
             (Self::Target(name), _) => {

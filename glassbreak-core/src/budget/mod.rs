@@ -57,10 +57,14 @@
 //! key that is not known (several targets, all namespaces) takes the highest count of any, and counts under all. Past
 //! 256 keys of a rule in one window, new keys share one count.
 
+mod amount;
 mod counters;
 mod demand;
+mod events;
 mod inspect;
 mod key;
+mod kinds;
+mod norm;
 mod rules;
 mod shared;
 mod story;
@@ -70,11 +74,14 @@ pub(crate) mod window;
 
 pub use self::counters::Counters;
 pub use self::demand::Demand;
+pub use self::norm::norm;
 pub use self::rules::Rules;
 pub use self::shared::{Needs, Shared};
+pub use self::window::{Period, Window};
 
 use crate::call::CallDigest;
 use crate::facts::Facts;
+use crate::label::LabelSet;
 
 /// A call, as far as sequence rules see it.
 #[derive(Debug, Clone, Copy)]
@@ -85,9 +92,43 @@ pub struct Event<'a> {
     pub facts: &'a Facts,
     /// What is called.
     pub name: Name<'a>,
+    /// What calls that are alike but for numbers, ids and the like have in common; see [`norm`].
+    pub norm: u64,
     /// Which attempt at the call this is, from 0. A later one is the same call judged again, so loops do not count it
     /// once more.
     pub attempt: u32,
+}
+
+impl Event<'_> {
+    /// The labels it has, or might have where it was not understood.
+    pub(crate) fn may_have(&self) -> LabelSet {
+        if self.facts.partial {
+            self.facts.possible_labels.union(self.facts.labels)
+        } else {
+            self.facts.labels
+        }
+    }
+}
+
+/// How a call that was judged went on, as far as the session is told at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// It is refused.
+    Denied,
+    /// People would have to agree, and did not.
+    Asked,
+    /// It may still be admitted, and must be counted until that is known: [`Rules::refund`] or [`Rules::confirm`]
+    /// follows.
+    Held,
+    /// It is admitted.
+    Admitted,
+}
+
+impl Taken {
+    /// Whether it counts.
+    pub const fn counts(self) -> bool {
+        matches!(self, Self::Held | Self::Admitted)
+    }
 }
 
 /// What is called.

@@ -2,10 +2,17 @@
 
 use std::sync::Arc;
 
+pub(super) use self::matches::Match;
+use super::amount::{Amount, MOST};
 use super::counters::{BASE_BYTES, most_bytes};
 use super::key::{KeyPart, Whose};
-use super::{Event, Name, Needs};
-use crate::clock::Span;
+use super::kinds::Head;
+use super::kinds::breaker::{Breaker, FUSES_BYTES};
+use super::kinds::distinct::Distinct;
+use super::kinds::latch::Latch;
+use super::kinds::loops::{LAPS_BYTES, Loop};
+use super::kinds::pattern::Pattern;
+use super::{Name, Needs, Window};
 use crate::error::Problem;
 use crate::finding::{Layer, Requirement, RuleHash, RuleId};
 use crate::label::{LabelSet, Vocabulary};
@@ -13,6 +20,7 @@ use crate::people::People;
 use crate::source::Source;
 
 mod hash;
+mod matches;
 mod read;
 
 /// The sequence rules of a bundle.
@@ -20,8 +28,15 @@ mod read;
 /// The default has none, and then every call has no counts and no objections.
 #[derive(Debug, Clone, Default)]
 pub struct Rules {
+    /// What counts calls.
     pub(super) budgets: Vec<Budget>,
+    /// What counts what became of calls.
+    pub(super) events: Vec<EventBudget>,
+    pub(super) distincts: Vec<Distinct>,
+    pub(super) patterns: Vec<Pattern>,
+    pub(super) latches: Vec<Latch>,
     pub(super) loops: Vec<Loop>,
+    pub(super) breakers: Vec<Breaker>,
     named: Vec<Named>,
 }
 
@@ -41,14 +56,36 @@ impl Rules {
         }
     }
 
-    /// The ids of the budgets, in the order of the file and of [`SeqFacts::budgets`](crate::facts::SeqFacts).
+    /// The ids of the budgets, in the order of [`SeqFacts::budgets`](crate::facts::SeqFacts): those of calls, then those
+    /// of asks and denials, each in the order of the file. The second level of `x` is `x_levels_1`, and so on.
     pub fn budget_ids(&self) -> impl Iterator<Item = &str> {
-        self.budgets.iter().map(|budget| &*budget.id)
+        let events = self.events.iter().map(|event| &*event.budget.id);
+        self.budgets.iter().map(|budget| &*budget.id).chain(events)
     }
 
     /// The ids of the loop rules, in the order of the file and of [`SeqFacts::loops`](crate::facts::SeqFacts).
     pub fn loop_ids(&self) -> impl Iterator<Item = &str> {
-        self.loops.iter().map(|rule| &*rule.id)
+        self.loops.iter().map(|rule| &*rule.head.id)
+    }
+
+    /// The ids of the rules on different things, in the order of [`SeqFacts::distincts`](crate::facts::SeqFacts).
+    pub fn distinct_ids(&self) -> impl Iterator<Item = &str> {
+        self.distincts.iter().map(|rule| &*rule.head.id)
+    }
+
+    /// The ids of the patterns, in the order of [`SeqFacts::patterns`](crate::facts::SeqFacts).
+    pub fn pattern_ids(&self) -> impl Iterator<Item = &str> {
+        self.patterns.iter().map(|rule| &*rule.head.id)
+    }
+
+    /// The ids of the latches, in the order of [`SeqFacts::latches`](crate::facts::SeqFacts).
+    pub fn latch_ids(&self) -> impl Iterator<Item = &str> {
+        self.latches.iter().map(|rule| &*rule.head.id)
+    }
+
+    /// The ids of the breakers, in the order of [`SeqFacts::breakers`](crate::facts::SeqFacts).
+    pub fn breaker_ids(&self) -> impl Iterator<Item = &str> {
+        self.breakers.iter().map(|rule| &*rule.head.id)
     }
 
     /// The most bytes that the [`Counters`](super::Counters) of one session can take under these rules, about.
@@ -56,19 +93,63 @@ impl Rules {
     /// A rule keeps at most `ceiling + 1` times of 8 bytes for each of at most 256 keys, and for two more that keys
     /// share; a rule keyed by the session alone has one key. Shared ones take nothing where a store counts them.
     pub fn most_bytes(&self) -> usize {
-        self.budgets
-            .iter()
-            .map(most_bytes)
-            .fold(BASE_BYTES, usize::saturating_add)
+        let budgets = self.budgets.iter().chain(self.events.iter().map(|event| &event.budget));
+        let budgets = budgets.map(most_bytes).fold(BASE_BYTES, usize::saturating_add);
+        let distincts: usize = self.distincts.iter().map(|rule| KIND_BYTES + rule.most_bytes()).sum();
+        let latches: usize = self.latches.iter().map(|rule| KIND_BYTES + 8 * rule.labels.len()).sum();
+        budgets
+            .saturating_add(distincts)
+            .saturating_add(latches)
+            .saturating_add(self.patterns.len() * KIND_BYTES)
+            .saturating_add(self.loops.len() * (KIND_BYTES + LAPS_BYTES))
+            .saturating_add(self.breakers.len() * (KIND_BYTES + FUSES_BYTES))
     }
 
-    /// The hash of what the budget or loop rule `id` says, with the values of `[defaults]` that it uses: a grant lifts
+    /// The hash of what the rule `id` says, with the values of `[defaults]` that it uses: a grant lifts
     /// the rule only as long as this stays. Other rules, comments and the order of keys are not in it.
     pub fn hash_of(&self, id: &str) -> Option<RuleHash> {
-        let budgets = self.budgets.iter().map(|budget| (&budget.id, budget.hash));
-        let loops = self.loops.iter().map(|rule| (&rule.id, rule.hash));
-        let mut all = budgets.chain(loops);
+        let events = self.events.iter().map(|event| &event.budget);
+        let budgets = self
+            .budgets
+            .iter()
+            .chain(events)
+            .map(|budget| (&budget.id, budget.hash));
+        let heads = self.heads().map(|head| (&head.id, head.hash));
+        let mut all = budgets.chain(heads);
         all.find(|(known, _)| ***known == *id).map(|(_, hash)| hash)
+    }
+
+    /// What all rules that are automata have.
+    fn heads(&self) -> impl Iterator<Item = &Head> {
+        let distincts = self.distincts.iter().map(|rule| &rule.head);
+        let patterns = self.patterns.iter().map(|rule| &rule.head);
+        let latches = self.latches.iter().map(|rule| &rule.head);
+        let loops = self.loops.iter().map(|rule| &rule.head);
+        let breakers = self.breakers.iter().map(|rule| &rule.head);
+        distincts.chain(patterns).chain(latches).chain(loops).chain(breakers)
+    }
+
+    /// A warning where nothing holds calls that cannot be undone: some tool has the label `irreversible` (`carried` has it),
+    /// or a pattern or breaker names it, and no budget, latch or rule on different things meets it. Patterns, loops and
+    /// breakers let calls pass again by what comes between, so they may not be all there is.
+    pub(crate) fn unheld(&self, source: Source<'_>, vocabulary: &Vocabulary, carried: LabelSet) -> Option<Problem> {
+        const WORD: &str = "irreversible";
+        let label: LabelSet = vocabulary.get(WORD).into_iter().collect();
+        let steps = self.patterns.iter().flat_map(|rule| &rule.steps);
+        let mut forgiving = steps.chain(self.breakers.iter().map(|rule| &rule.matches));
+        let meant = carried.intersects(label) || forgiving.any(|matches| matches.names(label));
+        let what = format!("calls labelled `{WORD}` meet no rule that never forgives");
+        let help = format!("add a [[budget]] with match = {{ labels = [\"{WORD}\"] }}");
+        (meant && !self.holds(label)).then(|| source.problem(0, what, help))
+    }
+
+    fn holds(&self, label: LabelSet) -> bool {
+        let budgets = self.budgets.iter().filter(|budget| !budget.ladder.is_empty());
+        budgets
+            .map(|budget| &budget.matches)
+            .any(|matches| matches.meets(label))
+            || self.distincts.iter().any(|rule| rule.matches.meets(label))
+            || self.latches.iter().any(|rule| rule.matches.meets(label))
     }
 
     /// Problems for every name in `tools` and `programs` that `known` does not know. A rule for a name that does not
@@ -104,22 +185,26 @@ struct Named {
     at: usize,
 }
 
-/// A count within a window.
+/// About what the state of one automaton takes in its tree; half again for free places.
+const KIND_BYTES: usize = 256;
+
+/// How much within a window.
 #[derive(Debug, Clone)]
 pub(super) struct Budget {
     pub(super) id: Arc<str>,
     pub(super) rule: RuleId,
     pub(super) ceiling_rule: RuleId,
     pub(super) matches: Match,
+    pub(super) amount: Amount,
     /// Whose count it is.
     pub(super) whose: Whose,
     /// What is counted apart within that.
     pub(super) key: Vec<KeyPart>,
     /// For a shared budget: what it needs of the store. `None` counts in the session.
     pub(super) needs: Option<Needs>,
-    pub(super) limit: usize,
-    pub(super) ceiling: usize,
-    pub(super) window: Span,
+    pub(super) limit: u64,
+    pub(super) ceiling: u64,
+    pub(super) window: Window,
     pub(super) ladder: Vec<Rung>,
     pub(super) requirement: Option<Requirement>,
     pub(super) hash: RuleHash,
@@ -131,18 +216,24 @@ impl Budget {
         self.needs.is_some()
     }
 
+    /// The most entries that a ring of it needs: see [`Ring`](super::window::Ring).
+    pub(super) fn most_entries(&self) -> usize {
+        self.window.entries(self.ceiling)
+    }
+
     fn new(id: &str, hash: RuleHash) -> Self {
         Self {
             id: id.into(),
             rule: RuleId::known(Layer::Budget, id),
             ceiling_rule: RuleId::known(Layer::Budget, &format!("{id}.ceiling")),
             matches: Match::default(),
+            amount: Amount::Fixed(1),
             whose: Whose::Session,
             key: Vec::new(),
             needs: Some(Needs::Strict),
             limit: 0,
-            ceiling: read::MAX_CEILING,
-            window: Span::MAX,
+            ceiling: MOST,
+            window: Window::Lifetime,
             ladder: Vec::new(),
             requirement: None,
             hash,
@@ -150,47 +241,41 @@ impl Budget {
     }
 }
 
-/// Which calls a budget counts.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Match {
-    labels: LabelSet,
-    /// Neither: any name.
-    tools: Vec<Box<str>>,
-    programs: Vec<Box<str>>,
+/// How many asks or denials within a window.
+#[derive(Debug, Clone)]
+pub(super) struct EventBudget {
+    pub(super) of: Counts,
+    pub(super) budget: Budget,
 }
 
-impl Match {
-    /// Whether `event` is counted: a call that was not understood is, if it might be.
-    pub(super) fn fits(&self, event: &Event<'_>) -> bool {
-        let labels = if event.facts.partial {
-            event.facts.possible_labels.union(event.facts.labels)
-        } else {
-            event.facts.labels
-        };
-        let has = |names: &[Box<str>], name: &str| names.iter().any(|known| **known == *name);
-        let named = (self.tools.is_empty() && self.programs.is_empty())
-            || match event.name {
-                Name::Program(name) => has(&self.programs, name),
-                Name::Tool(name) => has(&self.tools, name),
-            };
-        named && labels.is_superset(self.labels)
-    }
+/// What a budget counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Counts {
+    /// Calls that are admitted.
+    Calls,
+    /// Calls that people are asked about.
+    Asks,
+    /// Calls that are refused.
+    Denials,
 }
 
 /// A rung of a ladder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Rung {
     /// Fires at this count or more.
-    pub(super) from: usize,
+    pub(super) from: u64,
     pub(super) then: Then,
 }
 
 /// What a rule does when it fires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Then {
+    /// Passes, flagged on the record.
     Audit,
     Ask,
     Deny,
+    /// Denies, and locks the session.
+    Kill,
 }
 
 impl Then {
@@ -200,17 +285,7 @@ impl Then {
             Self::Audit => "audit",
             Self::Ask => "ask",
             Self::Deny => "deny",
+            Self::Kill => "kill",
         }
     }
-}
-
-/// The same call over and over.
-#[derive(Debug, Clone)]
-pub(super) struct Loop {
-    pub(super) id: Arc<str>,
-    pub(super) rule: RuleId,
-    pub(super) exact_repeat: u64,
-    pub(super) hash: RuleHash,
-    pub(super) then: Then,
-    pub(super) requirement: Option<Requirement>,
 }

@@ -17,7 +17,7 @@ pub enum Shared<'a> {
     Local,
     /// What the store counted for [`Rules::demands`], in the same order, this call included. The session's counters
     /// hold nothing of them.
-    Counted(&'a [u32]),
+    Counted(&'a [u64]),
 }
 
 /// What a shared budget needs of the store that counts it.
@@ -40,18 +40,25 @@ impl Needs {
 }
 
 impl Rules {
-    /// What a store is to count for this call of `actor`: one demand for each shared budget that it meets, in the order
-    /// of the file. Empty where no store need be asked.
+    /// What a store is to count for this call of `actor`: for each shared budget that it meets, in the order of the file,
+    /// one demand for each scope it counts in. Empty where no store need be asked.
     pub fn demands(&self, event: &Event<'_>, actor: &Actor) -> Vec<Demand> {
-        self.met(event)
-            .map(|budget| Demand {
-                rule: Arc::clone(&budget.id),
-                scope: budget.whose.scope(actor),
-                key: super::key::hashed(&budget.key, event),
-                window: budget.window,
-                ceiling: u32::try_from(budget.ceiling).unwrap_or(u32::MAX),
-            })
-            .collect()
+        let mut demands = Vec::new();
+        for budget in self.met(event) {
+            let key = super::key::hashed(&budget.key, event);
+            let amount = budget.amount.of(event, budget.limit).amount;
+            for scope in budget.whose.scopes(actor) {
+                demands.push(Demand {
+                    rule: Arc::clone(&budget.id),
+                    scope,
+                    key,
+                    window: budget.window,
+                    amount,
+                    ceiling: budget.ceiling,
+                });
+            }
+        }
+        demands
     }
 
     /// The refusal where a store says that the demand at `demand` is past its ceiling: how many would `count`, when
@@ -61,18 +68,21 @@ impl Rules {
     pub fn over(
         &self,
         event: &Event<'_>,
+        actor: &Actor,
         demand: usize,
-        count: u32,
+        count: u64,
         free_at: Option<Timestamp>,
         now: Timestamp,
     ) -> Finding {
-        let Some(budget) = self.met(event).nth(demand) else {
+        let by_demand = self
+            .met(event)
+            .flat_map(|budget| budget.whose.scopes(actor).into_iter().map(move |_| budget));
+        let Some(budget) = by_demand.into_iter().nth(demand) else {
             return Finding::unavailable(
                 RuleId::known(Layer::Store, "counts"),
                 "the store refuses by a budget that this call does not meet",
             );
         };
-        let count = usize::try_from(count).unwrap_or(usize::MAX);
         Story::new(budget, event, count, Times::FreeAt(free_at, now)).past_ceiling()
     }
 

@@ -1,10 +1,11 @@
 //! The words in which a budget tells what it counted.
 
-use super::Event;
+use super::amount::Amount;
 use super::counters::Spent;
 use super::inspect::finding_of;
 use super::key::{self, Key};
 use super::rules::{Budget, Then};
+use super::{Event, Window};
 use crate::clock::Timestamp;
 use crate::finding::Finding;
 
@@ -12,7 +13,7 @@ use crate::finding::Finding;
 pub(super) struct Story<'a> {
     budget: &'a Budget,
     event: &'a Event<'a>,
-    count: usize,
+    count: u64,
     times: Times<'a>,
 }
 
@@ -27,7 +28,7 @@ pub(super) enum Times<'a> {
 }
 
 impl<'a> Story<'a> {
-    pub(super) const fn new(budget: &'a Budget, event: &'a Event<'a>, count: usize, times: Times<'a>) -> Self {
+    pub(super) const fn new(budget: &'a Budget, event: &'a Event<'a>, count: u64, times: Times<'a>) -> Self {
         Self {
             budget,
             event,
@@ -40,7 +41,7 @@ impl<'a> Story<'a> {
         let ceiling = self.budget.ceiling;
         let free = self.free(Then::Deny);
         let why = format!("{}, past the ceiling of {ceiling}{}", self.spent(), self.waiting(free));
-        let hint = format!("at most {free} in {} pass, whoever agrees", self.budget.window);
+        let hint = format!("at most {free} {} pass, whoever agrees", self.budget.window);
         Finding::deny(self.budget.ceiling_rule.clone(), why, hint)
     }
 
@@ -52,24 +53,42 @@ impl<'a> Story<'a> {
         let hint = match (free, then) {
             (0, Then::Ask) => "each of these is asked about".to_owned(),
             (0, _) => "none of these is allowed".to_owned(),
-            (_, Then::Ask) => format!("at most {free} in {window} pass without asking"),
-            (..) => format!("at most {free} in {window} pass"),
+            (_, Then::Ask) => format!("at most {free} {window} pass without asking"),
+            (..) => format!("at most {free} {window} pass"),
         };
         finding_of(rule, then, why, hint, self.budget.requirement.clone())
     }
 
+    /// The call's cost is not known.
+    pub(super) fn unknown(&self, then: Then) -> Finding {
+        let unit = self.budget.amount.unit().unwrap_or_default();
+        let why = format!(
+            "what it costs in {} is not known; it counts as {}",
+            crate::error::shown(unit),
+            self.spent()
+        );
+        let hint = "make a call that says how much".to_owned();
+        finding_of(
+            self.budget.rule.clone(),
+            then,
+            why,
+            hint,
+            self.budget.requirement.clone(),
+        )
+    }
+
     /// The highest count at which nothing as strict as `then` fires.
-    fn free(&self, then: Then) -> usize {
+    fn free(&self, then: Then) -> u64 {
         let strict = self.budget.ladder.iter().filter(|rung| rung.then >= then);
         let below = strict.map(|rung| rung.from.saturating_sub(1)).min();
-        below.unwrap_or(usize::MAX).min(self.budget.ceiling)
+        below.unwrap_or(u64::MAX).min(self.budget.ceiling)
     }
 
     /// Such as `4 of 3 in 10m by this agent for target.namespace "prod"`.
     fn spent(&self) -> String {
         let budget = self.budget;
         let (limit, window, whom) = (budget.limit, budget.window, budget.whose.of_whom());
-        let mut text = format!("{} of {limit} in {window}{whom}", self.count);
+        let mut text = format!("{} of {limit} {window}{whom}", self.count);
         if Key::of(&budget.key, self.event, None) == Key::Unknown {
             text.push_str(", by the fullest count, because what it acts on is not known");
         } else if !budget.key.is_empty() {
@@ -80,34 +99,45 @@ impl<'a> Story<'a> {
     }
 
     /// When waiting helps to pass as one of at most `free`, how long.
-    fn waiting(&self, free: usize) -> String {
+    fn waiting(&self, free: u64) -> String {
         if free == 0 {
             return String::new();
         }
         let (leaving, wait) = match &self.times {
             Times::Here(spent, at) => {
                 let window = self.budget.window;
-                let times = spent.times(*at, window);
-                // This call is one of them; the others must have left.
-                let leaving = times.len().saturating_sub(free.saturating_sub(1));
-                let Some(last) = leaving.checked_sub(1).and_then(|index| times.get(index)) else {
+                // This call is one of them; as much of the others must have left.
+                let mut over = self.count.saturating_sub(free);
+                let mut leaving = 0_usize;
+                let mut last = None;
+                for (stamp, amount) in spent.times(*at, window) {
+                    if over == 0 {
+                        break;
+                    }
+                    over = over.saturating_sub(amount);
+                    (leaving, last) = (leaving + 1, window.leaves(stamp));
+                }
+                let Some(last) = last.filter(|_| over == 0) else {
                     return String::new();
                 };
-                let age = at.as_millis().abs_diff(last.as_millis());
-                (leaving, window.as_millis().saturating_sub(age).saturating_add(1))
+                (leaving, last.since(*at).as_millis())
             }
             Times::FreeAt(Some(free_at), now) => {
-                let wait = free_at.as_millis().saturating_sub(now.as_millis());
                 let leaving = self.count.saturating_sub(self.budget.ceiling);
-                (leaving, u64::try_from(wait).unwrap_or(0))
+                (
+                    usize::try_from(leaving).unwrap_or(usize::MAX),
+                    free_at.since(*now).as_millis(),
+                )
             }
             Times::FreeAt(None, _) | Times::Elsewhere => return String::new(),
         };
         let wait = for_people(wait);
-        if leaving <= 1 {
-            format!("; the oldest leaves the window in {wait}")
-        } else {
-            format!("; the {leaving} oldest have left the window in {wait}")
+        match self.budget.window {
+            Window::Sliding(_) if leaving <= 1 => format!("; the oldest leaves the window in {wait}"),
+            Window::Sliding(_) if self.budget.amount == Amount::Fixed(1) => {
+                format!("; the {leaving} oldest have left the window in {wait}")
+            }
+            _ => format!("; enough has left the window in {wait}"),
         }
     }
 }

@@ -97,8 +97,14 @@ fn event(n: u32, facts: &Facts) -> Event<'_> {
         digest: digest(n),
         facts,
         name: Name::Program("kubectl"),
+        norm: u64::from(n),
         attempt: 0,
     }
+}
+
+/// What [`Rules::advance`] is told of a call that is admitted or not.
+fn taken(admitted: bool) -> Taken {
+    if admitted { Taken::Admitted } else { Taken::Denied }
 }
 
 fn actor() -> Actor {
@@ -117,7 +123,7 @@ impl Alone for Rules {
     }
 
     fn take(&self, counters: &mut Counters, event: &Event<'_>, at: Timestamp, admitted: bool) {
-        self.advance(counters, event, &actor(), at, Shared::Local, admitted);
+        self.advance(counters, event, &actor(), at, Shared::Local, taken(admitted));
     }
 }
 
@@ -369,10 +375,10 @@ fn the_state_of_a_session_is_bounded() {
     let one = OPS.replace("[\"session\", \"target.namespace\"]", "[\"session\"]");
     let rules = load(&one).unwrap();
     // Two rules of one key each, ceilings 10 and 20: what an ops session takes at its very worst.
-    assert!(rules.most_bytes() <= 1_536, "{}", rules.most_bytes());
+    assert!(rules.most_bytes() <= 2_560, "{}", rules.most_bytes());
     // One of them counted apart by namespace, at most 256 of those.
     let rules = ops();
-    assert!(rules.most_bytes() <= 100 * 1_024, "{}", rules.most_bytes());
+    assert!(rules.most_bytes() <= 150 * 1_024, "{}", rules.most_bytes());
     let mut counters = Counters::default();
     for n in 0..20_000_u32 {
         let facts = deletion(&format!("{}-{}", n % 300, "x".repeat(60)));

@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use super::cases::Case;
 use super::folder::{self, BundleDigest, Files};
+use super::tools::ToolEntry;
 use super::{Settings, Tools};
 use crate::argv::Programs;
 use crate::budget::{Name, Rules};
 use crate::error::{Problem, Problems, nearest};
-use crate::label::Vocabulary;
+use crate::label::{LabelSet, Vocabulary};
 use crate::people::People;
 use crate::policy::{Policies, PolicyInput};
 use crate::shape::Shape;
@@ -139,7 +140,7 @@ impl Bundle {
         let tools = keep(Tools::load(tools, &vocabulary), &mut problems);
         let budgets = keep(Rules::load(budgets_source, &vocabulary, &people), &mut problems);
         let cases = keep(super::cases::load(&tests), &mut problems);
-        let (Some((programs, lints)), Some(tools), Some(budgets), Some(cases)) = (programs, tools, budgets, cases)
+        let (Some((programs, mut lints)), Some(tools), Some(budgets), Some(cases)) = (programs, tools, budgets, cases)
         else {
             return Err(problems);
         };
@@ -149,6 +150,9 @@ impl Bundle {
                 Name::Tool(name) => tools.get(name).is_some(),
             };
             problems.extend(budgets.unknown_names(source, known));
+            let carried = tools.names().filter_map(|name| tools.get(name)).map(ToolEntry::labels);
+            let carried = carried.fold(LabelSet::EMPTY, LabelSet::union);
+            lints.extend(budgets.unheld(source, &vocabulary, carried));
         }
         if !problems.is_empty() {
             return Err(problems);
@@ -158,6 +162,10 @@ impl Bundle {
             tools: tools.shapes().to_vec(),
             budgets: budgets.budget_ids().map(str::to_owned).collect(),
             loops: budgets.loop_ids().map(str::to_owned).collect(),
+            distincts: budgets.distinct_ids().map(str::to_owned).collect(),
+            patterns: budgets.pattern_ids().map(str::to_owned).collect(),
+            latches: budgets.latch_ids().map(str::to_owned).collect(),
+            breakers: budgets.breaker_ids().map(str::to_owned).collect(),
         };
         let policies = Policies::load(PolicyInput {
             policies: cedar,

@@ -10,14 +10,14 @@ use super::permit::{self, AnyPermit, Held};
 use super::{Gate, Session, SessionCall, Verdict};
 use crate::argv::is_sensitive;
 use crate::audit::{Event, Permitted, Refused};
-use crate::budget::Shared;
+use crate::budget::{Shared, Taken};
 use crate::bundle::Bundle;
 use crate::call::{Call, Malformed, Operation, Text, Word};
 use crate::clock::Timestamp;
 use crate::error::shown;
 use crate::exec::{ExecError, Pin};
 use crate::facts::Facts;
-use crate::finding::{Denial, Finding, Layer, Outcome, RuleId};
+use crate::finding::{Denial, Finding, Findings, Layer, Level, Outcome, RuleId, Ruling};
 use crate::grant::Grant;
 use crate::judge::{Judgement, Prepared, prepare, refused};
 use crate::label::Risk;
@@ -229,19 +229,27 @@ impl Made {
     fn conclude(
         &self,
         prepared: Prepared<'_>,
-        counts: Result<&[u32], Finding>,
+        counts: Result<&[u64], Finding>,
         held: Option<(Hold, Vec<Grant>)>,
     ) -> Counted {
         let (judgement, admitted) = match self.session.inner.state.lock() {
             Ok(mut state) => {
-                let judgement = match counts {
+                let mut judgement = match counts {
                     Ok(counts) => prepared.conclude(&state, self.at, Shared::Counted(counts), self.attempt),
                     Err(finding) => prepared.stop(finding, self.attempt),
                 };
-                // An ask counts until it is known whether a grant lifts it: else two could both be the last one.
-                let admitted = judgement.ruling.outcome() != Outcome::Deny;
-                state.advance(&self.bundle, &self.call, &judgement, self.at, admitted);
-                (judgement, admitted)
+                let taken = match judgement.ruling.outcome() {
+                    Outcome::Allow => Taken::Admitted,
+                    // It counts until it is known whether a grant lifts it: else two could both be the last one.
+                    Outcome::Ask => Taken::Held,
+                    Outcome::Deny => {
+                        let found = state.against_event(&self.bundle, &self.call, &judgement, self.at);
+                        judgement.ruling = judgement.ruling.and(found);
+                        Taken::Denied
+                    }
+                };
+                state.take(&self.bundle, &self.call, &judgement, self.at, taken);
+                (judgement, taken.counts())
             }
             Err(_) => {
                 let broken = Finding::unavailable(
@@ -318,6 +326,34 @@ impl Made {
         }
     }
 
+    /// The session learns that a call which was held is admitted.
+    fn confirm(&self, judgement: &Judgement) {
+        if let Ok(mut state) = self.session.inner.state.lock() {
+            state.confirm(&self.bundle, &self.call, judgement, self.at);
+        }
+    }
+
+    /// The session learns that people are asked about the call, if its budgets of asks let it; whether they refuse.
+    fn asked(&self, judgement: &mut Judgement) -> bool {
+        let Ok(mut state) = self.session.inner.state.lock() else {
+            return true;
+        };
+        let found = state.against_event(&self.bundle, &self.call, judgement, self.at);
+        let refused = found.iter().any(|finding| finding.level() >= Level::Deny);
+        if !refused {
+            state.asked(&self.bundle, &self.call, judgement, self.at);
+        }
+        judgement.ruling = std::mem::replace(&mut judgement.ruling, Ruling::combine(Findings::default())).and(found);
+        refused
+    }
+
+    /// The session learns how a call that was permitted ended.
+    pub(super) fn ended(&self, judgement: &Judgement, done: bool) {
+        if let Ok(mut state) = self.session.inner.state.lock() {
+            state.ended(&self.bundle, &self.call, judgement, self.at, Gate::now(), done);
+        }
+    }
+
     /// Records the refusal, and gives back what was counted.
     pub(super) async fn refuse(mut self, gate: &Gate, judgement: &Judgement) -> Denial {
         self.refund(judgement);
@@ -365,7 +401,7 @@ impl Made {
     }
 
     /// Only asks are left: a grant of this caller lifts them, or people are to be asked.
-    async fn ask(mut self, gate: &Gate, judgement: Judgement, grants: Option<Vec<Grant>>) -> Verdict {
+    async fn ask(mut self, gate: &Gate, mut judgement: Judgement, grants: Option<Vec<Grant>>) -> Verdict {
         let pin = match self.grounds(gate, &judgement) {
             Ok(pin) => pin,
             Err(finding) => return self.refuse_also(gate, judgement, finding).await,
@@ -394,6 +430,7 @@ impl Made {
             match hold.claim(gate, grant.id, asking.call().clone()).await {
                 Ok(Some(grant)) => {
                     self.grant = Some(*grant);
+                    self.confirm(&judgement);
                     return self.permit_or_settle(gate, judgement, pin).await;
                 }
                 Ok(None) => {}
@@ -401,6 +438,14 @@ impl Made {
             }
         }
         self.refund(&judgement);
+        // Nobody is asked where so many were that asking is refused.
+        let tired = self.asked(&mut judgement);
+        if judgement.ruling.locks() {
+            self.lock_session(gate, &judgement).await;
+        }
+        if tired {
+            return Verdict::Deny(self.refuse(gate, &judgement).await);
+        }
         if let Some(hold) = self.hold.take() {
             hold.settle(gate, Fate::Asked).await;
         }

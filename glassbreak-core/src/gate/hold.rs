@@ -13,7 +13,9 @@ use crate::error::shown;
 use crate::finding::{Finding, Layer, RuleId};
 use crate::grant::{Grant, GrantId, Use};
 use crate::lock::LockPath;
-use crate::store::{Attempt, Claim, Claimed, Fate, Held, OpId, Outcome, Over, Reserve, Reserved, Settle, StoreError};
+use crate::store::{
+    Actual, Attempt, Claim, Claimed, Fate, Held, OpId, Outcome, Over, Reserve, Reserved, Settle, StoreError,
+};
 
 /// How long a call may stay unsettled before it is presumed spent.
 const LEASE: Span = Span::from_millis(15 * 60_000);
@@ -89,10 +91,16 @@ impl Hold {
 
     /// Tells the store what became of the call. A word that does not arrive changes nothing: the call counts.
     pub(super) async fn settle(self, gate: &Gate, outcome: Outcome) {
+        self.settle_as(gate, outcome, Vec::new()).await;
+    }
+
+    /// The same, with what it really came to.
+    pub(super) async fn settle_as(self, gate: &Gate, outcome: Outcome, actual: Vec<Actual>) {
         let settle = Settle {
             op: self.op,
             attempt: self.attempt,
             outcome,
+            actual,
             at: Gate::now(),
         };
         let _ = within(gate, gate.inner.store.settle(settle)).await;

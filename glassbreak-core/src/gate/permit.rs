@@ -239,6 +239,7 @@ impl Held {
             // Only [`not_run`](Self::not_run) proves that.
             Performed::Failed | Performed::NotRun => Outcome::Failed,
         };
+        self.made.ended(&self.judgement, outcome == Outcome::Done);
         self.record(finished);
         self.settle(outcome).await;
     }

@@ -2,7 +2,7 @@
 
 use super::{Judgement, SessionState, name_of};
 use crate::argv::{ExecPlan, Role};
-use crate::budget::{Demand, Event, Shared};
+use crate::budget::{Demand, Event, Shared, norm};
 use crate::bundle::Bundle;
 use crate::call::{Call, CallDigest, Exec, Operation, Tool, Workspace};
 use crate::clock::Timestamp;
@@ -24,6 +24,7 @@ pub struct Prepared<'a> {
     facts: Facts,
     findings: Vec<Finding>,
     digest: CallDigest,
+    norm: u64,
     action: Action<'a>,
     resource: Resource<'a>,
     /// Type and id of the host's entity that a tool acts on.
@@ -81,9 +82,9 @@ impl Prepared<'_> {
 
     /// The refusal where the store says that the demand at `demand` is past its ceiling; see
     /// [`Rules::over`](crate::budget::Rules::over).
-    pub fn over(&self, demand: usize, count: u32, free_at: Option<Timestamp>, now: Timestamp) -> Finding {
+    pub fn over(&self, demand: usize, count: u64, free_at: Option<Timestamp>, now: Timestamp) -> Finding {
         let budgets = self.bundle.budgets();
-        budgets.over(&self.event(0), demand, count, free_at, now)
+        budgets.over(&self.event(0), &self.call.actor, demand, count, free_at, now)
     }
 
     /// Steps 3 to 5: budgets and policy over the facts, then all findings together. `shared` says where the counts of
@@ -118,6 +119,7 @@ impl Prepared<'_> {
             digest: self.digest,
             facts: &self.facts,
             name: name_of(self.call, &self.facts),
+            norm: self.norm,
             attempt,
         }
     }
@@ -163,6 +165,7 @@ impl Prepared<'_> {
                 ..Findings::default()
             }),
             digest: Some(self.digest),
+            norm: self.norm,
             facts: self.facts,
             seq,
             plan: self.plan,
@@ -217,6 +220,7 @@ fn read_exec<'a>(
         resource: Resource::Program(program),
         host: None,
         digest,
+        norm: norm(&call.operation),
         findings: judged.findings,
         plan: Some(judged.plan),
         roles: judged.roles,
@@ -227,6 +231,7 @@ fn read_exec<'a>(
             target: judged.target,
             labels: judged.labels,
             possible_labels: judged.possible_labels,
+            costs: judged.costs,
             risk,
             partial: judged.partial,
         },
@@ -254,6 +259,7 @@ fn read_tool<'a>(bundle: &'a Bundle, call: &'a Call, tool: &'a Tool) -> Result<P
         resource: Resource::Tool(name),
         host: facts.resource,
         digest: CallDigest::of_tool(tool),
+        norm: norm(&call.operation),
         findings: Vec::new(),
         plan: None,
         roles: Vec::new(),
@@ -264,6 +270,7 @@ fn read_tool<'a>(bundle: &'a Bundle, call: &'a Call, tool: &'a Tool) -> Result<P
             target: facts.target,
             labels: facts.labels,
             possible_labels: facts.labels,
+            costs: facts.costs,
             risk: bundle.vocabulary().risk_of(facts.labels),
             partial: false,
         },

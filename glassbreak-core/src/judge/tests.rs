@@ -82,7 +82,7 @@ fn the_tests_of_a_folder_count_shared_budgets_in_the_case() {
 #[test]
 fn a_store_counts_between_the_two_steps() {
     let (bundle, call, mut state) = (bundle(), drop_call(), state());
-    let conclude = |state: &SessionState, counts: &[u32]| {
+    let conclude = |state: &SessionState, counts: &[u64]| {
         let prepared = prepare(&bundle, state.workspace(), &call).unwrap();
         assert_eq!(prepared.demands().len(), 1);
         assert_eq!(prepared.digest(), judge(&bundle, state, &call, NOW).digest.unwrap());
@@ -99,7 +99,7 @@ fn a_store_counts_between_the_two_steps() {
         // Policies read the store's count, not the session's.
         let judgement = conclude(&state, &[count]);
         assert_eq!(judgement.ruling.outcome(), outcome, "{count}");
-        assert_eq!(judgement.seq.budgets[0].count, i64::from(count));
+        assert_eq!(judgement.seq.budgets[0].count, i64::try_from(count).unwrap());
         assert_eq!(judgement.seq.budgets[1].count, 1);
     }
     let judgement = conclude(&state, &[]);

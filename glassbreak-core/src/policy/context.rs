@@ -8,7 +8,9 @@ use cedar_policy::Context;
 use cedar_policy_core::ast::{self, Literal, Value};
 
 use crate::call::{Actor, ArgValue, Args, Word};
-use crate::facts::{ArgvFacts, BudgetFacts, Fact, LoopFacts, SeqFacts, Target};
+use crate::facts::{
+    ArgvFacts, BreakerFacts, BudgetFacts, DistinctFacts, Fact, LatchFacts, LoopFacts, PatternFacts, SeqFacts, Target,
+};
 use crate::finding::Finding;
 use crate::shape::{ArgField, ArgType};
 
@@ -76,8 +78,22 @@ fn check(question: &Question<'_>, facts: FactsShape<'_>, calls: &Calls) -> Resul
         (FactsShape::Args(_), None, Some(_)) => {}
         _ => return Err(misfit()),
     }
-    let SeqFacts { budgets, loops } = question.seq;
-    let same = budgets.len() == calls.budgets.len() && loops.len() == calls.loops.len();
+    let SeqFacts {
+        budgets,
+        loops,
+        distincts,
+        patterns,
+        latches,
+        breakers,
+        elapsed_s: _,
+        actions: _,
+    } = question.seq;
+    let same = budgets.len() == calls.budgets.len()
+        && loops.len() == calls.loops.len()
+        && distincts.len() == calls.distincts.len()
+        && patterns.len() == calls.patterns.len()
+        && latches.len() == calls.latches.len()
+        && breakers.len() == calls.breakers.len();
     same.then_some(()).ok_or_else(misfit)
 }
 
@@ -124,25 +140,99 @@ fn target_value(target: &Target, tree: &Tree) -> Value {
 
 fn seq_value(seq: &SeqFacts, calls: &Calls, tree: &Tree) -> Value {
     let mut parts = BTreeMap::new();
-    if let Some(tree) = tree.below("budget") {
-        let mut budgets = BTreeMap::new();
-        for (id, facts) in calls.budgets.iter().zip(&seq.budgets) {
-            if let Some(tree) = tree.below(id) {
-                budgets.insert(id.as_str().into(), budget_value(facts, tree));
-            }
+    for (kind, rules) in [
+        (
+            "budget",
+            each(tree.below("budget"), &calls.budgets, &seq.budgets, budget_value),
+        ),
+        ("loop", each(tree.below("loop"), &calls.loops, &seq.loops, loop_value)),
+        (
+            "distinct",
+            each(tree.below("distinct"), &calls.distincts, &seq.distincts, distinct_value),
+        ),
+        (
+            "pattern",
+            each(tree.below("pattern"), &calls.patterns, &seq.patterns, pattern_value),
+        ),
+        (
+            "latch",
+            each(tree.below("latch"), &calls.latches, &seq.latches, latch_value),
+        ),
+        (
+            "breaker",
+            each(tree.below("breaker"), &calls.breakers, &seq.breakers, breaker_value),
+        ),
+    ] {
+        if let Some(rules) = rules {
+            parts.insert(kind.into(), rules);
         }
-        parts.insert("budget".into(), Value::record_arc(Arc::new(budgets), None));
     }
-    if let Some(tree) = tree.below("loop") {
-        let mut loops = BTreeMap::new();
-        for (id, facts) in calls.loops.iter().zip(&seq.loops) {
-            if let Some(tree) = tree.below(id) {
-                loops.insert(id.as_str().into(), loop_value(facts, tree));
-            }
+    for (name, value) in [("elapsed_s", seq.elapsed_s), ("actions", seq.actions)] {
+        if tree.below(name).is_some() {
+            parts.insert(name.into(), value.into());
         }
-        parts.insert("loop".into(), Value::record_arc(Arc::new(loops), None));
     }
     Value::record_arc(Arc::new(parts), None)
+}
+
+/// The facts of all rules of one kind that `tree` names; `None` where it names none.
+fn each<T>(tree: Option<&Tree>, ids: &[String], facts: &[T], value: impl Fn(&T, &Tree) -> Value) -> Option<Value> {
+    let tree = tree?;
+    let mut rules = BTreeMap::new();
+    for (id, facts) in ids.iter().zip(facts) {
+        if let Some(tree) = tree.below(id) {
+            rules.insert(id.as_str().into(), value(facts, tree));
+        }
+    }
+    Some(Value::record_arc(Arc::new(rules), None))
+}
+
+fn distinct_value(facts: &DistinctFacts, tree: &Tree) -> Value {
+    let DistinctFacts {
+        count,
+        limit,
+        is_new,
+        fired,
+    } = *facts;
+    let fields = [
+        ("count", Value::from(count)),
+        ("limit", Value::from(limit)),
+        ("is_new", Value::from(is_new)),
+        ("fired", Value::from(fired)),
+    ];
+    members(fields, tree)
+}
+
+fn pattern_value(facts: &PatternFacts, tree: &Tree) -> Value {
+    let PatternFacts {
+        armed,
+        fired,
+        step,
+        age_s,
+    } = *facts;
+    let fields = [
+        ("armed", Value::from(armed)),
+        ("fired", Value::from(fired)),
+        ("step", Value::from(step)),
+        ("age_s", Value::from(age_s)),
+    ];
+    members(fields, tree)
+}
+
+fn latch_value(facts: &LatchFacts, tree: &Tree) -> Value {
+    let LatchFacts { latched, labels, fired } = *facts;
+    let fields = [
+        ("latched", Value::from(latched)),
+        ("labels", Value::from(labels)),
+        ("fired", Value::from(fired)),
+    ];
+    members(fields, tree)
+}
+
+fn breaker_value(facts: &BreakerFacts, tree: &Tree) -> Value {
+    let BreakerFacts { state, failures } = *facts;
+    let fields = [("state", Value::from(state)), ("failures", Value::from(failures))];
+    members(fields, tree)
 }
 
 fn budget_value(facts: &BudgetFacts, tree: &Tree) -> Value {

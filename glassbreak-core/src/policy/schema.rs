@@ -53,6 +53,10 @@ pub(super) struct Calls {
     tools: BTreeMap<String, ToolCall>,
     pub(super) budgets: Vec<String>,
     pub(super) loops: Vec<String>,
+    pub(super) distincts: Vec<String>,
+    pub(super) patterns: Vec<String>,
+    pub(super) latches: Vec<String>,
+    pub(super) breakers: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -98,6 +102,10 @@ impl Calls {
             tools: tools.collect(),
             budgets: shape.budgets.clone(),
             loops: shape.loops.clone(),
+            distincts: shape.distincts.clone(),
+            patterns: shape.patterns.clone(),
+            latches: shape.latches.clone(),
+            breakers: shape.breakers.clone(),
         }
     }
 
@@ -285,9 +293,17 @@ fn generate(shape: &Shape) -> String {
     let budget = "{ count: Long, limit: Long, remaining: Long, over: Long, fired: Bool }";
     let _ = writeln!(
         out,
-        "type CallSeq = {{\n  budget: {},\n  loop: {}\n}};\n",
+        "type CallSeq = {{\n  budget: {},\n  loop: {},\n  distinct: {},\n  pattern: {},\n  latch: {},\n  breaker: {},\n  \
+         elapsed_s: Long,\n  actions: Long\n}};\n",
         members(&shape.budgets, budget),
         members(&shape.loops, "{ streak: Long, period: Long, fired: Bool }"),
+        members(
+            &shape.distincts,
+            "{ count: Long, limit: Long, is_new: Bool, fired: Bool }"
+        ),
+        members(&shape.patterns, "{ armed: Bool, fired: Bool, step: Long, age_s: Long }"),
+        members(&shape.latches, "{ latched: Long, labels: Long, fired: Bool }"),
+        members(&shape.breakers, "{ state: String, failures: Long }"),
     );
     out.push_str("action \"call\";\naction \"exec\" in [\"call\"];\naction \"tool\" in [\"call\"];\n\n");
 

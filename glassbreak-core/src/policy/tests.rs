@@ -113,6 +113,7 @@ fn shape() -> Shape {
         ],
         budgets: vec!["pod_delete".to_owned(), "all-calls".to_owned()],
         loops: vec!["same".to_owned()],
+        ..Shape::default()
     }
 }
 
@@ -244,6 +245,7 @@ fn seq(count: i64) -> SeqFacts {
     SeqFacts {
         budgets: vec![budget, BudgetFacts::default()],
         loops: vec![LoopFacts::default()],
+        ..SeqFacts::default()
     }
 }
 

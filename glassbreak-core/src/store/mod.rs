@@ -49,12 +49,12 @@ pub use self::clock::{Clock, FakeClock, SteadyClock};
 pub use self::error::{StoreError, StoreErrorKind};
 pub use self::memory::{MemoryBuilder, MemoryStore};
 pub use self::types::{
-    Attempt, Durability, Fate, Held, LockView, OpId, Outcome, Over, Position, Reserve, Reserved, Settle, Settled,
-    Unlock, Unlocked,
+    Actual, Attempt, Durability, Fate, Held, LockView, OpId, Outcome, Over, Position, Reserve, Reserved, Settle,
+    Settled, Unlock, Unlocked,
 };
 
 use crate::approval::{Request, RequestId};
-pub use crate::budget::Demand;
+pub use crate::budget::{Demand, Window};
 use crate::grant::{Grant, GrantId};
 use crate::lock::Lock;
 
@@ -78,8 +78,8 @@ pub trait Ledger: fmt::Debug + Send + Sync + 'static {
     /// 7. A demand past its ceiling: [`Over`](Reserved::Over), for the first one. No demand is counted.
     /// 8. [`Held`](Reserved::Held): every demand is counted, at once.
     ///
-    /// A count is how many reservations of that rule, scope and key were made in the window that ends now, settled or
-    /// not, this one included and those that were given back left out. One whose key was not known counts under every
+    /// A count is what the reservations of that rule, scope and key that were made in the [window](Demand::window) that
+    /// ends now come to, settled or not, this one included and those that were given back left out. One whose key was not known counts under every
     /// key of its rule and scope, also under those that come later; a demand whose key is not known is held against the
     /// fullest key of its rule and scope, and all that were not known. Two demands of one call on one rule, scope and
     /// key count twice. Of callers that race for the last place under a ceiling, one gets it.
@@ -93,7 +93,8 @@ pub trait Ledger: fmt::Debug + Send + Sync + 'static {
 
     /// Records how a call ended, once: a repeat gets the first answer, whatever it says.
     ///
-    /// [`NotRun`](Outcome::NotRun) and [`Asked`](Outcome::Asked) within the lease take the call out of all its counts, at once. Nothing else lowers
+    /// [`NotRun`](Outcome::NotRun) and [`Asked`](Outcome::Asked) within the lease take the call out of all its counts, at once. For the
+    /// others a demand counts what it [really came to](Settle::actual): less only within the lease, more always. Nothing else lowers
     /// a count: a call that failed counts, and so does one whose lease ended unsettled. A word that comes after the
     /// lease is recorded and marked late. Locks do not stand in the way, and a time that is not believed only makes
     /// the word late.

@@ -125,7 +125,7 @@ impl Reserved {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Held {
     /// For each demand, how many count, this call included.
-    pub counts: Box<[u32]>,
+    pub counts: Box<[u64]>,
     /// The grants of this caller that stand: candidates for a [`Claim`](super::Claim), nothing more.
     pub grants: Vec<Grant>,
     /// The change that this was.
@@ -141,8 +141,8 @@ pub struct Held {
 pub struct Over {
     /// The first demand past its ceiling: its place among the demands.
     pub demand: usize,
-    /// How many would count, this call included.
-    pub count: u32,
+    /// How much would count, this call included.
+    pub count: u64,
     /// When enough have left the window for this demand to pass, if nothing else is counted until then; `None` where
     /// waiting does not help.
     pub free_at: Option<Timestamp>,
@@ -196,7 +196,7 @@ pub enum Fate {
 }
 
 /// The end of a reservation, told by whoever holds it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settle {
     /// Which call.
     pub op: OpId,
@@ -204,8 +204,19 @@ pub struct Settle {
     pub attempt: Attempt,
     /// What became of it.
     pub outcome: Outcome,
+    /// What it really came to, where that is known and not what was reserved.
+    pub actual: Vec<Actual>,
     /// What time the caller takes it to be.
     pub at: Timestamp,
+}
+
+/// What one demand of a call really came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Actual {
+    /// Its place among the demands.
+    pub demand: usize,
+    /// How much it was. More than was reserved counts in full, past any ceiling.
+    pub amount: u64,
 }
 
 /// How a reservation ended: the first answer, however often it is asked for.

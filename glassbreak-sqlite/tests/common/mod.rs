@@ -75,7 +75,7 @@ pub mod made {
     use glassbreak_core::label::Risk;
     use glassbreak_core::lock::{Lock, LockPath, Target};
     use glassbreak_core::store::{
-        Attempt, Caps, Claim, Decide, Demand, Fate, Ledger, OpId, Open, Requests, Reserve, Reserved,
+        Attempt, Caps, Claim, Decide, Demand, Fate, Ledger, OpId, Open, Requests, Reserve, Reserved, Window,
     };
     use glassbreak_sqlite::SqliteStore;
 
@@ -115,8 +115,9 @@ pub mod made {
                 rule: "restarts".into(),
                 scope: [9; 16],
                 key: Some([key; 16]),
-                window: Span::from_millis(600_000),
-                ceiling,
+                window: Window::Sliding(Span::from_millis(600_000)),
+                amount: 1,
+                ceiling: u64::from(ceiling),
             }],
         }
     }

@@ -19,7 +19,7 @@ use glassbreak_core::gate::{AnyPermit, Denied, Gate, Session, Ticket, Verdict};
 use glassbreak_core::lock::{LockPath, Target};
 use glassbreak_core::notify::{Notifier, NotifyError};
 use glassbreak_core::store::{
-    Attempt, Demand, Fate, Ledger, OpId, Outcome, Requests, Reserve, Reserved, Settle, Settled, Unlocked,
+    Attempt, Demand, Fate, Ledger, OpId, Outcome, Requests, Reserve, Reserved, Settle, Settled, Unlocked, Window,
 };
 use glassbreak_sqlite::SqliteStore;
 
@@ -351,7 +351,8 @@ async fn probe(store: &SqliteStore, left: &Left) {
                 rule: rule.as_str().into(),
                 scope: *scope,
                 key: Some(*key),
-                window: Span::from_millis(3_600_000),
+                window: Window::Sliding(Span::from_millis(3_600_000)),
+                amount: 1,
                 ceiling: 1_000,
             }],
         };
@@ -364,6 +365,7 @@ async fn probe(store: &SqliteStore, left: &Left) {
             op,
             attempt,
             outcome: Outcome::NotRun,
+            actual: Vec::new(),
             at: Timestamp::now(),
         };
         let Settled { outcome, refunded, .. } = store.settle(settle).await.unwrap();

@@ -9,7 +9,7 @@ use glassbreak_core::grant::Use;
 use glassbreak_core::lock::{Lock, LockPath, Target};
 use glassbreak_core::store::{
     Attempt, Demand, Ended, FakeClock, Held, OpId, Outcome, Over, Position, Reserve, Reserved, Settle, Settled, Store,
-    Unlock, Unlocked,
+    Unlock, Unlocked, Window,
 };
 
 use super::{Reopen, Subject};
@@ -153,6 +153,7 @@ impl Rig {
             op: call.op,
             attempt: call.attempt,
             outcome,
+            actual: Vec::new(),
             at: self.at(),
         }
     }
@@ -225,8 +226,9 @@ impl Draft {
             rule: rule.into(),
             scope: [scope; 16],
             key: key.map(spread),
-            window: Span::from_millis(WINDOW.unsigned_abs()),
-            ceiling,
+            window: Window::Sliding(Span::from_millis(WINDOW.unsigned_abs())),
+            amount: 1,
+            ceiling: u64::from(ceiling),
         });
         self
     }

@@ -1,15 +1,17 @@
 //! Reads `budgets.toml`. What is not built is refused by name: a rule that is silently skipped is no rule.
 
+mod kinds;
+mod matches;
 mod parts;
 
-pub(super) use self::parts::MAX_CEILING;
-use self::parts::{Durability, read_amounts, read_durability, read_key, read_ladder, read_then, read_window};
+use self::parts::{
+    Durability, read_amount, read_durability, read_key, read_ladder, read_limits, read_then, read_window,
+};
 use super::hash::hash;
-use super::{Budget, Loop, Match, Named, Rules, Rung, Then};
+use super::{Budget, Counts, EventBudget, Named, Rules, Rung, Then};
 use crate::budget::Needs;
-use crate::call::Word;
 use crate::error::{Problem, shown};
-use crate::finding::{Layer, Requirement, RuleId};
+use crate::finding::Requirement;
 use crate::label::Vocabulary;
 use crate::people::People;
 use crate::source::Source;
@@ -18,7 +20,8 @@ use crate::table::{self, Fields, Item, Report};
 /// Words that cannot follow a dot in Cedar, where ids stand.
 const CEDAR_WORDS: [&str; 9] = ["true", "false", "if", "then", "else", "in", "is", "like", "has"];
 
-const BUILT: &str = "[[budget]] counts calls in a sliding window and [[loop]] finds exact repeats; both are built";
+/// The most levels of a budget.
+const MOST_LEVELS: usize = 8;
 
 pub(super) fn rules(source: Source<'_>, vocabulary: &Vocabulary, people: &People) -> Result<Rules, Vec<Problem>> {
     table::read(source, |report, fields| {
@@ -28,32 +31,73 @@ pub(super) fn rules(source: Source<'_>, vocabulary: &Vocabulary, people: &People
             people,
             then: Then::Ask,
             durability: Durability::Store(Needs::Strict),
+            max_state: None,
             ids: Vec::new(),
             named: Vec::new(),
         };
         if let Some(defaults) = fields.get("defaults") {
             reader.defaults(report, defaults);
         }
-        Rules {
-            budgets: reader.each(report, fields.get("budget"), Reader::budget),
-            loops: reader.each(report, fields.get("loop"), Reader::repeat),
-            named: std::mem::take(&mut reader.named),
+        let read = reader.each(report, fields.get("budget"), |reader, report, fields| {
+            reader.budget(report, fields, None)
+        });
+        let (mut budgets, mut events) = (Vec::new(), Vec::new());
+        let more = [("approvals", Counts::Asks), ("denials", Counts::Denials)].map(|(name, of)| {
+            reader.each(report, fields.get(name), |reader, report, fields| {
+                reader.budget(report, fields, Some(of))
+            })
+        });
+        for (of, levels) in read.into_iter().chain(more.into_iter().flatten()) {
+            match of {
+                Counts::Calls => budgets.extend(levels),
+                of => events.extend(levels.into_iter().map(|budget| EventBudget { of, budget })),
+            }
         }
+        let rules = Rules {
+            budgets,
+            events,
+            distincts: reader.each(report, fields.get("distinct"), Reader::distinct),
+            patterns: reader.each(report, fields.get("pattern"), Reader::pattern),
+            latches: reader.each(report, fields.get("latch"), Reader::latch),
+            loops: reader.each(report, fields.get("loop"), Reader::repeat),
+            breakers: reader.each(report, fields.get("breaker"), Reader::breaker),
+            named: std::mem::take(&mut reader.named),
+        };
+        if let Some((at, most)) = reader.max_state
+            && rules.most_bytes() > most
+        {
+            let what = format!(
+                "a session may take {} bytes under these rules, and {most} are allowed",
+                rules.most_bytes()
+            );
+            let help = "lower ceilings and limits, count by fewer keys, or raise max_state";
+            report.add(at, what, help);
+        }
+        rules
     })
 }
 
 fn check_top(report: &mut Report<'_>, fields: Fields<'_>) {
     fields.check_keys(
         report,
-        &["schema", "defaults", "budget", "loop"],
         &[
-            ("distinct", "counts of distinct values are not built", BUILT),
-            ("pattern", "patterns of several calls are not built", BUILT),
-            ("latch", "latches are not built", BUILT),
-            ("breaker", "breakers are not built", BUILT),
-            ("approvals", "budgets of approvals are not built", BUILT),
-            ("denials", "budgets of denials are not built", BUILT),
-            ("decay", "decaying counts are not built", BUILT),
+            "schema",
+            "defaults",
+            "budget",
+            "distinct",
+            "pattern",
+            "latch",
+            "loop",
+            "breaker",
+            "approvals",
+            "denials",
+        ],
+        &[
+            (
+                "decay",
+                "counts that fade are not built: they forgive by time alone",
+                "write a [[budget]] with a window",
+            ),
             ("budgets", "there is no such key", "write [[budget]], once for each"),
             ("loops", "there is no such key", "write [[loop]], once for each"),
             (
@@ -76,6 +120,8 @@ struct Reader<'a> {
     people: &'a People,
     then: Then,
     durability: Durability,
+    /// The most bytes of a session, and where that stands.
+    max_state: Option<(usize, usize)>,
     ids: Vec<String>,
     named: Vec<Named>,
 }
@@ -86,17 +132,15 @@ impl Reader<'_> {
         let Some(fields) = item.fields(report) else { return };
         fields.check_keys(
             report,
-            &["then", "durability"],
+            &["then", "durability", "max_state"],
             &[
                 ("on_store_error", "a store that fails always denies", NONE_BUILT),
-                ("lease", "leases are not built", NONE_BUILT),
-                (
-                    "max_state",
-                    "a limit on state is not built",
-                    "state is bounded by the ceilings; leave it out",
-                ),
+                ("lease", "every reservation has the same lease", NONE_BUILT),
             ],
         );
+        if let Some(item) = fields.get("max_state") {
+            self.max_state = parts::read_bytes(report, item).map(|most| (item.at, most));
+        }
         if let Some(then) = fields.get("then").and_then(|item| read_then(report, item)) {
             self.then = then;
         }
@@ -125,36 +169,21 @@ impl Reader<'_> {
             .collect()
     }
 
-    fn budget(&mut self, report: &mut Report<'_>, fields: Fields<'_>) -> Budget {
-        const LEVELS: &str = "write one [[budget]] for each level";
-        const LADDER: &str = "write it in the ladder: ladder = [{ over = 0, then = \"deny\" }]";
+    /// A budget, with all its levels. `of` is what it counts, where its table says so by its name.
+    fn budget(&mut self, report: &mut Report<'_>, fields: Fields<'_>, of: Option<Counts>) -> (Counts, Vec<Budget>) {
         fields.check_keys(
             report,
+            &BUDGET_KEYS,
             &[
-                "id",
-                "match",
-                "key",
-                "limit",
-                "window",
-                "durability",
-                "ladder",
-                "ceiling",
-                "ask",
-                "amount",
-            ],
-            &[
-                ("levels", "several levels in one rule are not built", LEVELS),
-                ("then", "a budget has a ladder", LADDER),
                 (
-                    "on_missing",
-                    "amounts are not built: each call counts one",
+                    "refund_on_error",
+                    "a call that failed counts: its effect may be partial",
                     "leave it out",
                 ),
-                ("refund_on_error", "refunds are not built", "leave it out"),
                 (
-                    "event",
-                    "counting asks is not built: admitted calls count",
-                    "leave it out",
+                    "half_life",
+                    "counts that fade are not built",
+                    "write window = { sliding = \"10m\" }",
                 ),
             ],
         );
@@ -162,71 +191,126 @@ impl Reader<'_> {
         let (then, durability) = (self.then.as_str(), self.durability.as_str());
         let flowed = [("ladder", "then", then), ("durability", "durability", durability)];
         let mut budget = Budget::new(&id, hash("budget", fields, &flowed));
+        let of = self.counts(report, fields, of);
         match fields.get("match") {
             Some(item) => budget.matches = self.matches(report, item),
-            None => report.add(fields.at, "the budget does not say what it counts", MATCH_HELP),
+            None if of == Counts::Calls => report.add(fields.at, "the budget does not say what it counts", MATCH_HELP),
+            None => {}
         }
-        let durability = read_durability(report, fields).unwrap_or(self.durability);
-        budget.needs = durability.needs();
-        (budget.whose, budget.key) = read_key(report, fields, durability);
-        read_amounts(report, fields, &mut budget);
-        budget.window = read_window(report, fields).unwrap_or(budget.window);
-        budget.ladder = match fields.get("ladder") {
-            Some(item) => read_ladder(report, item, budget.limit),
-            None => vec![Rung {
-                from: budget.limit.saturating_add(1),
-                then: self.then,
-            }],
-        };
+        budget.amount = read_amount(report, fields);
         budget.requirement = self.requirement(report, fields);
-        budget
+        let said = read_durability(report, fields);
+        let durability = if of == Counts::Calls {
+            said.unwrap_or(self.durability)
+        } else {
+            if let (Some(Durability::Store(_)), Some(item)) = (said, fields.get("durability")) {
+                let help = "write durability = \"none\", or leave it out";
+                report.add(item.at, "asks and denials are counted in the session", help);
+            }
+            Durability::Session
+        };
+        budget.needs = durability.needs();
+        let levels = match fields.get("levels") {
+            None => vec![self.level(report, fields, fields, budget, durability)],
+            Some(item) => self.levels(report, fields, item, &budget, durability),
+        };
+        (of, levels)
     }
 
-    fn repeat(&mut self, report: &mut Report<'_>, fields: Fields<'_>) -> Loop {
-        const BUILT: &str = "exact_repeat is built: the same call so many times in a row";
-        fields.check_keys(
-            report,
-            &["id", "exact_repeat", "then", "ask"],
-            &[
-                ("cycle", "finding cycles of several calls is not built", BUILT),
-                (
-                    "failing_repeat",
-                    "outcomes are not seen, so failing repeats are not built",
-                    BUILT,
-                ),
-                (
-                    "second_hit",
-                    "a stricter second time is not built",
-                    "write a second [[loop]] with a higher exact_repeat",
-                ),
-                ("key", "a loop is always counted by session", "leave it out"),
-                (
-                    "match",
-                    "a loop rule that matches some calls only is not built",
+    fn counts(&self, report: &mut Report<'_>, fields: Fields<'_>, of: Option<Counts>) -> Counts {
+        let words = [
+            ("call", Counts::Calls),
+            ("ask", Counts::Asks),
+            ("denial", Counts::Denials),
+        ];
+        let said = fields.get("event");
+        match (of, said) {
+            (Some(of), Some(item)) => {
+                report.add(
+                    item.name_at,
+                    "what it counts is said by the name of its table",
                     "leave it out",
-                ),
-                ("durability", "a loop is always counted in the session", "leave it out"),
-            ],
-        );
-        let id = self.id(report, fields);
-        let exact_repeat = match fields.get("exact_repeat") {
-            Some(item) => item.whole(report, 2, 1024),
-            None => {
-                report.add(fields.at, "the loop rule says no number", "write exact_repeat = 5");
-                None
+                );
+                of
             }
-        };
-        Loop {
-            rule: RuleId::known(Layer::Budget, &id),
-            id: id.into(),
-            hash: hash("loop", fields, &[("then", "then", self.then.as_str())]),
-            exact_repeat: exact_repeat.and_then(|n| u64::try_from(n).ok()).unwrap_or(2),
-            then: match fields.get("then") {
-                Some(item) => read_then(report, item).unwrap_or(Then::Deny),
-                None => self.then,
-            },
-            requirement: self.requirement(report, fields),
+            (Some(of), None) => of,
+            (None, Some(item)) => item.one_of(report, &words).unwrap_or(Counts::Calls),
+            (None, None) => Counts::Calls,
         }
+    }
+
+    fn levels(
+        &mut self,
+        report: &mut Report<'_>,
+        fields: Fields<'_>,
+        item: Item<'_>,
+        budget: &Budget,
+        durability: Durability,
+    ) -> Vec<Budget> {
+        for key in ["key", "limit", "window", "ceiling"] {
+            if let Some(item) = fields.get(key) {
+                report.add(
+                    item.name_at,
+                    format!("each level has its own `{key}`"),
+                    "write it in the levels",
+                );
+            }
+        }
+        let items = item.list(report).unwrap_or_default();
+        if items.is_empty() || items.len() > MOST_LEVELS {
+            let help = format!("write from 1 to {MOST_LEVELS} of {{ key = [\"session\"], limit = 3 }}");
+            report.add(item.at, format!("there are {} levels", items.len()), help);
+        }
+        let mut levels = Vec::new();
+        for (n, item) in items.into_iter().enumerate() {
+            let Some(level) = item.fields(report) else { continue };
+            level.check_keys(report, &["key", "limit", "window", "ceiling", "ladder", "then"], &[]);
+            let mut budget = budget.clone();
+            if n > 0 {
+                let id = format!("{}_levels_{n}", budget.id);
+                self.claim_id(report, item.at, &id);
+                budget = Budget {
+                    matches: budget.matches,
+                    amount: budget.amount,
+                    requirement: budget.requirement,
+                    needs: budget.needs,
+                    ..Budget::new(&id, budget.hash)
+                };
+            }
+            levels.push(self.level(report, fields, level, budget, durability));
+        }
+        levels
+    }
+
+    /// What may differ from level to level; `rule` is the whole table.
+    fn level(
+        &self,
+        report: &mut Report<'_>,
+        rule: Fields<'_>,
+        level: Fields<'_>,
+        mut budget: Budget,
+        durability: Durability,
+    ) -> Budget {
+        (budget.whose, budget.key) = read_key(report, level, durability);
+        budget.window = read_window(report, level);
+        read_limits(report, level, &mut budget);
+        let said = |key| level.get(key).or_else(|| rule.get(key));
+        budget.ladder = match (said("ladder"), said("then")) {
+            (Some(item), None) => read_ladder(report, item, &budget),
+            (Some(_), Some(then)) => {
+                report.add(
+                    then.name_at,
+                    "`then` is said by the ladder",
+                    "write it in the ladder, or leave the ladder out",
+                );
+                Vec::new()
+            }
+            (None, then) => vec![Rung {
+                from: budget.limit.saturating_add(1),
+                then: then.and_then(|item| read_then(report, item)).unwrap_or(self.then),
+            }],
+        };
+        budget
     }
 
     fn id(&mut self, report: &mut Report<'_>, fields: Fields<'_>) -> String {
@@ -250,72 +334,40 @@ impl Reader<'_> {
         } else if CEDAR_WORDS.contains(&id) {
             let what = format!("`{id}` is a word of Cedar, which could not read `seq.budget.{id}`");
             report.add(item.at, what, "choose another id");
-        } else if self.ids.iter().any(|known| known == id) {
-            report.add(
-                item.at,
-                format!("the id `{id}` stands twice"),
-                "budgets and loops share their ids; choose another",
-            );
+        } else {
+            self.claim_id(report, item.at, id);
         }
-        self.ids.push(id.to_owned());
         id.to_owned()
     }
 
-    fn matches(&mut self, report: &mut Report<'_>, item: Item<'_>) -> Match {
-        let mut matches = Match::default();
-        let Some(fields) = item.fields(report) else {
-            return matches;
-        };
-        fields.check_keys(
-            report,
-            &["labels", "tools", "programs"],
-            &[
-                (
-                    "cost",
-                    "costs are not built: each call counts one",
-                    "match labels, tools or programs",
-                ),
-                (
-                    "target",
-                    "matching targets is not built",
-                    "count them apart: key = [\"session\", \"target.name\"]",
-                ),
-            ],
-        );
-        if fields.items().next().is_none() {
-            report.add(item.at, "this matches nothing in particular", MATCH_HELP);
+    fn claim_id(&mut self, report: &mut Report<'_>, at: usize, id: &str) {
+        if self.ids.iter().any(|known| known == id) {
+            let help = "all rules share their ids; choose another";
+            report.add(at, format!("the id `{id}` stands twice"), help);
         }
-        if let Some(item) = fields.get("labels") {
-            matches.labels = item.labels(report, self.vocabulary);
-        }
-        matches.tools = self.names(report, fields.get("tools"), true);
-        matches.programs = self.names(report, fields.get("programs"), false);
-        matches
-    }
-
-    fn names(&mut self, report: &mut Report<'_>, item: Option<Item<'_>>, tool: bool) -> Vec<Box<str>> {
-        let Some(item) = item else { return Vec::new() };
-        let names = item.texts(report).unwrap_or_default();
-        if names.is_empty() && item.is_list() {
-            let what = format!("`{}` is empty, so the rule would match none", item.name);
-            report.add(item.at, what, "name some, or leave it out");
-        }
-        for (at, name) in &names {
-            if let Err(bad) = Word::new(name) {
-                report.add(*at, bad.to_string(), bad.help());
-            }
-            self.named.push(Named {
-                tool,
-                name: (*name).into(),
-                at: *at,
-            });
-        }
-        names.into_iter().map(|(_, name)| name.into()).collect()
+        self.ids.push(id.to_owned());
     }
 
     fn requirement(&self, report: &mut Report<'_>, fields: Fields<'_>) -> Option<Requirement> {
         fields.get("ask")?.requirement(report, self.people, true)
     }
 }
+
+const BUDGET_KEYS: [&str; 14] = [
+    "id",
+    "match",
+    "event",
+    "key",
+    "limit",
+    "window",
+    "durability",
+    "ladder",
+    "then",
+    "ceiling",
+    "ask",
+    "amount",
+    "on_missing",
+    "levels",
+];
 
 const MATCH_HELP: &str = "write match = { labels = [\"mutating\"] }, or labels = [] for every call";

@@ -63,7 +63,7 @@ fn agent(instance: &str) -> Actor {
 }
 
 /// What each call of `actor` is told by rules that a store counts for.
-fn given(rules: &Rules, facts: &Facts, counts: &[u32]) -> (SeqFacts, Vec<Finding>) {
+fn given(rules: &Rules, facts: &Facts, counts: &[u64]) -> (SeqFacts, Vec<Finding>) {
     let shared = Shared::Counted(counts);
     rules.inspect(&Counters::default(), &event(1, facts), &actor(), at(0), shared)
 }
@@ -181,7 +181,7 @@ fn no_value_of_a_call_makes_the_key_of_another() {
             &agent("a"),
             at(0),
             Shared::Local,
-            true,
+            Taken::Admitted,
         );
     }
 }
@@ -192,9 +192,16 @@ fn the_counts_of_the_store_are_the_counts() {
     let mut counters = Counters::default();
     // Whatever the session has counted of its own, by whatever way.
     for n in 0..3 {
-        rules.advance(&mut counters, &event(n, &facts), &actor(), at(0), Shared::Local, true);
+        rules.advance(
+            &mut counters,
+            &event(n, &facts),
+            &actor(),
+            at(0),
+            Shared::Local,
+            Taken::Admitted,
+        );
     }
-    let look = |counts: &[u32]| rules.inspect(&counters, &event(9, &facts), &actor(), at(0), Shared::Counted(counts));
+    let look = |counts: &[u64]| rules.inspect(&counters, &event(9, &facts), &actor(), at(0), Shared::Counted(counts));
     let (seq, findings) = look(&[4, 2]);
     let counts: Vec<i64> = seq.budgets.iter().map(|budget| budget.count).collect();
     assert_eq!(counts, [4, 4, 0, 2]);
@@ -218,7 +225,7 @@ fn the_counts_of_the_store_are_the_counts() {
 fn rungs_and_ceilings_stand_where_they_stood() {
     let (rules, facts) = (rules(), deletion("prod"));
     let level = |count: u32| {
-        let (seq, findings) = given(&rules, &facts, &[count, 1]);
+        let (seq, findings) = given(&rules, &facts, &[u64::from(count), 1]);
         let found = findings
             .first()
             .map(|finding| (finding.level(), finding.rule().as_str().to_owned()));
@@ -275,7 +282,7 @@ fn what_a_store_counted_is_not_counted_here() {
     let before = counters.bytes();
     let shared = Shared::Counted(&counts);
     let event = event(1, &facts);
-    rules.advance(&mut counters, &event, &actor(), at(0), shared, true);
+    rules.advance(&mut counters, &event, &actor(), at(0), shared, Taken::Admitted);
     let count = |counters: &Counters| -> Vec<i64> {
         let (seq, _) = rules.inspect(counters, &event, &actor(), at(0), Shared::Local);
         seq.budgets.iter().map(|budget| budget.count).collect()
@@ -283,7 +290,7 @@ fn what_a_store_counted_is_not_counted_here() {
     assert_eq!(count(&counters), [2, 1, 0, 1]);
     assert!(counters.bytes() > before);
     // Taking it back takes back what is here, and nothing that was counted another way.
-    rules.advance(&mut counters, &event, &actor(), at(0), Shared::Local, true);
+    rules.advance(&mut counters, &event, &actor(), at(0), Shared::Local, Taken::Admitted);
     rules.refund(&mut counters, &event, &actor(), at(0), shared);
     assert_eq!(count(&counters), [2, 2, 0, 2]);
     rules.refund(&mut counters, &event, &actor(), at(0), Shared::Local);
@@ -296,7 +303,14 @@ fn without_a_store_each_scope_is_counted_apart() {
     let mut counters = Counters::default();
     let event = event(1, &facts);
     for instance in ["a", "a", "b"] {
-        rules.advance(&mut counters, &event, &agent(instance), at(0), Shared::Local, true);
+        rules.advance(
+            &mut counters,
+            &event,
+            &agent(instance),
+            at(0),
+            Shared::Local,
+            Taken::Admitted,
+        );
     }
     let look = |instance: &str, facts: &Facts| {
         let event = Event { facts, ..event };
@@ -317,7 +331,7 @@ fn without_a_store_each_scope_is_counted_apart() {
             &agent("a"),
             at(60),
             Shared::Local,
-            true,
+            Taken::Admitted,
         );
     }
     let (_, findings) = rules.inspect(&counters, &event, &agent("a"), at(60), Shared::Local);
@@ -333,7 +347,7 @@ fn without_a_store_each_scope_is_counted_apart() {
             &agent(&format!("n{n}")),
             at(60),
             Shared::Local,
-            true,
+            Taken::Admitted,
         );
     }
     assert!(counters.bytes() <= rules.most_bytes());
@@ -343,7 +357,7 @@ fn without_a_store_each_scope_is_counted_apart() {
 fn a_ceiling_in_the_store_reads_like_one_here() {
     let (rules, facts) = (rules(), deletion("prod"));
     let event = event(1, &facts);
-    let over = |demand, count, free_at| rules.over(&event, demand, count, free_at, at(100));
+    let over = |demand, count, free_at| rules.over(&event, &actor(), demand, count, free_at, at(100));
     let finding = over(0, 6, Some(at(301)));
     assert_eq!(
         said(std::slice::from_ref(&finding)),

@@ -1,6 +1,8 @@
 //! Reads `tools.toml`.
 
-use super::{Origin, Path, ToolEntry, schema};
+use std::sync::Arc;
+
+use super::{Origin, Path, Price, ToolEntry, schema};
 use crate::call::Word;
 use crate::error::{Problem, nearest, shown};
 use crate::facts::{PinFact, Target};
@@ -33,9 +35,13 @@ fn entry(report: &mut Report<'_>, item: Item<'_>, vocabulary: &Vocabulary) -> Op
     let fields = item.fields(report)?;
     fields.check_keys(
         report,
-        &["about", "labels", "resource", "target", "pin", "schema"],
+        &["about", "labels", "resource", "target", "pin", "cost", "schema"],
         &[
-            ("cost", "costs are not built: each call counts one", "leave it out"),
+            (
+                "owner",
+                "the owner is a fact of the target",
+                "write target = { owner = \"args.owner\" }",
+            ),
             ("pins", "the key is `pin`", "write pin = [\"namespace\"]"),
             (
                 "risk",
@@ -83,6 +89,10 @@ fn entry(report: &mut Report<'_>, item: Item<'_>, vocabulary: &Vocabulary) -> Op
         Some(item) => pins(report, item, &args, &target),
         None => Vec::new(),
     };
+    let costs = match fields.get("cost") {
+        Some(item) => costs(report, item, &args),
+        None => Vec::new(),
+    };
     Some(ToolEntry {
         shape: ToolShape {
             name: name?,
@@ -93,6 +103,7 @@ fn entry(report: &mut Report<'_>, item: Item<'_>, vocabulary: &Vocabulary) -> Op
         target,
         resource,
         pins,
+        costs,
     })
 }
 
@@ -127,6 +138,50 @@ fn origin(report: &mut Report<'_>, item: Item<'_>, args: &[ArgField]) -> Option<
         return None;
     }
     Some(Origin::Literal(text.into()))
+}
+
+/// `{ objects = 1, rows = "args.limit" }`: a number, an argument that is one, or one that is a list, which counts its
+/// items.
+fn costs(report: &mut Report<'_>, item: Item<'_>, args: &[ArgField]) -> Vec<(Arc<str>, Price)> {
+    const MOST: i64 = 1_000_000_000_000_000;
+    let Some(fields) = item.fields(report) else {
+        return Vec::new();
+    };
+    let mut costs = Vec::new();
+    for item in fields.items() {
+        let Some(unit) = word(report, item.name_at, item.name) else {
+            continue;
+        };
+        if !item.is_text() {
+            let price = item.whole(report, 0, MOST).and_then(|price| u64::try_from(price).ok());
+            costs.extend(price.map(|price| (unit.as_str().into(), Price::Fixed(price))));
+            continue;
+        }
+        let Some(path) = item.text(report).and_then(|text| text.strip_prefix("args.")) else {
+            report.add(
+                item.at,
+                format!("`{}` is not a cost", item.name),
+                "write a number, or args.<name>",
+            );
+            continue;
+        };
+        let Some((path, ty, _)) = walk(report, item.at, path, args) else {
+            continue;
+        };
+        match ty {
+            ArgType::Int { min, .. } if *min < 0 => {
+                let help = "add minimum = 0 to its schema";
+                report.add(item.at, "a cost below nothing would give back what others spent", help);
+            }
+            ArgType::Int { .. } | ArgType::List(_) => costs.push((unit.as_str().into(), Price::Arg(path))),
+            _ => report.add(
+                item.at,
+                "a cost is a whole number or a list",
+                "name an argument of type integer or array",
+            ),
+        }
+    }
+    costs
 }
 
 fn resource(report: &mut Report<'_>, item: Item<'_>, args: &[ArgField]) -> Option<(String, Path)> {

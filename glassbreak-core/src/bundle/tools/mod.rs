@@ -26,6 +26,7 @@ use crate::source::Source;
 /// resource = { type = "Service", id = "args.name" }                 # the host's entity; else the tool itself
 /// target = { kind = "service", name = "args.name", namespace = "args.ns" }
 /// pin = ["namespace", "args.name"]                                  # what an approved window holds fixed
+/// cost = { objects = 1, seconds = "args.grace" }                    # what budgets count; of a list, how long it is
 ///
 /// [tools.restart_service.schema]                                    # none: the tool takes no arguments
 /// type = "object"
@@ -94,6 +95,8 @@ pub struct ToolEntry {
     resource: Option<(String, Path)>,
     /// What a window grant holds fixed.
     pins: Vec<PinFact>,
+    /// What calling it costs, by unit.
+    costs: Vec<(Arc<str>, Price)>,
 }
 
 impl ToolEntry {
@@ -137,6 +140,11 @@ impl ToolEntry {
             args: tool.arguments.clone(),
             target,
             labels: self.labels,
+            costs: self
+                .costs
+                .iter()
+                .map(|(unit, price)| (Arc::clone(unit), price.of(&tool.arguments)))
+                .collect(),
             resource,
         })
     }
@@ -151,6 +159,8 @@ pub struct ToolFacts {
     pub target: Target,
     /// What the call means.
     pub labels: LabelSet,
+    /// What it costs, by unit; `None` where the arguments do not say how much.
+    pub costs: Vec<(Arc<str>, Option<u64>)>,
     /// The type and id of the host's entity that the call acts on; `None` for the tool itself.
     pub resource: Option<(String, String)>,
 }
@@ -171,12 +181,40 @@ impl Origin {
     }
 }
 
-/// The way to a text among the arguments.
+/// What a call costs in one unit.
+#[derive(Debug, Clone)]
+enum Price {
+    Fixed(u64),
+    /// A whole number, or how long a list is.
+    Arg(Path),
+}
+
+impl Price {
+    fn of(&self, args: &Args) -> Option<u64> {
+        match self {
+            Self::Fixed(price) => Some(*price),
+            Self::Arg(path) => match path.value(args)? {
+                ArgValue::Int(number) => u64::try_from(*number).ok(),
+                ArgValue::List(items) => u64::try_from(items.len()).ok(),
+                _ => None,
+            },
+        }
+    }
+}
+
+/// The way to a value among the arguments.
 #[derive(Debug, Clone)]
 struct Path(Vec<Box<str>>);
 
 impl Path {
     fn text<'a>(&self, args: &'a Args) -> Option<&'a str> {
+        match self.value(args)? {
+            ArgValue::Str(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    fn value<'a>(&self, args: &'a Args) -> Option<&'a ArgValue> {
         let (last, way) = self.0.split_last()?;
         let mut args = args;
         for name in way {
@@ -185,9 +223,6 @@ impl Path {
                 _ => return None,
             }
         }
-        match args.get(last) {
-            Some(ArgValue::Str(text)) => Some(text),
-            _ => None,
-        }
+        args.get(last)
     }
 }

@@ -98,7 +98,7 @@ struct Row {
 enum State {
     /// Not settled: what it was answered and what it may get back.
     Open {
-        counts: Box<[u32]>,
+        counts: Box<[u64]>,
         charges: Box<[Charge]>,
     },
     Settled(Settled),
@@ -205,11 +205,13 @@ impl Books {
             return Err(StoreError::new(StoreErrorKind::Full, HERE, what).retryable());
         }
         let position = self.moved();
-        for demand in &reserve.demands {
-            counters.push(demand, now);
-        }
+        let charges = reserve
+            .demands
+            .iter()
+            .map(|demand| counters.push(demand, now))
+            .collect();
         let deadline = after(now, reserve.lease);
-        let windows = reserve.demands.iter().map(|demand| demand.window);
+        let windows = reserve.demands.iter().filter_map(|demand| demand.window.longest());
         let longest = windows.fold(KEPT.max(reserve.lease), Span::max);
         let due = after(now, longest);
         ops.due.insert((due, reserve.op));
@@ -223,7 +225,7 @@ impl Books {
             epoch: position.epoch,
             state: State::Open {
                 counts: counts.clone(),
-                charges: reserve.demands.into_iter().map(|d| (d.rule, d.scope, d.key)).collect(),
+                charges,
             },
         };
         ops.rows.insert(reserve.op, row);
@@ -438,10 +440,18 @@ impl Books {
             Reading::Ahead { .. } => (row.at, true),
         };
         let refunded = settle.outcome.refunds() && !late;
-        let charged = if refunded { &**charges } else { &[] };
-        let mut counters = self.counters_of(charged.iter().map(|(_, scope, _)| scope), HERE)?;
-        for charge in charged {
-            counters.take(charge, row.at, now);
+        let corrected = !settle.outcome.refunds() && !settle.actual.is_empty();
+        let charged = if refunded || corrected { &**charges } else { &[] };
+        let mut counters = self.counters_of(charged.iter().map(|charge| &charge.scope), HERE)?;
+        for (place, charge) in charged.iter().enumerate() {
+            let actual = settle.actual.iter().find(|actual| actual.demand == place);
+            let actual = actual.map_or(charge.amount, |actual| actual.amount);
+            match actual.checked_sub(charge.amount) {
+                _ if refunded => counters.take(charge, charge.amount, now),
+                Some(more) => counters.add(charge, more, now),
+                None if late => {}
+                None => counters.take(charge, charge.amount.saturating_sub(actual), now),
+            }
         }
         let settled = Settled {
             outcome: settle.outcome,
@@ -579,7 +589,7 @@ struct Gathered<'a> {
 
 impl Gathered<'_> {
     /// How many each demand would count, all of them passing; or the first that does not.
-    fn count(&self, demands: &[Demand], now: Timestamp) -> Result<Box<[u32]>, Excess> {
+    fn count(&self, demands: &[Demand], now: Timestamp) -> Result<Box<[u64]>, Excess> {
         let mut counts = Vec::with_capacity(demands.len());
         for (place, demand) in demands.iter().enumerate() {
             let earlier = demands.get(..place).unwrap_or_default();
@@ -587,29 +597,44 @@ impl Gathered<'_> {
             let shard = self.place(&demand.scope).and_then(|place| self.shards.get(place));
             let counters = shard.map_or(&none, |shard| &**shard);
             let count = counters.count(demand, now, earlier);
-            if count > usize::try_from(demand.ceiling).unwrap_or(usize::MAX) {
+            if count > demand.ceiling {
                 return Err(Excess {
                     demand: place,
-                    count: whole(count),
+                    count,
                     free_at: counters.free_at(demand, now, earlier),
                 });
             }
-            counts.push(whole(count));
+            counts.push(count);
         }
         Ok(counts.into())
     }
 
-    fn push(&mut self, demand: &Demand, now: Timestamp) {
+    fn push(&mut self, demand: &Demand, now: Timestamp) -> Charge {
         let place = self.place(&demand.scope);
-        if let Some(shard) = place.and_then(|place| self.shards.get_mut(place)) {
-            shard.push(demand, now);
+        let stamp = match place.and_then(|place| self.shards.get_mut(place)) {
+            Some(shard) => shard.push(demand, now),
+            None => demand.window.stamp(now),
+        };
+        Charge {
+            rule: Arc::clone(&demand.rule),
+            scope: demand.scope,
+            key: demand.key,
+            stamp,
+            amount: demand.amount,
         }
     }
 
-    fn take(&mut self, charge: &Charge, then: Timestamp, now: Timestamp) {
-        let place = self.place(&charge.1);
+    fn take(&mut self, charge: &Charge, amount: u64, now: Timestamp) {
+        let place = self.place(&charge.scope);
         if let Some(shard) = place.and_then(|place| self.shards.get_mut(place)) {
-            shard.take(charge, then, now);
+            shard.take(charge, amount, now);
+        }
+    }
+
+    fn add(&mut self, charge: &Charge, more: u64, now: Timestamp) {
+        let place = self.place(&charge.scope);
+        if let Some(shard) = place.and_then(|place| self.shards.get_mut(place)) {
+            shard.add(charge, more, now);
         }
     }
 
@@ -623,7 +648,7 @@ impl Gathered<'_> {
 /// A demand past its ceiling.
 struct Excess {
     demand: usize,
-    count: u32,
+    count: u64,
     free_at: Option<Timestamp>,
 }
 
@@ -664,10 +689,6 @@ fn put_in_force(shards: &mut [MutexGuard<'_, Ops>], locks: InForce) {
 fn after(time: Timestamp, span: Span) -> Timestamp {
     let span = i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
     Timestamp::from_millis(time.as_millis().saturating_add(span))
-}
-
-fn whole(count: usize) -> u32 {
-    u32::try_from(count).unwrap_or(u32::MAX)
 }
 
 fn poisoned(operation: &'static str) -> StoreError {

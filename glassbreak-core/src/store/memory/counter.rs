@@ -3,19 +3,31 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use crate::budget::Window;
 use crate::budget::window::Ring;
-use crate::clock::{Span, Timestamp};
+use crate::clock::Timestamp;
 use crate::store::Demand;
 
+/// Whose counter it is.
+type Place = (Arc<str>, [u8; 16], Option<[u8; 16]>);
+
 /// What one demand was counted under.
-pub(super) type Charge = (Arc<str>, [u8; 16], Option<[u8; 16]>);
+#[derive(Debug, Clone)]
+pub(super) struct Charge {
+    pub(super) rule: Arc<str>,
+    pub(super) scope: [u8; 16],
+    pub(super) key: Option<[u8; 16]>,
+    /// What it is kept at.
+    pub(super) stamp: Timestamp,
+    pub(super) amount: u64,
+}
 
 /// The counters of some scopes.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
     rules: HashMap<Arc<str>, HashMap<[u8; 16], Group>>,
     /// Every counter once, in the order in which they are next looked at for being empty.
-    round: VecDeque<Charge>,
+    round: VecDeque<Place>,
 }
 
 /// The counters of one rule in one scope.
@@ -48,18 +60,21 @@ impl Group {
         demand: &Demand,
         now: Timestamp,
         earlier: &[&Demand],
-        visit: &mut dyn FnMut(Option<&Counter>, usize),
+        visit: &mut dyn FnMut(Option<&Counter>, u64),
     ) {
-        let added = |key: Option<[u8; 16]>| earlier.iter().filter(|demand| demand.key == key).count();
+        let added = |key: Option<[u8; 16]>| {
+            let same = earlier.iter().filter(|demand| demand.key == key);
+            same.fold(0, |sum, demand| u64::saturating_add(sum, demand.amount))
+        };
         let unknowns = self
             .unknown
             .as_ref()
             .map_or(0, |counter| counter.count(now, demand.window));
-        let all_keys = unknowns + added(None) + 1;
+        let all_keys = unknowns.saturating_add(added(None)).saturating_add(demand.amount);
         let mut of = |key: [u8; 16]| {
             let counter = self.keys.get(&key);
             let count = counter.map_or(0, |counter| counter.count(now, demand.window));
-            visit(counter, count + added(Some(key)) + all_keys);
+            visit(counter, count.saturating_add(added(Some(key))).saturating_add(all_keys));
         };
         if let Some(key) = demand.key {
             return of(key);
@@ -72,7 +87,7 @@ impl Group {
 
 impl Counters {
     /// How many count under a demand, this one included; `earlier` are those of the same call before it.
-    pub(super) fn count(&self, demand: &Demand, now: Timestamp, earlier: &[Demand]) -> usize {
+    pub(super) fn count(&self, demand: &Demand, now: Timestamp, earlier: &[Demand]) -> u64 {
         let mut most = 0;
         self.against(demand, now, earlier, &mut |_, count| most = most.max(count));
         most
@@ -82,7 +97,7 @@ impl Counters {
     /// waiting does not help.
     pub(super) fn free_at(&self, demand: &Demand, now: Timestamp, earlier: &[Demand]) -> Option<Timestamp> {
         let unknown = self.group(demand).and_then(|group| group.unknown.as_ref());
-        let ceiling = usize::try_from(demand.ceiling).unwrap_or(usize::MAX);
+        let ceiling = demand.ceiling;
         let mut last = Some(Timestamp::from_millis(i64::MIN));
         self.against(demand, now, earlier, &mut |own, count| {
             if count > ceiling {
@@ -98,7 +113,7 @@ impl Counters {
         demand: &Demand,
         now: Timestamp,
         earlier: &[Demand],
-        visit: &mut dyn FnMut(Option<&Counter>, usize),
+        visit: &mut dyn FnMut(Option<&Counter>, u64),
     ) {
         let same = |other: &&Demand| other.rule == demand.rule && other.scope == demand.scope;
         let earlier: Vec<&Demand> = earlier.iter().filter(same).collect();
@@ -112,13 +127,15 @@ impl Counters {
         self.rules.get(&*demand.rule)?.get(&demand.scope)
     }
 
-    /// Counts one at `now`, which is not before any time counted here.
-    pub(super) fn push(&mut self, demand: &Demand, now: Timestamp) {
+    /// Counts a demand at `now`, which is not before any time counted here. Returns what it is kept at.
+    pub(super) fn push(&mut self, demand: &Demand, now: Timestamp) -> Timestamp {
         let (rule, scope, key) = (&demand.rule, demand.scope, demand.key);
-        let (window, ceiling) = (demand.window, demand.ceiling);
+        if demand.amount == 0 {
+            return demand.window.stamp(now);
+        }
         let group = self.rules.get_mut(&**rule).and_then(|scopes| scopes.get_mut(&scope));
         if let Some(counter) = group.and_then(|group| group.get_mut(key)) {
-            return counter.push(now, window, ceiling);
+            return counter.push(now, demand);
         }
         self.tidy(now);
         let group = self
@@ -131,16 +148,28 @@ impl Counters {
             Some(key) => group.keys.entry(key).or_default(),
             None => group.unknown.get_or_insert_default(),
         };
-        counter.push(now, window, ceiling);
+        let stamp = counter.push(now, demand);
         self.round.push_back((Arc::clone(rule), scope, key));
+        stamp
     }
 
-    /// Takes one back that was counted at `then`.
-    pub(super) fn take(&mut self, (rule, scope, key): &Charge, then: Timestamp, now: Timestamp) {
-        let group = self.rules.get_mut(&**rule).and_then(|scopes| scopes.get_mut(scope));
-        if let Some(counter) = group.and_then(|group| group.get_mut(*key)) {
-            counter.take(then, now);
+    /// Takes `amount` of a charge back.
+    pub(super) fn take(&mut self, charge: &Charge, amount: u64, now: Timestamp) {
+        if let Some(counter) = self.counter_of(charge) {
+            counter.take(charge.stamp, charge.amount, amount, now);
         }
+    }
+
+    /// Counts `more` on top of a charge.
+    pub(super) fn add(&mut self, charge: &Charge, more: u64, now: Timestamp) {
+        if let Some(counter) = self.counter_of(charge) {
+            counter.add(charge.stamp, more, now);
+        }
+    }
+
+    fn counter_of(&mut self, charge: &Charge) -> Option<&mut Counter> {
+        let scopes = self.rules.get_mut(&*charge.rule)?;
+        scopes.get_mut(&charge.scope)?.get_mut(charge.key)
     }
 
     /// Looks at two counters for each new one and drops what is empty: they cannot pile up, and nobody waits long.
@@ -176,29 +205,33 @@ impl Counters {
     }
 }
 
-/// When the oldest `leaving` of these have left the window.
+/// When so much of these has left the window.
 fn leaves<'a>(
     counters: impl Iterator<Item = &'a Counter>,
     now: Timestamp,
-    window: Span,
-    leaving: usize,
+    window: Window,
+    leaving: u64,
 ) -> Option<Timestamp> {
-    let mut times: Vec<Timestamp> = counters.flat_map(|counter| counter.ring.within(now, window)).collect();
+    let mut times: Vec<(Timestamp, u64)> = counters.flat_map(|counter| counter.ring.within(now, window)).collect();
     times.sort_unstable();
-    let last = times.get(leaving.checked_sub(1)?)?;
-    let window = i64::try_from(window.as_millis()).ok()?;
-    let free = last.as_millis().checked_add(window)?.checked_add(1)?;
-    Some(Timestamp::from_millis(free))
+    let mut left = 0_u64;
+    for (stamp, amount) in times {
+        left = left.saturating_add(amount);
+        if left >= leaving {
+            return window.leaves(stamp);
+        }
+    }
+    None
 }
 
-/// How many calls count under one rule and key.
+/// How much counts under one rule and key.
 ///
 /// A rule has one window and one ceiling, except while a bundle is swapped for another: then both count here, and the
 /// wider of each says what is kept.
 #[derive(Debug, Default)]
 pub(super) struct Counter {
     ring: Ring,
-    window: Option<Span>,
+    window: Option<Window>,
     most: usize,
     /// The newest call that there was no room for. While it is in the window nothing is taken back: the ring does not
     /// hold all that it counts.
@@ -206,31 +239,45 @@ pub(super) struct Counter {
 }
 
 impl Counter {
-    /// How many count in the window that ends at `now`.
-    pub(super) fn count(&self, now: Timestamp, window: Span) -> usize {
+    /// How much counts in the window that ends at `now`.
+    pub(super) fn count(&self, now: Timestamp, window: Window) -> u64 {
         self.ring.count(now, window)
     }
 
-    fn push(&mut self, now: Timestamp, window: Span, ceiling: u32) {
-        let window = self.window.map_or(window, |widest| widest.max(window));
+    fn push(&mut self, now: Timestamp, demand: &Demand) -> Timestamp {
+        let known = self.window.unwrap_or(demand.window);
+        let window = if known.begin(now) < demand.window.begin(now) {
+            known
+        } else {
+            demand.window
+        };
         self.window = Some(window);
-        self.most = self.most.max(usize::try_from(ceiling).unwrap_or(usize::MAX));
-        if self.ring.count(now, window) >= self.most {
-            self.shed = self.ring.within(now, window).next();
+        // Nothing is admitted past the ceiling, so so many are all there can be.
+        self.most = self.most.max(demand.window.entries(demand.ceiling.saturating_sub(1)));
+        let oldest = self.ring.within(now, window).next();
+        let (stamp, shed) = self
+            .ring
+            .push_keeping(now, demand.window, demand.amount, self.most, window);
+        if shed {
+            self.shed = oldest.map(|(stamp, _)| stamp);
         }
-        self.ring.push(now, window, self.most);
+        stamp
     }
 
-    fn take(&mut self, then: Timestamp, now: Timestamp) {
+    fn take(&mut self, stamp: Timestamp, charged: u64, amount: u64, now: Timestamp) {
         let Some(window) = self.window else {
             return;
         };
-        let millis = i64::try_from(window.as_millis()).unwrap_or(i64::MAX);
-        let whole = self
-            .shed
-            .is_none_or(|shed| now.as_millis().saturating_sub(shed.as_millis()) > millis);
-        if whole {
-            self.ring.remove(then);
+        let begin = window.begin(now);
+        if self.shed.is_some_and(|shed| shed >= begin) {
+            return;
+        }
+        self.ring.remove(stamp, charged, amount);
+    }
+
+    fn add(&mut self, stamp: Timestamp, more: u64, now: Timestamp) {
+        if self.window.is_some_and(|window| stamp >= window.begin(now)) {
+            self.ring.add(stamp, more);
         }
     }
 

@@ -47,7 +47,7 @@ mod sync {
 /// # use glassbreak_core::clock::{Span, Timestamp};
 /// # use glassbreak_core::lock::LockPath;
 /// use glassbreak_core::store::{
-///     Attempt, Demand, Ledger, MemoryStore, OpId, Outcome, Reserve, Reserved, Settle,
+///     Attempt, Demand, Ledger, MemoryStore, OpId, Outcome, Reserve, Reserved, Settle, Window,
 /// };
 /// # async fn example(tool: Tool, actor: Actor) -> Result<(), glassbreak_core::store::StoreError> {
 /// let store = MemoryStore::new();
@@ -57,7 +57,8 @@ mod sync {
 ///     rule: "restarts".into(),
 ///     scope: [7; 16],
 ///     key: Some([7; 16]),
-///     window: Span::from_millis(600_000),
+///     window: Window::Sliding(Span::from_millis(600_000)),
+///     amount: 1,
 ///     ceiling: 3,
 /// };
 /// let reserved = store
@@ -75,7 +76,7 @@ mod sync {
 ///     assert_eq!(*held.counts, [1]);
 ///     // Run it, and then:
 ///     let outcome = Outcome::Done;
-///     store.settle(Settle { op, attempt, outcome, at: Timestamp::now() }).await?;
+///     store.settle(Settle { op, attempt, outcome, actual: vec![], at: Timestamp::now() }).await?;
 /// }
 /// # Ok(())
 /// # }

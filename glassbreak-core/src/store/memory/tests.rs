@@ -9,7 +9,9 @@ use super::books::Books;
 use crate::call::{Actor, Args, CallDigest, Text, Tool, Word};
 use crate::clock::{Span, Timestamp};
 use crate::lock::{Lock, LockPath, Target};
-use crate::store::{Attempt, Clock, Demand, FakeClock, Fate, OpId, Outcome, Reserve, Reserved, Settle, StoreErrorKind};
+use crate::store::{
+    Attempt, Clock, Demand, FakeClock, Fate, OpId, Outcome, Reserve, Reserved, Settle, StoreErrorKind, Window,
+};
 
 pub(super) const T0: i64 = 1_790_000_000_000;
 const MINUTE: i64 = 60_000;
@@ -45,8 +47,9 @@ impl Reserving {
             rule: "deletions".into(),
             scope: [key; 16],
             key: Some([0; 16]),
-            window: Span::from_millis(600_000),
-            ceiling,
+            window: Window::Sliding(Span::from_millis(600_000)),
+            amount: 1,
+            ceiling: u64::from(ceiling),
         });
         self
     }
@@ -72,6 +75,7 @@ pub(super) fn settling(reserve: &Reserve, outcome: Outcome) -> Settle {
         op: reserve.op,
         attempt: reserve.attempt,
         outcome,
+        actual: Vec::new(),
         at: reserve.at,
     }
 }
@@ -163,7 +167,7 @@ fn a_long_window_and_a_long_lease_keep_an_op_longer() {
     for (window, lease) in [(3 * DAY, MINUTE), (MINUTE, 3 * DAY)] {
         let (books, clock) = books(100);
         let mut old = Reserving::new().on(1, 9).done();
-        old.demands[0].window = Span::from_millis(window.unsigned_abs());
+        old.demands[0].window = Window::Sliding(Span::from_millis(window.unsigned_abs()));
         old.lease = Span::from_millis(lease.unsigned_abs());
         assert!(is_held(&books.reserve(old.clone()).unwrap()));
         for day in 1..=3 {
@@ -264,7 +268,7 @@ fn while_two_bundles_count_one_key_over_two_windows_nothing_is_lost() {
     let (books, clock) = books(1_000);
     let demand = |window: i64, ceiling: u32, now: i64| {
         let mut reserve = Reserving::new().minted(now).on(1, ceiling).done();
-        reserve.demands[0].window = Span::from_millis(window.unsigned_abs());
+        reserve.demands[0].window = Window::Sliding(Span::from_millis(window.unsigned_abs()));
         reserve
     };
     // Ten in ten minutes by one, three in one minute by the other: more come than the ring has room for.

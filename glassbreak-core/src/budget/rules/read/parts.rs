@@ -1,21 +1,24 @@
 //! The parts of a rule: its key, amounts, window and ladder.
 
-use crate::budget::Needs;
+use crate::budget::amount::{Amount, MOST, Missing};
 use crate::budget::key::{KeyPart, Whose};
 use crate::budget::rules::{Budget, Rung, Then};
+use crate::budget::{Needs, Period, Window};
 use crate::clock::Span;
 use crate::error::{nearest, shown};
 use crate::facts::Target;
 use crate::table::{Fields, Item, Report};
 
-/// The highest ceiling, and the one that stands where a rule names none.
-pub(in crate::budget) const MAX_CEILING: usize = 1024;
+/// The highest ceiling of an exact sliding window, and the one that stands where a rule names none.
+const MOST_EXACT: u64 = 1_024;
+/// The most steps of a sliding window.
+const MOST_BUCKETS: i64 = 1_024;
 
-const THEN: [(&str, Option<Then>); 4] = [
-    ("audit", Some(Then::Audit)),
-    ("ask", Some(Then::Ask)),
-    ("deny", Some(Then::Deny)),
-    ("kill", None),
+const THEN: [(&str, Then); 4] = [
+    ("audit", Then::Audit),
+    ("ask", Then::Ask),
+    ("deny", Then::Deny),
+    ("kill", Then::Kill),
 ];
 
 /// Where a count is kept, and what it must outlive.
@@ -50,12 +53,25 @@ impl Durability {
 }
 
 pub(super) fn read_then(report: &mut Report<'_>, item: Item<'_>) -> Option<Then> {
-    let then = item.one_of(report, &THEN)?;
-    if then.is_none() {
-        let help = "write \"audit\", \"ask\" or \"deny\"";
-        report.add(item.at, "`kill`: locking the session from a budget is not built", help);
+    item.one_of(report, &THEN)
+}
+
+/// `64KiB`, or a number of bytes.
+pub(super) fn read_bytes(report: &mut Report<'_>, item: Item<'_>) -> Option<usize> {
+    let text = item.text(report)?;
+    let (number, unit) = match text.strip_suffix("KiB") {
+        Some(number) => (number, 1024_usize),
+        None => (text.strip_suffix('B').unwrap_or(text), 1),
+    };
+    let bytes = number.parse::<usize>().ok().and_then(|number| number.checked_mul(unit));
+    if bytes.is_none() {
+        report.add(
+            item.at,
+            format!("`{}` is not a size", shown(text)),
+            "write it as in \"64KiB\"",
+        );
     }
-    then
+    bytes
 }
 
 pub(super) fn read_durability(report: &mut Report<'_>, fields: Fields<'_>) -> Option<Durability> {
@@ -124,7 +140,7 @@ pub(super) fn read_key(report: &mut Report<'_>, fields: Fields<'_>, durability: 
     (whose.unwrap_or(Whose::Session), key)
 }
 
-fn read_key_part(report: &mut Report<'_>, at: usize, text: &str, help: &str) -> Option<KeyPart> {
+pub(super) fn read_key_part(report: &mut Report<'_>, at: usize, text: &str, help: &str) -> Option<KeyPart> {
     match text {
         "program" => return Some(KeyPart::Program),
         "tool" => return Some(KeyPart::Tool),
@@ -155,77 +171,139 @@ fn read_key_part(report: &mut Report<'_>, at: usize, text: &str, help: &str) -> 
     known.map(KeyPart::Target)
 }
 
-pub(super) fn read_amounts(report: &mut Report<'_>, fields: Fields<'_>, budget: &mut Budget) {
-    let most = i64::try_from(MAX_CEILING).unwrap_or(i64::MAX);
+/// What a call counts.
+pub(super) fn read_amount(report: &mut Report<'_>, fields: Fields<'_>) -> Amount {
+    const HELP: &str = "write amount = 1, or amount = \"cost.objects\" with a unit of a profile or of tools.toml";
+    let missing = fields.get("on_missing");
+    let amount = match fields.get("amount") {
+        Some(item) if item.is_text() => {
+            let text = item.text(report).unwrap_or_default();
+            match text.strip_prefix("cost.").filter(|unit| !unit.is_empty()) {
+                Some(unit) => Amount::Cost {
+                    unit: unit.into(),
+                    // What is not known is never let through unasked.
+                    missing: missing
+                        .and_then(|item| read_missing(report, item))
+                        .unwrap_or(Missing::Deny),
+                },
+                None => {
+                    report.add(item.at, format!("`{}` is not an amount", shown(text)), HELP);
+                    return Amount::Fixed(1);
+                }
+            }
+        }
+        Some(item) => {
+            let most = i64::try_from(MOST).unwrap_or(i64::MAX);
+            Amount::Fixed(number(item.whole(report, 1, most)).unwrap_or(1))
+        }
+        None => Amount::Fixed(1),
+    };
+    if let (Amount::Fixed(_), Some(item)) = (&amount, missing) {
+        report.add(
+            item.name_at,
+            "the amount is a number, so it is never missing",
+            "leave it out",
+        );
+    }
+    amount
+}
+
+fn read_missing(report: &mut Report<'_>, item: Item<'_>) -> Option<Missing> {
+    if item.is_text() {
+        return item.one_of(report, &[("ask", Missing::Ask), ("deny", Missing::Deny)]);
+    }
+    let fields = item.fields(report)?;
+    fields.check_keys(report, &["assume"], &[]);
+    let Some(item) = fields.get("assume") else {
+        report.add(
+            item.at,
+            "it does not say what",
+            "write \"ask\", \"deny\" or { assume = 100 }",
+        );
+        return None;
+    };
+    let most = i64::try_from(MOST).unwrap_or(i64::MAX);
+    number(item.whole(report, 1, most)).map(Missing::Assume)
+}
+
+/// The highest limit and ceiling that a window can count to.
+fn most(window: Window) -> i64 {
+    let most = match window {
+        Window::Sliding(_) => MOST_EXACT,
+        Window::Buckets { .. } | Window::Calendar(_) | Window::Lifetime => MOST,
+    };
+    i64::try_from(most).unwrap_or(i64::MAX)
+}
+
+pub(super) fn read_limits(report: &mut Report<'_>, fields: Fields<'_>, budget: &mut Budget) {
+    let most = most(budget.window);
     match fields.get("limit") {
-        Some(item) => budget.limit = small(item.whole(report, 0, most)).unwrap_or(0),
+        Some(item) => budget.limit = number(item.whole(report, 0, most)).unwrap_or(0),
         None => report.add(fields.at, "the budget has no limit", "write limit = 3"),
     }
+    budget.ceiling = number(Some(most)).unwrap_or(MOST);
     if let Some(item) = fields.get("ceiling") {
-        budget.ceiling = small(item.whole(report, 1, most)).unwrap_or(MAX_CEILING);
+        budget.ceiling = number(item.whole(report, 1, most)).unwrap_or(budget.ceiling);
         if budget.ceiling < budget.limit {
             let what = format!("the ceiling {} is below the limit {}", budget.ceiling, budget.limit);
             report.add(item.at, what, "write a ceiling that is at least the limit");
         }
     }
-    if let Some(item) = fields.get("amount") {
-        let help = "leave it out: each call counts one";
-        if item.is_text() {
-            report.add(item.at, "amounts taken from a call are not built", help);
-        } else if item.whole(report, i64::MIN, i64::MAX).is_some_and(|amount| amount != 1) {
-            report.add(item.at, "amounts other than 1 are not built", help);
-        }
-    }
 }
 
-pub(super) fn read_window(report: &mut Report<'_>, fields: Fields<'_>) -> Option<Span> {
-    const HELP: &str = "write window = { sliding = \"10m\" }";
+/// The window; without one, a lifetime.
+pub(super) fn read_window(report: &mut Report<'_>, fields: Fields<'_>) -> Window {
+    const HELP: &str = "write window = { sliding = \"10m\" }, or { calendar = \"day\" }";
     let Some(item) = fields.get("window") else {
-        report.add(
-            fields.at,
-            "the budget has no window, and lifetime totals are not built",
-            HELP,
-        );
-        return None;
+        return Window::Lifetime;
     };
     if item.is_text() {
         report.add(item.at, "the window does not say its kind", HELP);
-        return None;
+        return Window::Lifetime;
     }
-    let window = item.fields(report)?;
-    window.check_keys(
-        report,
-        &["sliding"],
-        &[
-            ("calendar", "calendar windows are not built", HELP),
-            (
-                "buckets",
-                "windows of buckets are not built: sliding ones are exact",
-                "leave it out",
-            ),
-        ],
-    );
-    match window.get("sliding") {
-        Some(item) => item.span(report),
-        None => {
+    let Some(window) = item.fields(report) else {
+        return Window::Lifetime;
+    };
+    window.check_keys(report, &["sliding", "buckets", "calendar"], &[]);
+    match (window.get("sliding"), window.get("buckets"), window.get("calendar")) {
+        (Some(item), None, None) => item.span(report).map_or(Window::Lifetime, Window::Sliding),
+        (Some(item), Some(buckets), None) => {
+            let steps = number(buckets.whole(report, 1, MOST_BUCKETS));
+            match (item.span(report), steps) {
+                (Some(span), Some(steps)) => Window::Buckets {
+                    span,
+                    // Rounded up: fewer steps, that count for longer.
+                    size: Span::from_millis(span.as_millis().div_ceil(steps.max(1)).max(1)),
+                },
+                _ => Window::Lifetime,
+            }
+        }
+        (None, None, Some(item)) => item
+            .one_of(report, &Period::WORDS)
+            .map_or(Window::Lifetime, Window::Calendar),
+        (None, None, None) => {
             if window.items().next().is_none() {
                 report.add(item.at, "the window is empty", HELP);
             }
-            None
+            Window::Lifetime
+        }
+        _ => {
+            report.add(item.at, "the window is of two kinds", HELP);
+            Window::Lifetime
         }
     }
 }
 
-pub(super) fn read_ladder(report: &mut Report<'_>, item: Item<'_>, limit: usize) -> Vec<Rung> {
-    let most = i64::try_from(MAX_CEILING).unwrap_or(i64::MAX);
+pub(super) fn read_ladder(report: &mut Report<'_>, item: Item<'_>, budget: &Budget) -> Vec<Rung> {
+    let (limit, most) = (budget.limit, most(budget.window));
     let mut ladder = Vec::new();
     for item in item.list(report).unwrap_or_default() {
         let Some(fields) = item.fields(report) else { continue };
         fields.check_keys(report, &["at", "over", "then"], &[]);
         let from = match (fields.get("at"), fields.get("over")) {
-            (Some(at), None) => small(at.whole(report, 1, most)),
+            (Some(at), None) => number(at.whole(report, 1, most)),
             (None, Some(over)) => {
-                small(over.whole(report, 0, most)).map(|over| limit.saturating_add(over).saturating_add(1))
+                number(over.whole(report, 0, most)).map(|over| limit.saturating_add(over).saturating_add(1))
             }
             _ => {
                 let help = "write { at = 1, then = \"audit\" } or { over = 0, then = \"ask\" }";
@@ -247,6 +325,6 @@ pub(super) fn read_ladder(report: &mut Report<'_>, item: Item<'_>, limit: usize)
     ladder
 }
 
-fn small(number: Option<i64>) -> Option<usize> {
-    number.and_then(|number| usize::try_from(number).ok())
+pub(super) fn number(number: Option<i64>) -> Option<u64> {
+    number.and_then(|number| u64::try_from(number).ok())
 }
