@@ -130,6 +130,7 @@ step "guarded tools" cargo run --quiet --locked -p glassbreak-examples --bin gua
 step "the ops policy" glassbreak test --policy examples/policies/ops
 step "the incident policy" glassbreak test --policy examples/policies/incident
 step "the tools policy" glassbreak test --policy examples/policies/tools
+step "the replay policy" glassbreak test --policy benches/replay/agentdojo
 step "a fresh policy folder" fresh_folder
 step "benches compile" cargo build --quiet --locked -p glassbreak-benches --benches --bins
 
@@ -165,7 +166,7 @@ else
   elif ! tool cargo-fuzz "$CARGO_FUZZ" cargo-fuzz --version; then
     not_run "fuzzing: cargo-fuzz could not be installed"
   else
-    for target in argv_parse argv_forbidden_spellings profile_load bundle_load findings_never_widen; do
+    for target in argv_parse argv_forbidden_spellings profile_load bundle_load context_from_args findings_never_widen policy_decide_vs_cedar; do
       step "fuzz $target, 10 s" fuzz "$target"
     done
   fi

@@ -44,7 +44,16 @@ def write(target, seeds):
 
 rng = random.Random(1)
 write("argv_parse", [bytes([0, n % 2]) + text.encode() for n, text in enumerate(COMMANDS)])
-write("bundle_load", [bytes([0, 0, [2, 0, 1, 4, 5, 7, 8, 6, 3, 9, 8, 11][n], 0]) + text.encode() for n, text in enumerate(FILES)])
+LISTED = (
+    '[tools.a]\nlabels = []\nschema = "tools.json"\nmap.p = { type = "string" }\n',
+    '{"tools":[{"name":"a","inputSchema":{"type":"object","required":["n"],"properties":{"n":{"type":["integer","null"],'
+    '"minimum":1},"p":{"type":"number"},"r":{"$ref":"#/$defs/R"}},"$defs":{"R":{"type":"object","properties":{"x":{"type":"string"}}}}}}]}',
+)
+# Two files: how many, then for each which name, how long (three bytes), and the bytes.
+listed = b"".join(bytes([name, 1, len(text) >> 8, len(text) & 255]) + text.encode() for name, text in zip([4, 12], LISTED))
+write("bundle_load", [bytes([0, 0, [2, 0, 1, 4, 5, 7, 8, 6, 3, 9, 8, 11][n], 0]) + text.encode() for n, text in enumerate(FILES)] + [bytes([0, 1]) + listed])
 write("findings_never_widen", [bytes([n % 4]) + rng.randbytes(24 + 8 * n) for n in range(12)])
 write("argv_forbidden_spellings", [bytes([n, n * 17 % 256, n % 5, n % 3, n % 2]) + text.encode() for n, text in enumerate(COMMANDS)])
 write("profile_load", [b"\0" + text.encode() for text in PROFILES] + [b"\1" + text.encode() for text in JSONS])
+write("policy_decide_vs_cedar", [bytes([n % 3]) + rng.randbytes(24 + 24 * n) for n in range(12)])
+write("context_from_args", [rng.randbytes(16 + 16 * n) for n in range(12)])

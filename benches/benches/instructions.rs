@@ -4,15 +4,17 @@
 use std::hint::black_box;
 
 use cedar_policy::Response;
-use glassbreak_benches::{Asking, Calling, Judging, SmallTask, Tried};
+use glassbreak_benches::{Asking, Calling, Judging, Made, SmallTask, Tried};
 use glassbreak_core::argv::Judged;
 use glassbreak_core::call::CallDigest;
+use glassbreak_core::exec::Pin;
 use glassbreak_core::finding::Finding;
-use glassbreak_core::gate::{Permit, ToolCall};
+use glassbreak_core::gate::AnyPermit;
 use glassbreak_core::judge::Judgement;
 use glassbreak_core::policy::Ready;
 use gungraun::Dhat;
 use gungraun::prelude::*;
+use sha2::{Digest, Sha256};
 
 /// Kept for good: taking it apart is not what is measured.
 fn kept<T>(value: T) -> &'static mut T {
@@ -34,6 +36,7 @@ fn whole_call(judging: &Judging) -> Judgement {
 
 #[library_benchmark]
 #[bench::eight_words(kept(Judging::one_permit()))]
+#[bench::twelve_words(kept(Judging::twelve_words()))]
 fn argv_alone(judging: &Judging) -> Judged {
     black_box(judging.argv())
 }
@@ -68,39 +71,68 @@ fn policy_cedar<A: Fn() -> usize>(ask: A) -> (A, usize) {
 }
 
 #[library_benchmark]
-#[bench::tool(kept(Calling::new()))]
-fn gate_whole(calling: &Calling) {
-    black_box(calling).whole();
+#[bench::tool(Calling::tool().made())]
+#[bench::kubectl(Calling::kubectl().made())]
+#[bench::kubectl_among(Calling::kubectl_among(1_000, 100, 400).made())]
+fn gate_whole(made: Made) {
+    black_box(made).whole();
 }
 
 #[library_benchmark]
-#[bench::tool(kept(Calling::new()))]
-fn gate_check(calling: &Calling) -> Permit<ToolCall> {
-    black_box(calling.permit())
+#[bench::tool(Calling::tool().made())]
+#[bench::kubectl(Calling::kubectl().made())]
+fn gate_check(made: Made) -> AnyPermit {
+    black_box(black_box(made).permit())
 }
 
 #[library_benchmark]
-#[bench::tool(kept(Calling::new().tried()))]
+#[bench::tool(kept(Calling::tool().tried()))]
+#[bench::kubectl(kept(Calling::kubectl().tried()))]
 fn gate_judge(tried: &Tried) -> Judgement {
     black_box(tried.judge())
 }
 
 #[library_benchmark]
-#[bench::tool(kept(Calling::new().tried()))]
+#[bench::tool(kept(Calling::tool().tried()))]
+#[bench::kubectl(kept(Calling::kubectl().tried()))]
 fn gate_permitted(tried: &Tried) {
     black_box(tried).record_permitted();
 }
 
 #[library_benchmark]
-#[bench::tool(kept(Calling::new().tried()))]
+#[bench::tool(kept(Calling::tool().tried()))]
+#[bench::kubectl(kept(Calling::kubectl().tried()))]
 fn gate_run(tried: &mut Tried) {
     black_box(tried).run();
 }
 
 #[library_benchmark]
-#[bench::tool(kept(Calling::new().tried()))]
+#[bench::tool(kept(Calling::tool().tried()))]
+#[bench::kubectl(kept(Calling::kubectl().tried()))]
 fn gate_finished(tried: &Tried) {
     black_box(tried).record_finished();
+}
+
+#[library_benchmark]
+#[bench::kubectl(kept(Calling::kubectl().tried()))]
+fn gate_file(tried: &Tried) -> Pin {
+    black_box(tried.looked_at())
+}
+
+#[library_benchmark]
+#[bench::kubectl(kept(Calling::kubectl().tried()).hashed())]
+fn gate_hashes(inputs: Vec<Vec<u8>>) -> Vec<Vec<u8>> {
+    for input in &inputs {
+        black_box(Sha256::digest(black_box(input)));
+    }
+    inputs
+}
+
+#[library_benchmark]
+#[bench::kubectl(kept(Calling::kubectl().tried()).cedar())]
+fn gate_cedar<A: Fn() -> usize>(ask: A) -> (A, usize) {
+    let count = black_box(ask());
+    (ask, count)
 }
 
 library_benchmark_group!(
@@ -112,11 +144,15 @@ library_benchmark_group!(
         gate_judge,
         gate_permitted,
         gate_run,
-        gate_finished
+        gate_finished,
+        gate_file,
+        gate_hashes,
+        gate_cedar
     ]
 );
 library_benchmark_group!(
     name = judging,
+    config = LibraryBenchmarkConfig::default().tool(Dhat::default()),
     benchmarks = [yardstick, whole_call, argv_alone, digest_alone]
 );
 library_benchmark_group!(name = policy, benchmarks = [policy_ready, policy_decide, policy_cedar]);

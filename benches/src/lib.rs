@@ -20,7 +20,7 @@ use glassbreak_core::clock::Timestamp;
 use glassbreak_core::finding::Outcome;
 use glassbreak_core::judge::{Judgement, SessionState, judge};
 
-pub use self::calling::{Calling, Tried};
+pub use self::calling::{Calling, Made, Tried};
 pub use self::policy::Asking;
 
 /// The yardstick: everything is made, only the decision is left.
@@ -124,7 +124,33 @@ pub const CALL: [&str; 8] = [
     "--no-headers",
 ];
 
+/// Twelve words, allowed by the shipped pack.
+const LONG_CALL: [&str; 12] = [
+    "kubectl",
+    "get",
+    "pods",
+    "web-7d4b",
+    "-n",
+    "team-a-web",
+    "-o",
+    "wide",
+    "--no-headers",
+    "--chunk-size",
+    "500",
+    "--show-labels",
+];
+
 impl Judging {
+    /// The call of twelve words, for the argv engine alone.
+    pub fn twelve_words() -> Self {
+        let mut judging = Self::one_permit();
+        judging.call = exec(&LONG_CALL);
+        let judged = judging.argv();
+        assert!(!judged.partial, "it is understood: {:?}", judged.findings);
+        assert_eq!(judging.judge().ruling.outcome(), Outcome::Allow, "it is allowed");
+        judging
+    }
+
     /// The call, judged by the kubectl pack and one permit as complex as the yardstick's.
     pub fn one_permit() -> Self {
         let files = [

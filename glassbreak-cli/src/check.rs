@@ -77,7 +77,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, Failure> {
         let judged = if whole { stream.judge(&line) } else { stream.too_long() };
         // Where the line is broken, its id may still be readable.
         let id = judged.id.or_else(|| wire::read_id_of(&line));
-        let mut answer = verdict::of(id.as_ref(), number, &judged.judgement);
+        let mut answer = verdict::of(id.as_ref(), number, &judged.judgement, &bundle);
         if options.explain {
             answer = verdict::explained(answer, &bundle, judged.call.as_ref(), &judged.judgement, &judged.traces);
         }

@@ -66,7 +66,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, Failure> {
     };
     if options.json {
         let answer = verdict::explained(
-            verdict::of(None, 1, &judgement),
+            verdict::of(None, 1, &judgement, &bundle),
             &bundle,
             call.as_ref(),
             &judgement,

@@ -15,6 +15,7 @@ mod check;
 mod desk;
 mod exec;
 mod explain;
+mod learn;
 mod new;
 mod schema;
 mod snippet;
@@ -71,6 +72,8 @@ enum Command {
     Schema(schema::Options),
     /// Verify the audit log, or tell what is in it.
     Audit(audit::Options),
+    /// Propose limits from what rules that are only observed have counted.
+    Learn(learn::Options),
 }
 
 fn main() -> ExitCode {
@@ -98,6 +101,7 @@ fn main() -> ExitCode {
         Command::New(options) => new::run(&options),
         Command::Schema(options) => schema::run(&options),
         Command::Audit(options) => audit::run(&options),
+        Command::Learn(options) => learn::run(&options),
     };
     result.unwrap_or_else(|failure| {
         eprintln!("{}", failure.message);

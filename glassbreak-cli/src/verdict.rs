@@ -12,7 +12,7 @@ use glassbreak_core::policy::PolicyTrace;
 use serde_json::{Map, Value, json};
 
 /// The verdict on one line of input; `line` is named where no id could be read.
-pub(crate) fn of(id: Option<&Id>, line: u64, judgement: &Judgement) -> Map<String, Value> {
+pub(crate) fn of(id: Option<&Id>, line: u64, judgement: &Judgement, bundle: &Bundle) -> Map<String, Value> {
     let mut verdict = Map::new();
     match id {
         Some(Id::Str(id)) => verdict.insert("id".to_owned(), json!(id)),
@@ -44,6 +44,15 @@ pub(crate) fn of(id: Option<&Id>, line: u64, judgement: &Judgement) -> Map<Strin
         "digest".to_owned(),
         json!(judgement.digest.map(|digest| digest.to_string())),
     );
+    let observed = bundle.budgets().observed();
+    if observed.len() > 0 {
+        let would = ruling.findings().iter().filter_map(|finding| {
+            Some(json!({"rule": finding.rule().as_str(), "would": finding.would()?.as_str(), "why": finding.why()}))
+        });
+        let rules: Vec<&str> = observed.map(|rule| rule.as_str()).collect();
+        let observe = json!({"not_enforced": rules, "would": would.collect::<Vec<_>>()});
+        verdict.insert("observe".to_owned(), observe);
+    }
     verdict
 }
 

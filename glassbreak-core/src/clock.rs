@@ -1,6 +1,7 @@
 //! Time, as judging sees it: a value that comes in through the door.
 
 use std::fmt;
+use std::time::SystemTime;
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -38,7 +39,14 @@ impl Timestamp {
 
     /// The moment on this machine's clock.
     pub fn now() -> Self {
-        Self::from_date(OffsetDateTime::now_utc())
+        match SystemTime::now().duration_since(SystemTime::UNIX_EPOCH) {
+            Ok(since) => Self(i64::try_from(since.as_millis()).unwrap_or(i64::MAX)),
+            // Cut downwards, as everywhere.
+            Err(before) => {
+                let millis = before.duration().as_nanos().div_ceil(1_000_000);
+                Self(i64::try_from(millis).map_or(i64::MIN, |millis| -millis))
+            }
+        }
     }
 
     /// Reads a date and time of RFC 3339, such as `2026-03-01T14:05:00Z`; below a millisecond it is cut.
@@ -59,11 +67,33 @@ impl Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let date = OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000);
-        match date.ok().and_then(|date| date.format(&Rfc3339).ok()) {
-            Some(text) => f.write_str(&text),
-            None => write!(f, "{} ms", self.0),
-        }
+        let (seconds, millis) = (self.0.div_euclid(1_000), self.0.rem_euclid(1_000));
+        let Ok(date) = OffsetDateTime::from_unix_timestamp(seconds) else {
+            return write!(f, "{} ms", self.0);
+        };
+        let Ok(year @ 0..10_000) = u16::try_from(date.year()) else {
+            return write!(f, "{} ms", self.0);
+        };
+        // By hand, and in one piece: each record has one, and formatting by a description costs more than the rest of it.
+        let (clock, millis) = (date.time(), u16::try_from(millis).unwrap_or(0));
+        let digit = |number: u16, unit: u16| b'0' + (number / unit % 10) as u8;
+        let two = |number: u8| [digit(number.into(), 10), digit(number.into(), 1)];
+        let ([m, mm], [d, dd]) = (two(date.month().into()), two(date.day()));
+        let ([h, hh], [i, ii], [s, ss]) = (two(clock.hour()), two(clock.minute()), two(clock.second()));
+        let [y, yy, yyy, yyyy] = [1_000, 100, 10, 1].map(|unit| digit(year, unit));
+        let [a, b, c] = [100, 10, 1].map(|unit| digit(millis, unit));
+        let text = [
+            y, yy, yyy, yyyy, b'-', m, mm, b'-', d, dd, b'T', h, hh, b':', i, ii, b':', s, ss, b'.', a, b, c,
+        ];
+        // A fraction without zeros at its end, and none at all for a whole second.
+        let length = match millis {
+            0 => 19,
+            _ if millis % 100 == 0 => 21,
+            _ if millis % 10 == 0 => 22,
+            _ => 23,
+        };
+        f.write_str(std::str::from_utf8(text.get(..length).unwrap_or_default()).unwrap_or_default())?;
+        f.write_str("Z")
     }
 }
 
@@ -165,5 +195,42 @@ mod tests {
         let time = Timestamp::from_rfc3339("2026-03-01T15:05:00.250+01:00").unwrap();
         assert_eq!(time.to_string(), "2026-03-01T14:05:00.25Z");
         assert!(Timestamp::from_rfc3339("2026-03-01 14:05").is_err());
+    }
+
+    #[test]
+    fn times_print_as_rfc_3339_has_them() {
+        let whole_days = (-25_567..376_200)
+            .step_by(13)
+            .map(|day| day * 86_400_000 + day * 61_007);
+        let edges = [
+            0,
+            1,
+            -1,
+            10,
+            100,
+            999,
+            1_000,
+            1_010,
+            951_782_400_000,
+            253_402_300_799_999,
+        ];
+        let years = [-62_167_219_200_000, -62_167_219_200_001, 253_402_300_800_000];
+        for millis in whole_days.chain(edges).chain(years).chain([i64::MIN, i64::MAX]) {
+            let date = OffsetDateTime::from_unix_timestamp_nanos(i128::from(millis) * 1_000_000);
+            let told = date.ok().and_then(|date| date.format(&Rfc3339).ok());
+            let told = told.unwrap_or_else(|| format!("{millis} ms"));
+            assert_eq!(Timestamp::from_millis(millis).to_string(), told, "{millis}");
+        }
+    }
+
+    #[test]
+    fn the_clock_says_what_the_system_says() {
+        let millis = |date: OffsetDateTime| i64::try_from(date.unix_timestamp_nanos().div_euclid(1_000_000)).unwrap();
+        let before = millis(OffsetDateTime::now_utc());
+        let now = Timestamp::now().as_millis();
+        assert!(
+            (before..=millis(OffsetDateTime::now_utc())).contains(&now),
+            "{before} {now}"
+        );
     }
 }

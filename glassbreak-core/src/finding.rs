@@ -24,6 +24,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::approval::RequestId;
 use crate::call::{CallDigest, Word};
 use crate::clock::Span;
 use crate::error::BadWord;
@@ -189,6 +190,16 @@ impl Level {
             Self::DenyAndLock => "deny-and-lock",
         }
     }
+
+    /// What a rule does that says so, after `would`.
+    const fn as_verb(self) -> &'static str {
+        match self {
+            Self::Clear | Self::Note => "pass",
+            Self::Ask => "ask",
+            Self::Deny => "deny",
+            Self::DenyAndLock => "deny and lock the session",
+        }
+    }
 }
 
 /// Who must agree to lift one ask, and what they may open.
@@ -225,6 +236,8 @@ pub struct Finding {
     hint: Box<str>,
     requirement: Option<Requirement>,
     breakdown: bool,
+    /// What it would be, were its rule enforced.
+    would: Option<Level>,
 }
 
 impl Finding {
@@ -277,6 +290,20 @@ impl Finding {
             hint: hint.into(),
             requirement: None,
             breakdown: false,
+            would: None,
+        }
+    }
+
+    /// The same as a note, because its rule is only observed: what it would have done is said, and not done. What says
+    /// that something broke is no rule's word, and stays as it is.
+    pub(crate) fn observed(self) -> Self {
+        if self.breakdown || self.level <= Level::Note {
+            return self;
+        }
+        let why = format!("OBSERVED, NOT ENFORCED, would {}: {}", self.level.as_verb(), self.why);
+        Self {
+            would: Some(self.level),
+            ..Self::note(self.rule, why)
         }
     }
 
@@ -303,6 +330,11 @@ impl Finding {
     /// Whether it says that something broke, rather than that the call is wrong.
     pub const fn is_breakdown(&self) -> bool {
         self.breakdown
+    }
+
+    /// For a rule that is only observed: what it would have come to.
+    pub const fn would(&self) -> Option<Level> {
+        self.would
     }
 
     /// For an ask, what its own rule requires; `None` means that `[ask]` in `glassbreak.toml` decides.
@@ -392,7 +424,11 @@ impl Ruling {
         } = findings;
         let mut all = hygiene;
         for more in [argv, policy, budget, host, lock] {
-            all.extend(more);
+            if all.is_empty() {
+                all = more;
+            } else {
+                all.extend(more);
+            }
         }
         if all.is_empty() {
             all.push(Finding::deny(
@@ -438,7 +474,7 @@ impl Ruling {
     }
 
     /// The findings that made the outcome: all that deny, or all that ask, or, for an allow, all there are.
-    pub fn deciding(&self) -> impl Iterator<Item = &Finding> {
+    pub fn deciding(&self) -> impl Iterator<Item = &Finding> + Clone {
         self.findings
             .iter()
             .filter(|finding| outcome_of(finding.level) == self.outcome)
@@ -492,6 +528,7 @@ pub struct Denial {
     hint: String,
     digest: Option<CallDigest>,
     asks: bool,
+    request: Option<RequestId>,
 }
 
 /// Whether trying again can help.
@@ -521,6 +558,7 @@ impl Denial {
             hint: ruling.hint(),
             digest,
             asks: ruling.outcome() == Outcome::Ask,
+            request: None,
         })
     }
 
@@ -533,7 +571,21 @@ impl Denial {
             hint: "try again in a moment".to_owned(),
             digest: None,
             asks: false,
+            request: None,
         }
+    }
+
+    /// The same refusal of a call that people are asked about meanwhile.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn pending(mut self, request: RequestId, hint: String) -> Self {
+        self.request = Some(request);
+        self.hint = hint;
+        self
+    }
+
+    /// The open request, where people are asked meanwhile and nobody waits for them.
+    pub const fn request(&self) -> Option<RequestId> {
+        self.request
     }
 
     /// Whether people could have agreed to the call.

@@ -24,7 +24,7 @@ impl Json {
     /// # Errors
     /// For anything that is not JSON, a key that stands twice, nesting over 127, and text after the value.
     pub(crate) fn read(bytes: &[u8]) -> Result<Self, serde_json::Error> {
-        serde_json::from_slice(bytes)
+        with_stack(|| serde_json::from_slice(bytes))
     }
 
     /// What kind of value it is, for messages.
@@ -38,6 +38,14 @@ impl Json {
             Self::Record(_) => "an object",
         }
     }
+}
+
+/// Runs what reads JSON with stack enough for its 127 levels, whatever is left of the caller's: a stack that runs out ends
+/// the process, and the text comes from an agent.
+pub(crate) fn with_stack<T>(read: impl FnOnce() -> T) -> T {
+    const LEFT: usize = 512 * 1024;
+    const NEW: usize = 2 * 1024 * 1024;
+    stacker::maybe_grow(LEFT, NEW, read)
 }
 
 impl<'de> Deserialize<'de> for Json {

@@ -18,6 +18,8 @@
 //! A host then does what the [`Judgement`] says, and tells the session by [`SessionState::advance`]. Between the two
 //! calls no other call of the same session may be judged, else both see the same count.
 
+#[cfg(test)]
+mod observe_tests;
 mod prepared;
 #[cfg(test)]
 mod tests;
@@ -27,7 +29,7 @@ pub use self::prepared::{Prepared, prepare};
 use crate::argv::{ExecPlan, Role};
 use crate::budget::{Counters, Event, Name, Shared, Taken};
 use crate::bundle::Bundle;
-use crate::call::{Call, CallDigest, Operation, Workspace};
+use crate::call::{Call, CallDigest, Operation, Word, Workspace};
 use crate::clock::Timestamp;
 use crate::facts::{Facts, SeqFacts};
 use crate::finding::{Denial, Finding, Findings, Outcome, Requirement, RuleId, Ruling};
@@ -122,7 +124,7 @@ impl SessionState {
         };
         judgement.event(call).map_or_else(Vec::new, |event| {
             let budgets = bundle.budgets();
-            budgets.inspect_event(&self.counters, &event, &call.actor, at, taken)
+            budgets.let_off(budgets.inspect_event(&self.counters, &event, &call.actor, at, taken))
         })
     }
 
@@ -155,10 +157,8 @@ pub struct Judgement {
     /// For a program: the words that name paths. They were compared as text; where they lead on disk is looked at when
     /// the call is permitted and again when it runs.
     pub paths: Vec<Box<str>>,
-    /// The Cedar action, such as `exec:kubectl`, `exec:*` or `tool:restart`; empty where hygiene refused the call.
-    pub action: Box<str>,
-    /// Type and id of the Cedar resource, such as `Program` and `kubectl`; empty where hygiene refused the call.
-    pub resource: (Box<str>, Box<str>),
+    /// For a tool: its name, and type and id of the host's entity that it acts on, where the manifest names one.
+    tool: Option<(Word, Option<(String, String)>)>,
     /// What the asks require that name nothing of their own.
     default_ask: Requirement,
     /// What it has in common with calls like it.
@@ -170,6 +170,26 @@ pub struct Judgement {
 }
 
 impl Judgement {
+    /// The Cedar action, such as `exec:kubectl`, `exec:*` or `tool:restart`; empty where hygiene refused the call.
+    pub fn action(&self) -> Box<str> {
+        match (&self.facts.argv, &self.tool) {
+            (Some(argv), _) if argv.listed => ["exec:", &argv.program].concat().into(),
+            (Some(_), _) => "exec:*".into(),
+            (None, Some((name, _))) => ["tool:", name.as_str()].concat().into(),
+            (None, None) => Box::default(),
+        }
+    }
+
+    /// Type and id of the Cedar resource, such as `Program` and `kubectl`; empty where hygiene refused the call.
+    pub fn resource(&self) -> (Box<str>, Box<str>) {
+        match (&self.facts.argv, &self.tool) {
+            (Some(argv), _) => ("Program".into(), (*argv.program).into()),
+            (None, Some((_, Some((ty, id))))) => (ty.as_str().into(), id.as_str().into()),
+            (None, Some((name, None))) => ("Tool".into(), name.as_str().into()),
+            (None, None) => Default::default(),
+        }
+    }
+
     /// For each rule that asks: who must agree, and what they may open. Empty unless the outcome is an ask.
     pub fn requirements(&self) -> Vec<(&RuleId, &Requirement)> {
         let asks = self.ruling.deciding().filter(|_| self.ruling.outcome() == Outcome::Ask);
@@ -251,8 +271,7 @@ pub fn refused(bundle: &Bundle, finding: Finding) -> Judgement {
         plan: None,
         roles: Vec::new(),
         paths: Vec::new(),
-        action: Box::default(),
-        resource: Default::default(),
+        tool: None,
         default_ask: bundle.settings().ask.clone(),
         norm: 0,
         attempt: 0,

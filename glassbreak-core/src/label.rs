@@ -93,7 +93,7 @@ impl LabelSet {
     }
 
     /// The labels, in the order of the vocabulary.
-    pub fn iter(self) -> impl Iterator<Item = Label> {
+    pub fn iter(self) -> impl Iterator<Item = Label> + Clone {
         let mut left = self.0;
         std::iter::from_fn(move || {
             let lowest = u8::try_from(left.trailing_zeros()).ok().filter(|bit| *bit < 64)?;
@@ -178,7 +178,7 @@ impl Vocabulary {
     }
 
     /// The spellings of a set's labels, in the order of the vocabulary.
-    pub fn words_of(&self, labels: LabelSet) -> impl Iterator<Item = &str> {
+    pub fn words_of(&self, labels: LabelSet) -> impl Iterator<Item = &str> + Clone {
         labels.iter().map(|label| self.word(label))
     }
 

@@ -97,6 +97,8 @@ pub mod gate;
 pub mod grant;
 #[cfg(target_os = "linux")]
 pub mod guard;
+#[cfg(all(feature = "macros", target_os = "linux"))]
+pub mod guarded;
 mod json;
 pub mod judge;
 pub mod label;
@@ -115,20 +117,70 @@ mod text;
 
 /// One line on a tool function: its body runs only inside a permit.
 ///
-/// The call is made from the arguments (each serialized with serde; `None` is left out), the session is the parameter
-/// of type `&Session` or the one marked `#[guard(session)]`, and parameters marked `#[guard(skip)]` are not arguments.
-/// What the tool means (labels, target, types of the arguments) is for `tools.toml` to say. The body runs inside the
-/// permit, an `Err` counts as failed, and a refusal comes back as the function's own error by `From<Denied>`.
-///
-/// Built so far: async functions that are not methods.
+/// The call is made from the arguments (each [taken](call::Arguments) as serde writes it; `None` is left out), judged,
+/// and recorded; the body runs inside the permit; its result is recorded and settles what was counted. A refusal comes
+/// back as the function's own error by `From<Denied>`. What the tool means (labels, target, types of the arguments) is
+/// for `tools.toml` to say; [`guarded`] holds functions and file together.
 ///
 /// ```
 /// use glassbreak_core::gate::{Denied, Session};
 /// use glassbreak_core::guard;
 ///
+/// /// Restarts one service.
 /// #[guard(tool = "restart_service")]
 /// async fn restart_service(session: &Session, name: &str, #[guard(skip)] client: &str) -> Result<String, Denied> {
 ///     Ok(format!("{client} restarts {name}"))
+/// }
+/// ```
+///
+/// | it says | that |
+/// |---|---|
+/// | `tool = "…"` | which tool of `tools.toml` it is; always |
+/// | `session = self.session` | where the session is, if no parameter is of type `Session` or `&Session`: a way that begins with a parameter or `self`, never a global |
+/// | `outcome = ended` | how the result counts: a function from `&Result<T, E>` to [`Performed`](audit::Performed). Without it `Ok` is done and `Err` is failed; `NotRun` gives back what was counted |
+/// | `#[guard(skip)]` on a parameter | it is no argument: a client, a connection |
+/// | `#[guard(secret)]` on a parameter | it is judged, is part of the digest, and is [shown nowhere](call::ArgValue::Secret) |
+/// | `#[guard(session)]` on a parameter | it is the session, whatever its type is called |
+///
+/// It goes on async functions, on functions that return a boxed future or an `impl Future`, on methods, on methods of
+/// traits (also beneath `#[async_trait]`), and on functions that are not async. Making a future asks nobody; the call is
+/// made when it is first polled.
+///
+/// # Functions that are not async
+/// They run on the caller's thread, which stands still where the store must be asked. Where people must agree, they are
+/// asked and the function is refused at once, [as pending](finding::Denial::request): the same call passes once they
+/// agreed. A lock that comes while such a body runs cannot end it.
+///
+/// ```
+/// use glassbreak_core::audit::Performed;
+/// use glassbreak_core::gate::{Denied, Session};
+/// use glassbreak_core::guard;
+///
+/// struct Mailer {
+///     session: Session,
+/// }
+///
+/// #[derive(Debug, thiserror::Error)]
+/// enum MailError {
+///     #[error(transparent)]
+///     Denied(#[from] Denied),
+///     #[error("the server cannot be reached")]
+///     Unreachable,
+/// }
+///
+/// fn ended(result: &Result<(), MailError>) -> Performed {
+///     match result {
+///         Ok(()) => Performed::Done,
+///         Err(MailError::Unreachable) => Performed::NotRun,
+///         Err(_) => Performed::Failed,
+///     }
+/// }
+///
+/// impl Mailer {
+///     #[guard(tool = "send_mail", session = self.session, outcome = ended)]
+///     fn send(&self, to: &str, text: &str, #[guard(secret)] token: &str) -> Result<(), MailError> {
+///         Err(MailError::Unreachable)
+///     }
 /// }
 /// ```
 #[cfg(all(feature = "macros", target_os = "linux"))]
@@ -138,7 +190,12 @@ pub use glassbreak_macros::guard;
 #[doc(hidden)]
 #[cfg(target_os = "linux")]
 pub mod __macros {
-    pub use crate::gate::macros::{argument, arguments, run};
+    pub use crate::audit::Performed;
+    pub use crate::call::Arguments;
+    #[cfg(feature = "macros")]
+    pub use inventory;
+
+    pub use crate::gate::macros::{Guarded, Refusable, by_result, call, can_be_refused, run, run_now};
 }
 
 /// The README's example is a test.

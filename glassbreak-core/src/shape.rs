@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use regex::Regex;
 
 use crate::call::Word;
+use crate::label::LabelSet;
 
 /// Everything that shapes a call's facts.
 #[derive(Debug, Clone, Default)]
@@ -39,6 +40,10 @@ pub struct ProgramShape {
     /// For `command` and for the sets that hold only words of the profile: those words. A policy that compares such a
     /// fact with another word would never hold.
     pub words: BTreeMap<String, BTreeSet<String>>,
+    /// The facts that some call of it fills, such as `target.name` and `argv.kinds`.
+    pub fills: BTreeSet<String>,
+    /// Every label that some call of it has.
+    pub labels: LabelSet,
 }
 
 /// A tool's facts.
@@ -50,6 +55,10 @@ pub struct ToolShape {
     pub args: Vec<ArgField>,
     /// The host's entity type that it acts on; `None` for the tool itself.
     pub resource_type: Option<String>,
+    /// The facts that some call of it fills, such as `target.name`.
+    pub fills: BTreeSet<String>,
+    /// The labels of its calls.
+    pub labels: LabelSet,
 }
 
 /// One argument, or one field of a record.

@@ -65,6 +65,65 @@ fn judged(bundle: &Bundle, case: &Case) -> Judgement {
     }
 }
 
+/// The cases of every file, each with the file's name.
+fn all_cases() -> Vec<(String, Case)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/argv_cases");
+    let mut all = Vec::new();
+    for entry in std::fs::read_dir(&folder).unwrap() {
+        let path = entry.unwrap().path();
+        let Some(name) = path
+            .file_name()
+            .filter(|_| path.extension().is_some_and(|ext| ext == "toml"))
+        else {
+            continue;
+        };
+        let cases: File = toml::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        let name = name.to_string_lossy().into_owned();
+        all.extend(cases.case.into_iter().map(|case| (name.clone(), case)));
+    }
+    all
+}
+
+/// What `SECURITY.md` says of published bypasses is what happens: each row names a case, and the verdict and rule it gets.
+#[test]
+fn the_table_of_published_bypasses_is_true() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../SECURITY.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let (_, table) = page.split_once("## Published bypasses").unwrap();
+    let bundle = Bundle::read_only().unwrap_or_else(|problems| panic!("{problems}"));
+    let all = all_cases();
+    let (mut rows, mut wrong) = (0, String::new());
+    for line in table.lines().filter(|line| line.starts_with("| `")) {
+        let line = line.replace("\\|", "\u{1}");
+        let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+        let [_, call, _, _, verdict, name, _] = cells.as_slice() else {
+            panic!("a row that is not of five cells: {line}");
+        };
+        rows += 1;
+        let name = name.trim_matches('`');
+        let program = call.trim_matches('`').split(' ').next().unwrap();
+        let mut named = all.iter().filter(|(_, case)| case.name == name);
+        let of_program = |case: &Case| {
+            case.argv
+                .as_ref()
+                .is_some_and(|argv| argv.first().is_some_and(|p| p == program))
+        };
+        let Some((_, case)) = named.find(|(_, case)| of_program(case)) else {
+            let _ = writeln!(wrong, "no case `{name}` of `{program}`");
+            continue;
+        };
+        let ruling = judged(&bundle, case).ruling;
+        let rules: Vec<&str> = ruling.deciding().map(|finding| finding.rule().as_str()).collect();
+        let is = rules.iter().map(|rule| format!("{} `{rule}`", ruling.outcome()));
+        if !is.clone().any(|is| is == *verdict) {
+            let is: Vec<String> = is.collect();
+            let _ = writeln!(wrong, "`{name}`: {call} is said {verdict} and is {}", is.join(" or "));
+        }
+    }
+    assert!(rows > 60, "{rows}");
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
 #[test]
 fn every_argv_case_gets_the_outcome_it_expects() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/argv_cases");

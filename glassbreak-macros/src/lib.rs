@@ -1,7 +1,13 @@
 //! `#[guard]`, documented where it is re-exported: `glassbreak_core::guard`.
 
 mod expand;
+mod manifest;
+mod mistakes;
 mod options;
+mod parameters;
+mod shape;
+#[cfg(test)]
+mod tests;
 
 use proc_macro::TokenStream;
 

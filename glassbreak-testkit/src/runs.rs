@@ -245,7 +245,7 @@ pub fn profiles_load_or_say_why_not(bytes: &[u8]) -> Holds {
 /// # Errors
 /// What does not hold, and where.
 pub fn loading_never_panics(bytes: &[u8]) -> Holds {
-    const NAMES: [&str; 12] = [
+    const NAMES: [&str; 13] = [
         "glassbreak.toml",
         "people.toml",
         "safe-bins.toml",
@@ -258,6 +258,7 @@ pub fn loading_never_panics(bytes: &[u8]) -> Holds {
         "tests/a.toml",
         "egress.toml",
         "README.md",
+        "tools.json",
     ];
     let choices = &mut Choices::new(bytes);
     let mut files = Files::new();

@@ -128,7 +128,13 @@ impl<'a> Compiler<'a> {
             at_workspace: profile.cwd == Some(CwdRule::Workspace),
             inject: profile.inject.iter().map(|word| word.as_str().into()).collect(),
             env_pass: profile.env.pass.clone(),
-            env_set: profile.env.set.clone().into_iter().collect(),
+            env_set: {
+                let set = profile.env.set.iter();
+                Arc::new(
+                    set.map(|(name, value)| (name.as_str().into(), value.as_str().into()))
+                        .collect(),
+                )
+            },
             all_labels: self.all_labels,
             secret: self.vocabulary.get("secret.read"),
         };

@@ -79,9 +79,8 @@ pub(crate) fn check_all<'a>(
     let mut findings = Vec::new();
     let mut covered = true;
     for (variable, value) in env {
-        if let Some(fixed) = program.and_then(|program| program.env_set.iter().find(|(fixed, _)| **fixed == *variable))
-        {
-            let why = format!("the profile sets `{variable}` to `{}`", shown(&fixed.1));
+        if let Some(fixed) = program.and_then(|program| program.env_set.get(variable)) {
+            let why = format!("the profile sets `{variable}` to `{}`", shown(fixed));
             findings.push(Finding::deny(
                 rule(name, "environment"),
                 why,

@@ -51,7 +51,7 @@ mod wrapper;
 #[cfg(test)]
 mod wrapper_tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub use self::explain::Token;
@@ -173,6 +173,8 @@ impl Programs {
             program: program.name.to_string(),
             sets: program.sets.iter().map(ToString::to_string).collect(),
             words: program.words(),
+            fills: program.filled(),
+            labels: program.all_labels.union(program.secret.into_iter().collect()),
         };
         self.by_name.values().map(shape).collect()
     }
@@ -370,16 +372,15 @@ fn judge_listed(program: &Program, exec: &Exec, ground: Ground<'_>, others: Othe
         (Arc::clone(unit), cost.filter(|_| !partial))
     });
     let costs = costs.collect();
-    let options = parse
-        .options
-        .iter()
-        .filter_map(|present| program.opt(present.opt))
-        .map(|opt| Arc::clone(&opt.name));
-    let operands = parse
-        .operands
-        .iter()
-        .chain(&parse.after)
-        .map(|(_, word)| (*word).into());
+    // One by one: collecting would first put them in a row.
+    let mut options = BTreeSet::new();
+    for opt in parse.options.iter().filter_map(|present| program.opt(present.opt)) {
+        options.insert(Arc::clone(&opt.name));
+    }
+    let mut operands = BTreeSet::new();
+    for (_, word) in parse.operands.iter().chain(&parse.after) {
+        operands.insert((*word).into());
+    }
     let understood = parse.stopped.is_none() && !parse.roles.contains(&Role::Unknown);
     let command = said.command;
     let judged = Judged {
@@ -387,8 +388,8 @@ fn judge_listed(program: &Program, exec: &Exec, ground: Ground<'_>, others: Othe
             program: Arc::clone(&program.name),
             listed: true,
             command: Arc::clone(&node.path),
-            options: options.collect(),
-            operands: operands.collect(),
+            options,
+            operands,
             sets,
         },
         target,

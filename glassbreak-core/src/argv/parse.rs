@@ -79,7 +79,7 @@ pub(crate) fn parse<'a>(program: &Program, words: &'a [Box<str>], ground: Ground
             node: 0,
             verb_at: 0,
             roles: Vec::with_capacity(words.len()),
-            options: Vec::with_capacity(4),
+            options: Vec::with_capacity(words.len().min(8)),
             operands: Vec::with_capacity(4),
             after: Vec::new(),
             stopped: None,

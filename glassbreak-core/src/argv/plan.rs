@@ -12,10 +12,10 @@ use crate::call::Exec;
 /// out just as it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExecPlan {
-    program: Box<str>,
+    program: Arc<str>,
     argv: Arc<[Box<str>]>,
     cwd: Box<str>,
-    env: BTreeMap<Box<str>, Box<str>>,
+    env: Arc<BTreeMap<Box<str>, Box<str>>>,
     stdin: Option<Box<[u8]>>,
 }
 
@@ -23,8 +23,7 @@ impl ExecPlan {
     /// The words as they came. The variables that the profile sets are set all the same: they only ever restrain, and
     /// a call that a person lets through must not run with less of them for not having been understood.
     pub(crate) fn as_it_came(exec: &Exec, cwd: &str, program: Option<&Program>) -> Self {
-        let env = program.map(fixed).unwrap_or_default();
-        Self::with(exec, cwd, exec.argv().shared(), env)
+        Self::with(exec, cwd, exec.argv().shared(), program)
     }
 
     /// The call with the words and variables that the profile puts in.
@@ -32,7 +31,7 @@ impl ExecPlan {
         let words = exec.argv().words();
         let after_verb = program.node(node).map_or(&[][..], |node| &node.inject);
         if program.inject.is_empty() && after_verb.is_empty() {
-            return Self::with(exec, cwd, exec.argv().shared(), fixed(program));
+            return Self::with(exec, cwd, exec.argv().shared(), Some(program));
         }
         let mut argv = Vec::with_capacity(words.len() + program.inject.len() + after_verb.len());
         for (at, word) in words.iter().enumerate() {
@@ -44,14 +43,16 @@ impl ExecPlan {
                 argv.extend(after_verb.iter().cloned());
             }
         }
-        Self::with(exec, cwd, argv.into(), fixed(program))
+        Self::with(exec, cwd, argv.into(), Some(program))
     }
 
     /// The plan of a program that runs another: its own words up to the last `replaced`, then all of `inner`.
     pub(crate) fn around(outer: Self, replaced: usize, inner: Self) -> Self {
         let own = outer.argv.len().saturating_sub(replaced);
         let mut env = outer.env;
-        env.extend(inner.env);
+        if !inner.env.is_empty() {
+            Arc::make_mut(&mut env).extend(Arc::unwrap_or_clone(inner.env));
+        }
         Self {
             argv: outer.argv.iter().take(own).chain(inner.argv.iter()).cloned().collect(),
             env,
@@ -61,10 +62,15 @@ impl ExecPlan {
         }
     }
 
-    fn with(exec: &Exec, cwd: &str, argv: Arc<[Box<str>]>, mut env: BTreeMap<Box<str>, Box<str>>) -> Self {
-        env.extend(exec.env().iter().map(|(name, value)| (name.clone(), value.clone())));
+    /// With the variables that the profile sets, and those that the call adds.
+    fn with(exec: &Exec, cwd: &str, argv: Arc<[Box<str>]>, program: Option<&Program>) -> Self {
+        let mut env = program.map_or_else(Arc::default, |program| Arc::clone(&program.env_set));
+        if !exec.env().is_empty() {
+            let added = exec.env().iter().map(|(name, value)| (name.clone(), value.clone()));
+            Arc::make_mut(&mut env).extend(added);
+        }
         Self {
-            program: exec.argv().program().into(),
+            program: program.map_or_else(|| exec.argv().program().into(), |program| Arc::clone(&program.name)),
             argv,
             cwd: cwd.into(),
             env,
@@ -78,7 +84,7 @@ impl ExecPlan {
     }
 
     /// The words that would run, the program's name first.
-    pub fn argv(&self) -> impl Iterator<Item = &str> {
+    pub fn argv(&self) -> impl Iterator<Item = &str> + Clone {
         self.argv.iter().map(|word| &**word)
     }
 
@@ -88,7 +94,7 @@ impl ExecPlan {
     }
 
     /// The variables that the profile sets and the call adds.
-    pub fn env(&self) -> impl Iterator<Item = (&str, &str)> {
+    pub fn env(&self) -> impl Iterator<Item = (&str, &str)> + Clone {
         self.env.iter().map(|(name, value)| (&**name, &**value))
     }
 
@@ -96,12 +102,4 @@ impl ExecPlan {
     pub fn stdin(&self) -> Option<&[u8]> {
         self.stdin.as_deref()
     }
-}
-
-/// The variables that a profile sets.
-fn fixed(program: &Program) -> BTreeMap<Box<str>, Box<str>> {
-    let variables = program.env_set.iter();
-    variables
-        .map(|(name, value)| (name.as_str().into(), value.as_str().into()))
-        .collect()
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::profile::{Dialect, Verdict};
 use super::types::Type;
-use crate::facts::PinFact;
+use crate::facts::{PinFact, Target};
 use crate::finding::RuleId;
 use crate::label::{Label, LabelSet};
 
@@ -37,7 +37,8 @@ pub(crate) struct Program {
     pub(crate) at_workspace: bool,
     pub(crate) inject: Vec<Box<str>>,
     pub(crate) env_pass: Vec<String>,
-    pub(crate) env_set: Vec<(String, String)>,
+    /// The variables that it always gets; shared by the plans of its calls.
+    pub(crate) env_set: Arc<BTreeMap<Box<str>, Box<str>>>,
     /// Every label that some call of this program can get.
     pub(crate) all_labels: LabelSet,
     /// The label of sensitive paths, where the vocabulary has it.
@@ -168,6 +169,20 @@ impl Program {
         slots.into_iter().any(|slot| slot.facts.contains(&fact))
             || self.types.iter().any(|ty| ty.fills(fact))
             || (self.opts.iter()).any(|opt| opt.facts.contains(&fact) || opt.sets.iter().any(|(set, _)| *set == fact))
+    }
+
+    /// The facts that some call can fill, as policies name them.
+    pub(crate) fn filled(&self) -> BTreeSet<String> {
+        let targets = Target::NAMES
+            .into_iter()
+            .filter(|name| self.fills(FactRef::Target(name)));
+        let sets = self
+            .sets
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| self.fills(FactRef::Set(*index)));
+        let targets = targets.map(|name| format!("target.{name}"));
+        targets.chain(sets.map(|(_, set)| format!("argv.{set}"))).collect()
     }
 
     /// The words of `command`, and of the sets that nothing but words of the profile can join.

@@ -1,6 +1,7 @@
 //! One chain: how a record becomes a line, and how a line is taken apart. No I/O.
 
 use std::fmt;
+use std::io::Write as _;
 
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -82,7 +83,7 @@ impl RecordHash {
 
 impl fmt::Display for RecordHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&hex(&self.0))
+        crate::call::write_hex(f, &self.0)
     }
 }
 
@@ -163,23 +164,23 @@ impl Chain {
     pub(super) fn link(&mut self, now: Timestamp, event: &[u8], out: &mut Vec<u8>) -> (Head, Timestamp) {
         let start = out.len();
         self.at = self.at.max(now);
-        let head = format!(
+        // Memory takes whatever is written to it.
+        let _ = write!(
+            out,
             r#"{{"seq":{},"at":"{}","log":"{}","prev":"{}","#,
             self.head.seq + 1,
             self.at,
             self.log,
             self.head.hash
         );
-        out.extend_from_slice(head.as_bytes());
         if now < self.at {
-            out.extend_from_slice(format!(r#""clock":"{now}","#).as_bytes());
+            let _ = write!(out, r#""clock":"{now}","#);
         }
         out.extend_from_slice(event.get(1..).unwrap_or_default());
         let hash = self.head.hash.next(out.get(start..).unwrap_or_default());
         out.pop(); // the closing brace: the hash comes last
         out.extend_from_slice(JOINT);
-        out.extend_from_slice(hash.to_string().as_bytes());
-        out.extend_from_slice(b"\"}\n");
+        let _ = writeln!(out, r#"{hash}"}}"#);
         self.head = Head {
             seq: self.head.seq + 1,
             hash,

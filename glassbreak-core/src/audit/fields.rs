@@ -1,5 +1,6 @@
 //! How the values of a call are written, straight from where they stand.
 
+use std::collections::BTreeMap;
 use std::fmt::Display;
 
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
@@ -8,8 +9,11 @@ use sha2::{Digest, Sha256};
 use super::record::StreamDigest;
 use crate::bundle::Bundle;
 use crate::call::{Actor, ArgValue, Args, Call, Exec, Operation, Text, Word};
-use crate::finding::{Level, Ruling};
+use crate::finding::{Level, RuleId, Ruling};
 use crate::judge::Judgement;
+
+/// What stands in place of an argument that may not be shown.
+const SECRET: &str = "(secret)";
 
 /// What both answers to a call tell of it.
 pub(super) fn write_call<M: SerializeMap>(
@@ -23,13 +27,15 @@ pub(super) fn write_call<M: SerializeMap>(
         map.serialize_entry("actor", &ActorJson(&call.actor))?;
         map.serialize_entry("operation", &OperationJson(&call.operation, judgement))?;
     }
-    let labels: Vec<&str> = bundle.vocabulary().words_of(judgement.facts.labels).collect();
-    map.serialize_entry("labels", &labels)?;
+    map.serialize_entry("labels", &Each(bundle.vocabulary().words_of(judgement.facts.labels)))?;
     map.serialize_entry("risk", judgement.facts.risk.as_str())?;
     if judgement.facts.partial {
         map.serialize_entry("partial", &true)?;
     }
     map.serialize_entry("bundle", &Printed(bundle.digest()))?;
+    if bundle.budgets().observed().len() > 0 {
+        map.serialize_entry("observe", &Observing(judgement, bundle))?;
+    }
     let Some(call) = call else {
         return Ok(());
     };
@@ -72,6 +78,15 @@ impl<'a, I: Iterator<Item = &'a str> + Clone> Serialize for Each<I> {
     }
 }
 
+/// Variables as an object.
+struct Env<I>(I);
+
+impl<'a, I: Iterator<Item = (&'a str, &'a str)> + Clone> Serialize for Env<I> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_map(self.0.clone())
+    }
+}
+
 /// An object of those texts that are there.
 pub(super) struct Pairs<'a>(pub(super) &'a [(&'a str, Option<&'a str>)]);
 
@@ -92,6 +107,30 @@ impl Serialize for Flagged<'_> {
             seq.serialize_element(&Pairs(&pairs))?;
         }
         seq.end()
+    }
+}
+
+/// Which rules are not enforced, what they would have done, and what the budgets among them count.
+struct Observing<'a>(&'a Judgement, &'a Bundle);
+
+impl Serialize for Observing<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let Self(judgement, bundle) = self;
+        let rules = bundle.budgets();
+        let mut map = to.serialize_map(Some(3))?;
+        map.serialize_entry("not_enforced", &Each(rules.observed().map(RuleId::as_str)))?;
+        let would = judgement.ruling.findings().iter().filter_map(|finding| {
+            let would = finding.would()?.as_str();
+            Some(BTreeMap::from([
+                ("rule", finding.rule().as_str()),
+                ("would", would),
+                ("why", finding.why()),
+            ]))
+        });
+        map.serialize_entry("would", &would.collect::<Vec<_>>())?;
+        let counts: BTreeMap<&str, i64> = rules.observed_counts(&judgement.seq).collect();
+        map.serialize_entry("counts", &counts)?;
+        map.end()
     }
 }
 
@@ -154,24 +193,17 @@ fn write_exec<M: SerializeMap>(map: &mut M, exec: &Exec, judgement: &Judgement) 
     let came = exec.argv().words().iter().map(|word| &**word);
     match &judgement.plan {
         Some(plan) => {
-            let runs: Vec<&str> = plan.argv().collect();
-            map.serialize_entry("argv", &runs)?;
-            if !came.clone().eq(runs.iter().copied()) {
+            map.serialize_entry("argv", &Each(plan.argv()))?;
+            if !came.clone().eq(plan.argv()) {
                 map.serialize_entry("asked", &Each(came))?;
             }
             map.serialize_entry("cwd", plan.cwd())?;
-            let env: Vec<_> = plan.env().map(|(name, value)| (name, Some(value))).collect();
-            map.serialize_entry("env", &Pairs(&env))?;
+            map.serialize_entry("env", &Env(plan.env()))?;
         }
         None => {
             map.serialize_entry("argv", &Each(came))?;
             map.serialize_entry("cwd", exec.cwd())?;
-            let env: Vec<_> = exec
-                .env()
-                .iter()
-                .map(|(name, value)| (&**name, Some(&**value)))
-                .collect();
-            map.serialize_entry("env", &Pairs(&env))?;
+            map.serialize_entry("env", &Env(exec.env().iter().map(|(name, value)| (&**name, &**value))))?;
         }
     }
     let stdin = exec.stdin().map(|bytes| StreamDigest {
@@ -199,6 +231,8 @@ impl Serialize for ArgJson<'_> {
             ArgValue::Str(value) => to.serialize_str(value),
             ArgValue::List(items) => to.collect_seq(items.iter().map(ArgJson)),
             ArgValue::Record(args) => ArgsJson(args).serialize(to),
+            // An argument of this very text reads the same; the digest tells them apart.
+            ArgValue::Secret(_) => to.serialize_str(SECRET),
         }
     }
 }

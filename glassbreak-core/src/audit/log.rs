@@ -80,7 +80,7 @@ fn begin(
     folder::check_owner(dir, &file)?;
     lock(&file, path)?;
     let shared = Arc::new(Shared::new(id, path, file, checkpoints));
-    shared.append(&record::write(&Own::Opened(opened))?)?;
+    record::written(&Own::Opened(opened), |event| shared.append(event))?;
     shared.sync()?;
     folder::sync_parent(path)?;
     let thread = {
@@ -154,7 +154,7 @@ impl AuditLog {
     /// # Errors
     /// When it is not known to be written whole. Nothing may then happen on the strength of it.
     pub fn append<'a>(&self, event: impl Into<Event<'a>>) -> Result<Receipt, AuditError> {
-        self.0.shared.append(&record::write(&event.into())?)
+        record::written(&event.into(), |event| self.0.shared.append(event))
     }
 
     /// Records `event`; returns when the disk has it, and all records before it. For locks, votes, grants, and calls
@@ -174,7 +174,7 @@ impl AuditLog {
     /// # Errors
     /// When the log takes no more records.
     pub fn finish<'a>(&self, event: impl Into<Event<'a>>) -> Result<(), AuditError> {
-        self.0.shared.finish(&record::write(&event.into())?)
+        record::written(&event.into(), |event| self.0.shared.finish(event))
     }
 
     /// Writes what waits, and brings everything to disk.

@@ -1,5 +1,7 @@
 //! What is recorded: events, written straight from the values of a call.
 
+use std::cell::Cell;
+
 use crate::store::OpId;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
@@ -15,6 +17,8 @@ use super::fields::{Each, Flagged, Pairs, Printed, optional, write_call};
 use super::writer::Opened;
 use crate::bundle::{Bundle, BundleDigest};
 use crate::call::{Call, Text, Word};
+#[cfg(target_os = "linux")]
+use crate::exec::Pin;
 use crate::finding::{Denial, DenialKind, Level, RuleId};
 use crate::grant::GrantId;
 use crate::judge::Judgement;
@@ -239,12 +243,28 @@ fn start<S: Serializer>(to: S, kind: Kind) -> Result<S::SerializeMap, S::Error> 
     Ok(map)
 }
 
-/// The event as a JSON object.
-pub(super) fn write(event: &impl Serialize) -> Result<Vec<u8>, AuditError> {
-    let mut body = Vec::with_capacity(1024);
-    event.serialize(&mut serde_json::Serializer::new(&mut body))?;
-    Ok(body)
+/// Hands `then` the event as a JSON object, written before any lock is taken.
+pub(super) fn written<T>(
+    event: &impl Serialize,
+    then: impl FnOnce(&[u8]) -> Result<T, AuditError>,
+) -> Result<T, AuditError> {
+    thread_local! {
+        /// Each thread writes its records in one place, again and again.
+        static BODY: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+    }
+    // Taken out meanwhile: an event that records another as it is written finds an empty one.
+    let mut body = BODY.try_with(Cell::take).unwrap_or_default();
+    body.clear();
+    let written = event.serialize(&mut serde_json::Serializer::new(&mut body));
+    let result = written.map_err(AuditError::from).and_then(|()| then(&body));
+    if body.capacity() <= KEPT {
+        let _ = BODY.try_with(|place| place.set(body));
+    }
+    result
 }
+
+/// The most bytes that a thread keeps for its next record.
+const KEPT: usize = 64 * 1024;
 
 /// `call.permitted`: who may do what, by which rules.
 #[derive(Debug, Clone)]
@@ -254,9 +274,18 @@ pub struct Permitted<'a> {
     call: &'a Call,
     judgement: &'a Judgement,
     bundle: &'a Bundle,
-    pin: Option<&'a Value>,
+    pin: Option<File<'a>>,
     store: Option<&'a Value>,
     grant: Option<GrantId>,
+}
+
+/// The identity of a file.
+#[derive(Debug, Clone, Copy, serde::Serialize)]
+#[serde(untagged)]
+enum File<'a> {
+    Json(&'a Value),
+    #[cfg(target_os = "linux")]
+    Pin(&'a Pin),
 }
 
 impl<'a> Permitted<'a> {
@@ -291,7 +320,15 @@ impl<'a> Permitted<'a> {
     /// The identity of the file that will run, as `exec` wrote it.
     #[must_use]
     pub const fn pin(mut self, pin: &'a Value) -> Self {
-        self.pin = Some(pin);
+        self.pin = Some(File::Json(pin));
+        self
+    }
+
+    /// The same, written straight from where it stands.
+    #[cfg(target_os = "linux")]
+    #[must_use]
+    pub(crate) const fn file(mut self, pin: &'a Pin) -> Self {
+        self.pin = Some(File::Pin(pin));
         self
     }
 
@@ -306,8 +343,8 @@ impl<'a> Permitted<'a> {
         map.serialize_entry("call", &Printed(self.id))?;
         map.serialize_entry("attempt", &self.attempt)?;
         write_call(map, Some(self.call), self.judgement, self.bundle)?;
-        let rules: Vec<&str> = self.judgement.ruling.deciding().map(|f| f.rule().as_str()).collect();
-        map.serialize_entry("rules", &rules)?;
+        let rules = self.judgement.ruling.deciding().map(|f| f.rule().as_str());
+        map.serialize_entry("rules", &Each(rules))?;
         if self
             .judgement
             .ruling

@@ -204,8 +204,10 @@ impl Shared {
             Ok(checkpoint) => {
                 writer.unsigned_why = None;
                 if writer.chain.head().seq.saturating_sub(head.seq) < REACH - 1 {
-                    self.link(&mut writer, &record::write(&Own::Checkpoint(&checkpoint))?);
-                    self.flush(&mut writer)?;
+                    record::written(&Own::Checkpoint(&checkpoint), |event| {
+                        self.link(&mut writer, event);
+                        self.flush(&mut writer)
+                    })?;
                 }
                 // The checkpoint's own record needs no other.
                 writer.signed = writer.signed.max(head.seq + 1);
@@ -228,13 +230,14 @@ impl Shared {
     }
 
     pub(super) fn close(&self) -> Result<(), AuditError> {
-        let body = record::write(&Own::Closed)?;
         let mut writer = match self.hold() {
             Err(AuditError::Closed) => return Ok(()),
             other => other?,
         };
-        self.link(&mut writer, &body);
-        let flushed = self.flush(&mut writer);
+        let flushed = record::written(&Own::Closed, |event| {
+            self.link(&mut writer, event);
+            self.flush(&mut writer)
+        });
         if flushed.is_ok() {
             writer.state = Life::Closed;
         }

@@ -46,6 +46,7 @@ impl Fnv {
             ArgValue::Str(text) => self.text(text),
             ArgValue::List(items) => items.iter().for_each(|item| self.value(item)),
             ArgValue::Record(fields) => self.args(fields),
+            ArgValue::Secret(_) => self.value(value.revealed()),
         }
     }
 

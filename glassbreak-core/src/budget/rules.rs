@@ -38,6 +38,8 @@ pub struct Rules {
     pub(super) loops: Vec<Loop>,
     pub(super) breakers: Vec<Breaker>,
     named: Vec<Named>,
+    /// What is observed and not enforced.
+    pub(super) observed: Vec<Observed>,
 }
 
 impl Rules {
@@ -145,11 +147,12 @@ impl Rules {
 
     fn holds(&self, label: LabelSet) -> bool {
         let budgets = self.budgets.iter().filter(|budget| !budget.ladder.is_empty());
-        budgets
-            .map(|budget| &budget.matches)
-            .any(|matches| matches.meets(label))
-            || self.distincts.iter().any(|rule| rule.matches.meets(label))
-            || self.latches.iter().any(|rule| rule.matches.meets(label))
+        let budgets = budgets.map(|budget| (&budget.rule, &budget.matches));
+        let distincts = self.distincts.iter().map(|rule| (&rule.head.rule, &rule.matches));
+        let latches = self.latches.iter().map(|rule| (&rule.head.rule, &rule.matches));
+        let mut all = budgets.chain(distincts).chain(latches);
+        // What is only observed holds nothing.
+        all.any(|(rule, matches)| matches.meets(label) && !self.is_observed(rule))
     }
 
     /// Problems for every name in `tools` and `programs` that `known` does not know. A rule for a name that does not
@@ -175,6 +178,13 @@ impl Rules {
             (!known(name)).then(|| source.problem(named.at, what, help))
         })
     }
+}
+
+/// A rule that is observed, and where its id stands.
+#[derive(Debug, Clone)]
+pub(super) struct Observed {
+    pub(super) rule: RuleId,
+    pub(super) at: usize,
 }
 
 /// A name in a `match`, and where it stands.

@@ -292,7 +292,9 @@ mod tests {
     #[test]
     fn one_of_many_is_taken_back() {
         let mut ring = Ring::default();
-        [1, 2, 2, 3].into_iter().for_each(|n| drop(ring.push(at(n), W, 1, 10)));
+        for n in [1, 2, 2, 3] {
+            let _ = ring.push(at(n), W, 1, 10);
+        }
         ring.remove(at(2), 1, 1);
         ring.remove(at(9), 1, 1);
         assert_eq!(

@@ -75,7 +75,7 @@ impl BundleDigest {
 
 impl fmt::Display for BundleDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        crate::call::write_hex(f, &self.0)
     }
 }
 

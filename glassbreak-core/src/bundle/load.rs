@@ -34,12 +34,13 @@ pub struct Bundle {
 }
 
 /// The files a policy folder may hold, beside `*.cedar`, `tests/*.toml` and `*.md`.
-const KNOWN: [&str; 8] = [
+const KNOWN: [&str; 9] = [
     "glassbreak.toml",
     "people.toml",
     "safe-bins.toml",
     "safe-bins.json",
     "tools.toml",
+    "tools.json",
     "budgets.toml",
     "schema.cedarschema",
     "entities.json",
@@ -113,6 +114,7 @@ impl Bundle {
             toml,
             json,
             tools,
+            listing,
             budgets_source,
             host_schema,
             entities,
@@ -137,7 +139,7 @@ impl Bundle {
             Programs::load(toml.or(json), settings.unlisted, &vocabulary),
             &mut problems,
         );
-        let tools = keep(Tools::load(tools, &vocabulary), &mut problems);
+        let tools = keep(Tools::load(tools, listing, &vocabulary), &mut problems);
         let budgets = keep(Rules::load(budgets_source, &vocabulary, &people), &mut problems);
         let cases = keep(super::cases::load(&tests), &mut problems);
         let (Some((programs, mut lints)), Some(tools), Some(budgets), Some(cases)) = (programs, tools, budgets, cases)
@@ -153,10 +155,12 @@ impl Bundle {
             let carried = tools.names().filter_map(|name| tools.get(name)).map(ToolEntry::labels);
             let carried = carried.fold(LabelSet::EMPTY, LabelSet::union);
             lints.extend(budgets.unheld(source, &vocabulary, carried));
+            lints.extend(budgets.observed_lints(source));
         }
         if !problems.is_empty() {
             return Err(problems);
         }
+        lints.extend_from_slice(tools.lints());
         let shape = Shape {
             programs: programs.shapes(),
             tools: tools.shapes().to_vec(),
@@ -176,6 +180,7 @@ impl Bundle {
             vocabulary: &vocabulary,
             no_permit: settings.no_permit,
         })?;
+        lints.extend_from_slice(policies.lints());
         let digest = BundleDigest::of(files, Programs::pack_texts());
         Ok(Self {
             digest,
@@ -235,6 +240,11 @@ impl Bundle {
     /// Its Cedar policies.
     pub const fn policies(&self) -> &Policies {
         &self.policies
+    }
+
+    #[cfg(test)]
+    pub(crate) const fn policies_mut(&mut self) -> &mut Policies {
+        &mut self.policies
     }
 
     /// Its own tests.

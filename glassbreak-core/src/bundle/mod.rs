@@ -10,6 +10,7 @@
 //! | `people.toml` | [`People`](crate::people::People) | persons, their groups and accounts |
 //! | `safe-bins.toml`, `.json` | [`Programs`](crate::argv::Programs) | the programs that may run, and how each reads its words |
 //! | `tools.toml` | [`Tools`] | the tools, what they mean, and what their arguments must be |
+//! | `tools.json` | [`Tools`] | the listing of an MCP server, for tools that take their schema from it |
 //! | `budgets.toml` | [`Rules`](crate::budget::Rules) | what calls may add up to, of a session or shared |
 //! | `*.cedar`, `entities.json`, `schema.cedarschema` | [`Policies`](crate::policy::Policies) | who may do what to what, and what asks |
 //! | `tests/*.toml` | [`Case`] | calls with the outcome their author expects |

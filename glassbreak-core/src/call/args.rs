@@ -1,6 +1,22 @@
 //! A tool's arguments: typed values, kept apart from JSON so that nothing in them can be taken for anything else.
+//!
+//! What becomes of each thing that JSON can hold; the tests are in `tests/bad_input.rs` unless another place is named:
+//!
+//! | in the JSON | becomes | test |
+//! |---|---|---|
+//! | true, false; a whole number of 64 bits; a text; a list | a value of that type | `arguments_arrive_as_they_were_given_or_not_at_all` (policy) |
+//! | an object | named values, as deep as the manifest declares them and at most 8; one that is not declared is refused as `hygiene.tool.argument` | `json_a_thousand_deep`, `what_policies_can_speak_of_is_taken_from_the_listing` (tools) |
+//! | a number with a fraction or an exponent, `-0` | refused as `args.number`, or as `call.json` where it is beyond any number | `floats_and_nulls_in_arguments` |
+//! | a whole number beyond 64 bits | refused as `args.number`: never rounded | `floats_and_nulls_in_arguments` |
+//! | null | refused as `args.null`, wherever it stands | `floats_and_nulls_in_arguments` |
+//! | a key that stands twice, however it is escaped | refused as `call.json`: neither the first nor the last wins | `unknown_and_duplicate_keys` |
+//! | bytes that are not UTF-8, a lone surrogate | refused as `call.json` | `invalid_utf8` |
+//! | a text over 64 KiB, over 256 KiB in all, over 4,096 elements | refused as `args.too-long`, `args.too-many` | `one_mebibyte_in_one_argument` |
+//! | NUL, control, bidirectional and invisible characters, texts not in normal form C | refused as `text.*` | `control_and_bidirectional_characters` |
+//! | `{"__entity": …}`, `{"__extn": …}` | an object with such a name, which no manifest can declare: refused | `text_in_a_call_is_never_an_entity` (policy) |
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use super::Malformed;
 use crate::error::shown;
@@ -23,6 +39,20 @@ pub enum ArgValue {
     List(Vec<ArgValue>),
     /// Named values.
     Record(Args),
+    /// A value that is judged like any other and shown nowhere: cards, records and refusals say only that it is there.
+    /// It is part of the [digest](super::CallDigest), as the value within; who knows a call's digest can try out
+    /// guesses of a short one.
+    Secret(Secret),
+}
+
+/// A value that is not shown, by `Debug` neither.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(Box<ArgValue>);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
 }
 
 /// Named values, by name.
@@ -37,6 +67,31 @@ impl ArgValue {
     pub const MAX_ELEMENTS: usize = 4096;
     /// The deepest nesting.
     pub const MAX_DEPTH: usize = 8;
+
+    /// This value, secret from here on.
+    #[must_use]
+    pub fn secret(self) -> Self {
+        Self::Secret(Secret(Box::new(self)))
+    }
+
+    /// The value itself, also of one that is secret: for judging it and for calling the tool, never for showing it.
+    pub fn revealed(&self) -> &Self {
+        let mut value = self;
+        while let Self::Secret(Secret(within)) = value {
+            value = within;
+        }
+        value
+    }
+
+    /// Whether some of it may not be shown.
+    pub fn is_secret(&self) -> bool {
+        match self {
+            Self::Bool(_) | Self::Int(_) | Self::Str(_) => false,
+            Self::List(items) => items.iter().any(Self::is_secret),
+            Self::Record(args) => args.values().any(Self::is_secret),
+            Self::Secret(_) => true,
+        }
+    }
 }
 
 /// Turns a JSON object into arguments.
@@ -56,22 +111,23 @@ pub(super) fn from_json(json: &Json, place: &Place) -> Result<Args, Malformed> {
     }
 }
 
-/// Arguments as JSON; read back, they are the same.
-pub(super) fn to_json(args: &Args) -> serde_json::Value {
+/// Arguments as JSON; read back, they are the same. `None` where one of them may not be written down.
+pub(super) fn to_json(args: &Args) -> Option<serde_json::Value> {
     let fields = args
         .iter()
-        .map(|(name, value)| (name.to_string(), value_to_json(value)));
-    serde_json::Value::Object(fields.collect())
+        .map(|(name, value)| Some((name.to_string(), value_to_json(value)?)));
+    fields.collect::<Option<_>>().map(serde_json::Value::Object)
 }
 
-fn value_to_json(value: &ArgValue) -> serde_json::Value {
-    match value {
+fn value_to_json(value: &ArgValue) -> Option<serde_json::Value> {
+    Some(match value {
         ArgValue::Bool(value) => (*value).into(),
         ArgValue::Int(value) => (*value).into(),
         ArgValue::Str(text) => (&**text).into(),
-        ArgValue::List(items) => items.iter().map(value_to_json).collect(),
-        ArgValue::Record(args) => to_json(args),
-    }
+        ArgValue::List(items) => serde_json::Value::Array(items.iter().map(value_to_json).collect::<Option<_>>()?),
+        ArgValue::Record(args) => to_json(args)?,
+        ArgValue::Secret(_) => return None,
+    })
 }
 
 fn value(json: &Json, place: &Place, depth: usize, left: &mut usize) -> Result<ArgValue, Malformed> {
@@ -126,7 +182,7 @@ fn value(json: &Json, place: &Place, depth: usize, left: &mut usize) -> Result<A
     })
 }
 
-fn checked<'a>(value: &'a str, place: &Place) -> Result<&'a str, Malformed> {
+pub(super) fn checked<'a>(value: &'a str, place: &Place) -> Result<&'a str, Malformed> {
     if value.len() > ArgValue::MAX_TEXT {
         let what = format!("a text of {} bytes", value.len());
         return Err(refused(
@@ -140,7 +196,7 @@ fn checked<'a>(value: &'a str, place: &Place) -> Result<&'a str, Malformed> {
     Ok(value)
 }
 
-fn count(elements: usize, place: &Place) -> Result<(), Malformed> {
+pub(super) fn count(elements: usize, place: &Place) -> Result<(), Malformed> {
     if elements > ArgValue::MAX_ELEMENTS {
         return Err(refused(
             "args.too-many",
@@ -152,7 +208,7 @@ fn count(elements: usize, place: &Place) -> Result<(), Malformed> {
     Ok(())
 }
 
-fn spend(left: &mut usize, bytes: usize, place: &Place) -> Result<(), Malformed> {
+pub(super) fn spend(left: &mut usize, bytes: usize, place: &Place) -> Result<(), Malformed> {
     *left = left.checked_sub(bytes).ok_or_else(|| {
         refused(
             "args.too-long",

@@ -26,7 +26,7 @@ use crate::stored::stored_as_text;
 ///
 /// Values among arguments are fields of their own: `31` a boolean (one byte), `32` an integer (eight bytes,
 /// big-endian, two's complement), `33` a text, `34` a list (its elements, in order), `35` a record (for each field,
-/// by name: `36` the name, then the value).
+/// by name: `36` the name, then the value). A secret value is written as the value within.
 ///
 /// Test vectors are in `tests/vectors/call_digest.json` of this crate.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -87,27 +87,68 @@ impl fmt::Debug for CallDigest {
 
 stored_as_text!(CallDigest, |text: &str| crate::stored::hash_of(text).map(CallDigest));
 
+/// Lower-case hexadecimal digits: a digest in one piece, because every record holds several.
 pub(crate) fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
-    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    let digit = |half: u8| if half < 10 { b'0' + half } else { b'a' - 10 + half };
+    for bytes in bytes.chunks(32) {
+        let mut digits = [0; 64];
+        let (pairs, _) = digits.as_chunks_mut::<2>();
+        for (pair, byte) in pairs.iter_mut().zip(bytes) {
+            *pair = [digit(byte >> 4), digit(byte & 15)];
+        }
+        let digits = digits.get(..bytes.len() * 2).unwrap_or_default();
+        f.write_str(std::str::from_utf8(digits).unwrap_or_default())?;
+    }
+    Ok(())
 }
 
-/// Tagged, length-prefixed fields, hashed in one go: many small updates cost more than the copy.
-struct Hasher(Vec<u8>);
+/// Tagged, length-prefixed fields, hashed a few hundred bytes at a time: many small updates cost more than the copy.
+struct Hasher {
+    sha: Sha256,
+    waiting: [u8; 320],
+    /// How many bytes wait.
+    has: usize,
+}
 
 impl Hasher {
     fn new(kind: &[u8]) -> Self {
-        let mut hasher = Self(Vec::with_capacity(256));
+        let mut hasher = Self {
+            sha: Sha256::new(),
+            waiting: [0; 320],
+            has: 0,
+        };
         hasher.field(0x01, b"glassbreak.call.v1");
         hasher.field(0x02, kind);
         hasher
     }
 
     fn field(&mut self, tag: u8, bytes: &[u8]) {
-        write_field(&mut self.0, tag, bytes);
+        self.put(&[tag]);
+        self.put(&length(bytes));
+        self.put(bytes);
     }
 
-    fn finish(self) -> CallDigest {
-        CallDigest(Sha256::digest(&self.0).into())
+    fn put(&mut self, bytes: &[u8]) {
+        if bytes.len() > self.waiting.len() - self.has {
+            self.flush();
+        }
+        match self.waiting.get_mut(self.has..self.has + bytes.len()) {
+            Some(room) => {
+                room.copy_from_slice(bytes);
+                self.has += bytes.len();
+            }
+            None => self.sha.update(bytes),
+        }
+    }
+
+    fn flush(&mut self) {
+        self.sha.update(self.waiting.get(..self.has).unwrap_or_default());
+        self.has = 0;
+    }
+
+    fn finish(mut self) -> CallDigest {
+        self.flush();
+        CallDigest(self.sha.finalize().into())
     }
 }
 
@@ -142,5 +183,6 @@ fn write_value(out: &mut Vec<u8>, value: &ArgValue) {
             write_field(out, 0x34, &elements);
         }
         ArgValue::Record(args) => write_args(out, args),
+        ArgValue::Secret(_) => write_value(out, value.revealed()),
     }
 }

@@ -21,6 +21,7 @@
 //! ```
 
 mod args;
+mod arguments;
 mod digest;
 mod exec;
 pub mod wire;
@@ -28,7 +29,8 @@ mod word;
 
 use std::collections::BTreeMap;
 
-pub use self::args::{ArgValue, Args};
+pub use self::args::{ArgValue, Args, Secret};
+pub use self::arguments::Arguments;
 pub use self::digest::CallDigest;
 pub(crate) use self::digest::write_hex;
 
@@ -156,6 +158,10 @@ impl Malformed {
     /// Where in the input, such as `exec.argv[3]`; empty for the whole.
     pub fn place(&self) -> &str {
         &self.place
+    }
+
+    pub(crate) const fn code(&self) -> &'static str {
+        self.code
     }
 
     /// The same as a finding that denies.

@@ -96,7 +96,7 @@ pub fn read(line: &[u8]) -> Result<Line, Malformed> {
 }
 
 /// Writes the operation and the reason of a call as a line that [`read`] reads, without its actor; `None` where the
-/// input of a program is not text, which a line cannot hold.
+/// input of a program is not text, which a line cannot hold, and where an argument is secret, which none may.
 pub fn write(call: &Call) -> Option<String> {
     let mut line = serde_json::Map::new();
     match &call.operation {
@@ -122,7 +122,7 @@ pub fn write(call: &Call) -> Option<String> {
             line.insert("exec".to_owned(), fields.into());
         }
         Operation::Tool(tool) => {
-            let arguments = args::to_json(&tool.arguments);
+            let arguments = args::to_json(&tool.arguments)?;
             let fields = serde_json::json!({ "name": tool.name.as_str(), "arguments": arguments });
             line.insert("tool".to_owned(), fields);
         }
@@ -160,7 +160,9 @@ pub fn arguments(object: &serde_json::Value) -> Result<super::Args, Malformed> {
 pub fn read_id_of(line: &[u8]) -> Option<Id> {
     let mut found = Found::default();
     // The result does not matter: what was seen before an error is kept.
-    let _ = serde::Deserializer::deserialize_map(&mut serde_json::Deserializer::from_slice(line), &mut found);
+    let _ = crate::json::with_stack(|| {
+        serde::Deserializer::deserialize_map(&mut serde_json::Deserializer::from_slice(line), &mut found)
+    });
     found.id.filter(|_| !found.twice)
 }
 

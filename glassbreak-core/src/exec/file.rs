@@ -1,6 +1,6 @@
 //! One pinned file: what it was when somebody looked.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, AsRawFd};
@@ -39,7 +39,19 @@ pub struct FilePin {
 pub(super) struct Opened {
     pub(super) file: File,
     pub(super) pin: FilePin,
-    pub(super) head: Vec<u8>,
+    head: [u8; HEAD],
+    /// How much of it the file has.
+    has: usize,
+}
+
+/// How much of a file is read to tell what it is.
+const HEAD: usize = 256;
+
+impl Opened {
+    /// How the file begins.
+    pub(super) fn head(&self) -> &[u8] {
+        self.head.get(..self.has).unwrap_or_default()
+    }
 }
 
 impl FilePin {
@@ -98,6 +110,11 @@ impl FilePin {
                 "ask again",
             ));
         }
+        Self::open_real(path, with_hash)
+    }
+
+    /// The same for a path that was followed just now, to this end.
+    pub(super) fn open_real(path: &Path, with_hash: bool) -> Result<Opened, ExecError> {
         let text = path
             .to_str()
             .filter(|text| crate::text::check(text).is_ok() && !text.contains(['\n', '\t']))
@@ -115,11 +132,8 @@ impl FilePin {
         let file = rustix::fs::open(by_descriptor(&seen), OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
             .map_err(|error| unopened(path, error))?;
         let mut file = File::from(above_stdio(file).map_err(|error| unopened(path, error))?);
-        let mut head = Vec::with_capacity(256);
-        (&mut file)
-            .take(256)
-            .read_to_end(&mut head)
-            .map_err(|error| unopened(path, error))?;
+        let mut head = [0; HEAD];
+        let has = read_head(&mut file, &mut head).map_err(|error| unopened(path, error))?;
         let sha256 = if with_hash {
             Some(hash(&file).map_err(|error| unopened(path, error))?)
         } else {
@@ -128,9 +142,10 @@ impl FilePin {
         // Taken last: a write while the content was read shows in it.
         let stat_after = fstat(&file).map_err(|error| unopened(path, error))?;
         let pin = Self::of(text, &stat_after, sha256);
-        let before = Self::of(text, &stat, sha256);
-        before.expect(&pin)?;
-        Ok(Opened { file, pin, head })
+        if !pin.is(&stat) {
+            Self::of(text, &stat, sha256).expect(&pin)?;
+        }
+        Ok(Opened { file, pin, head, has })
     }
 
     /// Opens the file again and refuses unless it is just what was pinned.
@@ -142,7 +157,25 @@ impl FilePin {
 
     /// Whether the open file still is what was pinned, its content not read again.
     pub(super) fn still(&self, file: impl AsFd) -> bool {
-        fstat(file).is_ok_and(|stat| Self::of(&self.path, &stat, self.sha256) == *self)
+        fstat(file).is_ok_and(|stat| self.is(&stat))
+    }
+
+    /// Whether `stat` is of this file, and of nothing that has changed since; the content is not looked at.
+    fn is(&self, stat: &Stat) -> bool {
+        // No `..` here: a new part must be compared.
+        let Self {
+            path: _,
+            dev,
+            ino,
+            size,
+            mtime_ns,
+            changed_ns,
+            mode,
+            sha256: _,
+        } = self;
+        let now = Self::of("", stat, None);
+        (*dev, *ino, *size, *mode) == (now.dev, now.ino, now.size, now.mode)
+            && (*mtime_ns, *changed_ns) == (now.mtime_ns, now.changed_ns)
     }
 
     fn of(path: &str, stat: &Stat, sha256: Option<Sum>) -> Self {
@@ -160,6 +193,9 @@ impl FilePin {
 
     /// Refuses, naming what differs, unless `now` is the same file.
     fn expect(&self, now: &Self) -> Result<(), ExecError> {
+        if self == now {
+            return Ok(());
+        }
         // No `..` here: a new part must be compared.
         let Self {
             path,
@@ -193,9 +229,6 @@ impl FilePin {
         );
         note(*mode == now.mode, format!("mode {mode:o}, now {:o}", now.mode));
         note(*sha256 == now.sha256, "SHA-256".to_owned());
-        if differs.is_empty() {
-            return Ok(());
-        }
         Err(ExecError::not_run(
             "pin.changed",
             format!(
@@ -253,9 +286,26 @@ fn check_file(path: &Path, stat: &Stat) -> Result<(), ExecError> {
     Ok(())
 }
 
+/// Reads the first bytes of a file; how many there are.
+fn read_head(file: &mut File, head: &mut [u8]) -> std::io::Result<usize> {
+    let mut has = 0;
+    while let Some(room) = head.get_mut(has..).filter(|room| !room.is_empty()) {
+        match file.read(room) {
+            Ok(0) => break,
+            Ok(n) => has += n,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(has)
+}
+
 /// The path under which the kernel finds an open file or folder again, whatever its name leads to by now.
 pub(super) fn by_descriptor(fd: &impl AsRawFd) -> String {
-    format!("/proc/self/fd/{}", fd.as_raw_fd())
+    let mut path = String::with_capacity(32);
+    // Memory takes whatever is written to it.
+    let _ = write!(path, "/proc/self/fd/{}", fd.as_raw_fd());
+    path
 }
 
 /// The same open file under a number that the child's own input and output will not take.

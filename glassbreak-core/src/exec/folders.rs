@@ -1,9 +1,11 @@
 //! Follows a path as the kernel would, and looks at everyone who could make it lead elsewhere.
 
-use std::ffi::OsString;
+use std::borrow::Cow;
+use std::ffi::OsStr;
 use std::fs::{self, Metadata};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use super::error::ExecError;
 use crate::error::shown;
@@ -22,17 +24,12 @@ const STICKY: u32 = 0o1000;
 /// # Errors
 /// `path.writable`, `path.owner`, `path.links`, `path.unreadable`.
 pub(super) fn follow(path: &Path) -> Result<Option<(PathBuf, Metadata)>, ExecError> {
-    let mut left: Vec<OsString> = Vec::new();
-    push(&mut left, path);
-    let mut real = PathBuf::from("/");
+    let mut left = Left::of(path);
+    let mut real = PathBuf::with_capacity(path.as_os_str().len() + 1);
+    real.push("/");
     let Some(mut here) = look(&real)? else { return Ok(None) };
     let mut links = 0;
-    while let Some(part) = left.pop() {
-        if part == "/" {
-            real = PathBuf::from("/");
-            here = look(&real)?.ok_or_else(|| gone(&real))?;
-            continue;
-        }
+    while let Some(part) = left.next() {
         if part == ".." {
             real.pop();
             here = look(&real)?.ok_or_else(|| gone(&real))?;
@@ -41,23 +38,25 @@ pub(super) fn follow(path: &Path) -> Result<Option<(PathBuf, Metadata)>, ExecErr
         if !here.is_dir() {
             return Ok(None);
         }
-        let next = real.join(&part);
-        let Some(found) = look(&next)? else { return Ok(None) };
-        check_owner(&real, here.uid())?;
+        real.push(part);
+        let Some(found) = look(&real)? else { return Ok(None) };
+        if !is_trusted(here.uid()) {
+            check_owner(above(&real), here.uid())?;
+        }
         let open = here.mode() & WRITABLE != 0;
         if open && !(here.mode() & STICKY != 0 && found.is_dir()) {
             return Err(ExecError::not_run(
                 "path.writable",
                 format!(
                     "others may write to `{}`, so what `{}` is could change at any time",
-                    place(&real),
-                    place(&next)
+                    place(above(&real)),
+                    place(&real)
                 ),
                 "take the right to write from group and others (chmod go-w)",
             ));
         }
         if found.is_symlink() {
-            check_owner(&next, found.uid())?;
+            check_owner(&real, found.uid())?;
             links += 1;
             if links > MOST_LINKS {
                 return Err(ExecError::not_run(
@@ -66,32 +65,75 @@ pub(super) fn follow(path: &Path) -> Result<Option<(PathBuf, Metadata)>, ExecErr
                     "name the program by a shorter way",
                 ));
             }
-            let target = fs::read_link(&next).map_err(|error| unreadable(&next, error))?;
-            push(&mut left, &target);
+            let target = fs::read_link(&real).map_err(|error| unreadable(&real, error))?;
+            if target.is_absolute() {
+                real.clear();
+                real.push("/");
+                here = look(&real)?.ok_or_else(|| gone(&real))?;
+            } else {
+                real.pop();
+            }
+            left.lead(target);
             continue;
         }
-        real = next;
         here = found;
     }
     check_owner(&real, here.uid())?;
     Ok(Some((real, here)))
 }
 
-/// Puts the parts of `path` on the stack, the first on top.
-fn push(left: &mut Vec<OsString>, path: &Path) {
-    for part in path.components().rev() {
-        match part {
-            Component::Normal(part) => left.push(part.to_owned()),
-            Component::ParentDir => left.push("..".into()),
-            Component::RootDir => left.push("/".into()),
-            Component::CurDir | Component::Prefix(_) => {}
+/// The folder that `path` was taken from.
+fn above(path: &Path) -> &Path {
+    path.parent().unwrap_or(path)
+}
+
+/// The parts of a path that are still to be gone, without a text for each.
+struct Left<'a> {
+    path: Cow<'a, [u8]>,
+    at: usize,
+}
+
+impl<'a> Left<'a> {
+    fn of(path: &'a Path) -> Self {
+        let path = Cow::Borrowed(path.as_os_str().as_bytes());
+        Self { path, at: 0 }
+    }
+
+    /// The next part: a name, or `..`.
+    fn next(&mut self) -> Option<&OsStr> {
+        loop {
+            let rest = self.path.get(self.at..)?;
+            let end = rest.iter().position(|byte| *byte == b'/').unwrap_or(rest.len());
+            let part = rest.get(..end)?;
+            self.at += end + 1;
+            if !part.is_empty() && part != b"." {
+                return Some(OsStr::from_bytes(part));
+            }
         }
     }
+
+    /// Goes by `target` first, then by what is left.
+    fn lead(&mut self, target: PathBuf) {
+        let mut path = target.into_os_string().into_vec();
+        if let Some(rest) = self.path.get(self.at..) {
+            path.push(b'/');
+            path.extend_from_slice(rest);
+        }
+        *self = Self {
+            path: Cow::Owned(path),
+            at: 0,
+        };
+    }
+}
+
+/// Whether root or this process's own user is meant.
+fn is_trusted(uid: u32) -> bool {
+    uid == 0 || uid == rustix::process::geteuid().as_raw()
 }
 
 /// Root and this process's own user may own what is run, and the folders on the way to it.
 pub(super) fn check_owner(path: &Path, uid: u32) -> Result<(), ExecError> {
-    if uid == 0 || uid == rustix::process::geteuid().as_raw() {
+    if is_trusted(uid) {
         return Ok(());
     }
     Err(ExecError::not_run(

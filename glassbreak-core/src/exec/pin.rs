@@ -55,7 +55,7 @@ impl Pin {
     /// are [`Effect::NotRun`](super::Effect::NotRun).
     pub fn take(dirs: &ProgramDirs, name: &str, with_hash: bool) -> Result<Self, ExecError> {
         let (path, _) = dirs.find(name)?;
-        let opened = FilePin::open(&path, with_hash)?;
+        let opened = FilePin::open_real(&path, with_hash)?;
         check_elf(&opened)?;
         Ok(Self {
             name: name.into(),
@@ -75,15 +75,15 @@ impl Pin {
     /// first line cannot be read, `script.interpreter` when that names something else.
     pub fn take_script(dirs: &ProgramDirs, name: &str, interpreter: &str, with_hash: bool) -> Result<Self, ExecError> {
         let (path, _) = dirs.find(name)?;
-        let script = FilePin::open(&path, with_hash)?;
-        if !script.head.starts_with(b"#!") {
+        let script = FilePin::open_real(&path, with_hash)?;
+        if !script.head().starts_with(b"#!") {
             return Err(ExecError::not_run(
                 "script.none",
                 format!("`{}` is not a script", shown(script.pin.path())),
                 "pin it as a program",
             ));
         }
-        let line = Shebang::read(&script.head)?;
+        let line = Shebang::read(script.head())?;
         let reader = Self::take(dirs, interpreter, with_hash)?;
         let named = if line.interpreter.starts_with('/') {
             super::folders::follow(line.interpreter.as_ref())?
@@ -198,11 +198,11 @@ impl fmt::Display for Pin {
 }
 
 fn check_elf(opened: &Opened) -> Result<(), ExecError> {
-    if elf::is_program(&opened.head, opened.pin.size()) {
+    if elf::is_program(opened.head(), opened.pin.size()) {
         return Ok(());
     }
     let path = shown(opened.pin.path());
-    if opened.head.starts_with(b"#!") {
+    if opened.head().starts_with(b"#!") {
         return Err(ExecError::not_run(
             "program.script",
             format!("`{path}` is a script: its first line starts a program that was not judged"),

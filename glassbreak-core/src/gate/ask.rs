@@ -67,7 +67,7 @@ impl Asking {
         let call = Use {
             path: path.clone(),
             digest: judgement.digest?,
-            action: (&*judgement.action).into(),
+            action: (&*judgement.action()).into(),
             facts: Arc::new(facts),
             asks: rules.iter().map(|asked| (asked.rule.clone(), asked.hash)).collect(),
             file: match pin {
@@ -102,7 +102,7 @@ impl Asking {
         Card::of(&Shown {
             call,
             judgement,
-            action: &judgement.action,
+            action: &judgement.action(),
             labels,
             rules: &self.rules,
             offer: self.offer(judgement).as_ref(),
@@ -141,7 +141,7 @@ fn fixable(bundle: &Bundle, judgement: &Judgement, marked: &[PinFact]) -> (Pins,
     let mut known = Pins::new();
     let mut pins: Vec<Box<str>> = Vec::new();
     let words: Vec<&str> = bundle.vocabulary().words_of(facts.labels).collect();
-    let (ty, id) = &judgement.resource;
+    let (ty, id) = judgement.resource();
     known.insert(Judged::Risk.name().into(), facts.risk.as_str().into());
     known.insert(Judged::Labels.name().into(), words.join(", ").into());
     // A type has no blank in it, so that no two resources are written alike.
@@ -342,8 +342,8 @@ impl Escalation {
             digest: asking.call.digest,
             path: asking.call.path.clone(),
             role: self.call.actor.role.clone(),
-            action: self.judgement.action.clone(),
-            resource: self.judgement.resource.clone(),
+            action: self.judgement.action(),
+            resource: self.judgement.resource(),
             facts: Pins::clone(&asking.call.facts),
             pins: asking.pins.clone(),
             risk: self.judgement.facts.risk,

@@ -190,6 +190,7 @@ impl GateBuilder {
                 desk,
                 notifiers: self.notifiers,
                 followers: Mutex::default(),
+                runtime: tokio::runtime::Handle::current(),
                 checks: self.checks,
                 check_time: self.check_time,
                 permit_time: self.permit_time,

@@ -484,12 +484,11 @@ impl Made {
     /// Records, and only then makes the permit; where it cannot be recorded, what the store holds comes back, to be given
     /// back.
     fn permit(mut self, gate: &Gate, mut judgement: Judgement, pin: Option<Pin>) -> (Verdict, Option<Hold>) {
-        let pin_value = pin.as_ref().and_then(|pin| serde_json::to_value(pin).ok());
         let mut record = Permitted::new(self.id, &self.call, &judgement, &self.bundle)
             .attempt(self.attempt)
             .grant(self.grant.as_ref().map(|grant| grant.id));
-        if let Some(pin) = &pin_value {
-            record = record.pin(pin);
+        if let Some(pin) = &pin {
+            record = record.file(pin);
         }
         let audit = &gate.inner.audit;
         // What changes things, and what people agreed to, is on disk before it can happen; what only looks is in the
@@ -504,10 +503,11 @@ impl Made {
             return (Verdict::Deny(unrecorded(&error)), self.hold.take());
         }
         let plan = judgement.plan.take();
-        let held = Held::new(gate, self, judgement);
-        let verdict = match (plan, pin) {
-            (Some(plan), Some(pin)) => Verdict::Allow(AnyPermit::Exec(permit::exec(held, plan, pin))),
-            (None, None) => match permit::tool(held) {
+        let pinned = pin.is_some();
+        let held = Held::new(gate, self, judgement, pin);
+        let verdict = match (plan, pinned) {
+            (Some(plan), true) => Verdict::Allow(AnyPermit::Exec(permit::exec(held, plan))),
+            (None, false) => match permit::tool(held) {
                 Some(permit) => Verdict::Allow(AnyPermit::Tool(permit)),
                 None => Verdict::Deny(wrong_permit()),
             },

@@ -28,7 +28,8 @@ pub(super) fn follow(gate: &Gate, request: &Request, deliver: bool) {
     if let Ok(mut followers) = gate.inner.followers.lock() {
         // What has ended is let go, so that it does not pile up.
         while followers.try_join_next().is_some() {}
-        followers.spawn(task);
+        // Not where the caller runs: that may be a runtime that ends with this call.
+        followers.spawn_on(task, &gate.inner.runtime);
     }
 }
 

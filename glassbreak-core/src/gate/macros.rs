@@ -1,54 +1,73 @@
 //! What `#[guard]` expands to. Not part of the public interface.
 
-use serde::Serialize;
-
-use super::permit::ToolPlan;
+use super::permit::{Permit, ToolCall, ToolPlan};
+use super::session::PendingTool;
 use super::{Denied, Session};
+use crate::audit::Performed;
+use crate::call::{Args, Arguments, Malformed, Word};
+use crate::finding::Denial;
 
-use crate::call::{Args, Malformed, Word, wire};
+/// A result that can also say that the guard refused.
+#[diagnostic::on_unimplemented(
+    message = "a guarded function may be refused, and `{Self}` cannot say so",
+    label = "let it be a Result whose error is From<glassbreak_core::gate::Denied>"
+)]
+pub trait Refusable {}
 
-/// One argument as JSON, or why it cannot be one.
-pub fn argument(value: &(impl Serialize + ?Sized)) -> Result<serde_json::Value, String> {
-    serde_json::to_value(value).map_err(|error| error.to_string())
+impl<T, E: From<Denied>> Refusable for Result<T, E> {}
+
+/// Fails to compile, in words, for a function whose result cannot hold a refusal.
+pub const fn can_be_refused<R: Refusable>() {}
+
+/// What a result counts as where nobody says otherwise.
+pub fn by_result<T, E>(result: &Result<T, E>) -> Performed {
+    match result {
+        Ok(_) => Performed::Done,
+        Err(_) => Performed::Failed,
+    }
 }
 
-/// The arguments of a call by name. One that is null is left out: it is an `Option` that is `None`.
-pub fn arguments<const N: usize>(named: [(&str, Result<serde_json::Value, String>); N]) -> Result<Args, Malformed> {
-    let mut object = serde_json::Map::new();
-    for (name, value) in named {
-        let value = value.map_err(|why| {
-            Malformed::new(
-                "tool.argument",
-                name,
-                format!("it cannot be written as JSON: {why}"),
-                "give it another type",
-            )
-        })?;
-        if !value.is_null() {
-            object.insert(name.to_owned(), value);
-        }
-    }
-    wire::arguments(&serde_json::Value::Object(object))
+/// A call of a guarded function, not judged yet.
+#[derive(Debug)]
+pub struct Guarded(Result<PendingTool, Denial>);
+
+/// The call of a guarded function. Arguments that cannot be any are refused here, and recorded.
+pub fn call(session: &Session, tool: &str, arguments: Arguments) -> Guarded {
+    let word = |tool| Word::new(tool).map_err(|bad| Malformed::new("tool.unknown", "", bad.to_string(), bad.help()));
+    let made = |tool| -> Result<(Word, Args), Malformed> { Ok((word(tool)?, arguments.finish()?)) };
+    Guarded(match made(tool) {
+        Ok((name, arguments)) => Ok(session.tool(name, arguments)),
+        Err(malformed) => Err(match super::check::malformed(session, &malformed) {
+            super::Verdict::Deny(denial) => denial,
+            _ => super::check::wrong_permit(),
+        }),
+    })
 }
 
 /// Judges the call and runs the body inside its permit.
 pub async fn run<T, E: From<Denied>>(
-    session: &Session,
-    tool: &str,
-    arguments: Result<Args, Malformed>,
+    call: Guarded,
+    outcome: impl FnOnce(&Result<T, E>) -> Performed,
     body: impl AsyncFnOnce() -> Result<T, E>,
 ) -> Result<T, E> {
-    let named = Word::new(tool).map_err(|bad| Malformed::new("tool.unknown", "", bad.to_string(), bad.help()));
-    let denied = |malformed: &Malformed| match super::check::malformed(session, malformed) {
-        super::Verdict::Deny(denial) => denial,
-        _ => super::check::wrong_permit(),
-    };
-    let permit = match named.and_then(|name| Ok((name, arguments?))) {
-        Ok((name, arguments)) => session.tool(name, arguments).authorize().await,
-        Err(malformed) => Err(denied(&malformed)),
+    let permit: Result<Permit<ToolCall>, Denial> = match call.0 {
+        Ok(call) => call.authorize().await,
+        Err(denial) => Err(denial),
     };
     match permit {
-        Ok(permit) => permit.run(async move |_: &ToolPlan| body().await).await,
+        Ok(permit) => permit.run_as(outcome, async move |_: &ToolPlan| body().await).await,
+        Err(denial) => Err(E::from(Denied(denial))),
+    }
+}
+
+/// The same for functions that are not async.
+pub fn run_now<T, E: From<Denied>>(
+    call: Guarded,
+    outcome: impl FnOnce(&Result<T, E>) -> Performed,
+    body: impl FnOnce() -> Result<T, E>,
+) -> Result<T, E> {
+    match call.0.and_then(PendingTool::authorize_now) {
+        Ok(permit) => permit.run_now(outcome, |_: &ToolPlan| body()),
         Err(denial) => Err(E::from(Denied(denial))),
     }
 }

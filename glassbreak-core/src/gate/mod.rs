@@ -25,6 +25,7 @@ mod hosts;
 mod locks;
 #[doc(hidden)]
 pub mod macros;
+mod now;
 mod operate;
 mod permit;
 mod reach;
@@ -37,6 +38,7 @@ use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::runtime::Handle;
 use tokio::task::JoinSet;
 
 pub use self::ask::{Escalation, Ticket, Waiting};
@@ -76,6 +78,8 @@ struct Inner {
     notifiers: Vec<Arc<dyn Notifier>>,
     /// What follows the open requests; it ends with the gate.
     followers: Mutex<JoinSet<()>>,
+    /// Where the gate was built, and where what follows its requests runs.
+    runtime: Handle,
     checks: Vec<Arc<dyn Check>>,
     check_time: Duration,
     permit_time: Duration,

@@ -101,7 +101,6 @@ mod sealed {
 pub struct Permit<K: Kind> {
     pub(super) held: Box<Held>,
     pub(super) plan: K::Plan,
-    pub(super) pin: Option<Box<Pin>>,
     kind: PhantomData<K>,
 }
 
@@ -138,12 +137,14 @@ pub(super) struct Held {
     pub(super) gate: Gate,
     pub(super) made: Made,
     pub(super) judgement: Judgement,
+    /// For a program: the file that was looked at.
+    pub(super) pin: Option<Pin>,
     expires: Instant,
     permitted: Instant,
 }
 
 impl Held {
-    pub(super) fn new(gate: &Gate, made: Made, judgement: Judgement) -> Self {
+    pub(super) fn new(gate: &Gate, made: Made, judgement: Judgement, pin: Option<Pin>) -> Self {
         let permitted = Instant::now();
         // A right that people gave ends with what they gave.
         let left = made.grant.as_ref().map(|grant| grant.expires_at.since(Gate::now()));
@@ -155,6 +156,7 @@ impl Held {
             gate: gate.clone(),
             made,
             judgement,
+            pin,
             expires,
             permitted,
         }
@@ -178,6 +180,13 @@ impl Held {
                 name_of(&self.made.call, &self.judgement.facts),
             )
             .map(|stopped| self.denied(locked(&stopped)))
+    }
+
+    /// Whether the program's file is no longer the one that was judged.
+    pub(super) fn changed(&self) -> Option<Denial> {
+        let error = self.pin.as_ref()?.check_again().err()?;
+        let rule = RuleId::known(Layer::Argv, "program-file");
+        Some(self.denied(Finding::deny(rule, error.to_string(), "make the call again")))
     }
 
     /// Whether what people agreed to was taken back since; a store that does not say so refuses.
@@ -265,11 +274,10 @@ impl Held {
     }
 }
 
-pub(super) fn exec(held: Held, plan: ExecPlan, pin: Pin) -> Permit<ExecCall> {
+pub(super) fn exec(held: Held, plan: ExecPlan) -> Permit<ExecCall> {
     Permit {
         held: Box::new(held),
         plan,
-        pin: Some(Box::new(pin)),
         kind: PhantomData,
     }
 }
@@ -285,7 +293,6 @@ pub(super) fn tool(held: Held) -> Option<Permit<ToolCall>> {
     Some(Permit {
         held: Box::new(held),
         plan,
-        pin: None,
         kind: PhantomData,
     })
 }
@@ -305,14 +312,22 @@ impl<K: Kind> Permit<K> {
     /// What `body` returns; and a refusal as the body's own error when the permit has expired, a lock stands or comes,
     /// or the file has changed.
     pub async fn run<T, E: From<Denied>>(self, body: impl AsyncFnOnce(&K::Plan) -> Result<T, E>) -> Result<T, E> {
-        let Self { held, plan, pin, .. } = self;
-        let changed = || {
-            let error = pin.as_ref()?.check_again().err()?;
-            let rule = RuleId::known(Layer::Argv, "program-file");
-            Some(held.denied(Finding::deny(rule, error.to_string(), "make the call again")))
-        };
+        self.run_as(super::macros::by_result, body).await
+    }
+
+    /// As [`run`](Self::run), where `outcome` says what the result counts as. [`Performed::NotRun`] gives back what was
+    /// counted, so it is for results that prove that nothing was done.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub async fn run_as<T, E: From<Denied>>(
+        self,
+        outcome: impl FnOnce(&Result<T, E>) -> Performed,
+        body: impl AsyncFnOnce(&K::Plan) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let Self { held, plan, .. } = self;
         let revoked = held.revoked().await;
-        if let Some(denial) = revoked.or_else(|| held.stopped()).or_else(changed) {
+        if let Some(denial) = revoked.or_else(|| held.stopped()).or_else(|| held.changed()) {
             held.not_run().await;
             return Err(E::from(Denied(denial)));
         }
@@ -330,13 +345,13 @@ impl<K: Kind> Permit<K> {
         };
         match ended {
             Ok(result) => {
-                let outcome = if result.is_ok() {
-                    Performed::Done
-                } else {
-                    Performed::Failed
-                };
-                let finished = held.finished(outcome);
-                held.ended(finished).await;
+                match outcome(&result) {
+                    Performed::NotRun => held.not_run().await,
+                    outcome => {
+                        let finished = held.finished(outcome);
+                        held.ended(finished).await;
+                    }
+                }
                 result
             }
             Err(denial) => {

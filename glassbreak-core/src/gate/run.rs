@@ -38,16 +38,16 @@ impl Permit<ExecCall> {
     /// A refusal when the permit has expired, the session's folder or the file has changed, or a lock stands or comes;
     /// and what the operating system refuses. A program that fails is no error: see [`Ran::exit`].
     pub async fn exec_into(self, sink: &mut dyn OutputSink) -> Result<Ran, Failure> {
-        let Self { held, plan, pin, .. } = self;
+        let Self { held, plan, .. } = self;
         let stopped = held.revoked().await.or_else(|| held.stopped());
-        let (Some(pin), None) = (pin, stopped.as_ref()) else {
+        let (Some(pin), None) = (held.pin.as_ref(), stopped.as_ref()) else {
             held.not_run().await;
             return Err(Denied(stopped.unwrap_or_else(super::check::wrong_permit)).into());
         };
         let gate = &held.gate.inner;
         let dir = &held.made.session.inner.dir;
         let locked = async { Cancelled::by_lock(held.locked().await.why()) };
-        let result = gate.runner.run(&plan, &pin, dir, gate.limits, locked, sink).await;
+        let result = gate.runner.run(&plan, pin, dir, gate.limits, locked, sink).await;
         match result {
             Ok(ran) => {
                 let finished = finished(&ran, held.finished(outcome(&ran)));

@@ -293,7 +293,7 @@ impl PendingExec {
 /// A tool call that has not been judged yet.
 #[derive(Debug)]
 pub struct PendingTool {
-    call: SessionCall,
+    pub(super) call: SessionCall,
 }
 
 impl PendingTool {

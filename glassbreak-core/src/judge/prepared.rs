@@ -91,6 +91,7 @@ impl Prepared<'_> {
     /// shared budgets come from, and `attempt` which judging of this call it is, from 0.
     pub fn conclude(self, state: &SessionState, at: Timestamp, shared: Shared<'_>, attempt: u32) -> Judgement {
         let (seq, budget) = self.count(state, at, shared, attempt);
+        let budget = self.bundle.budgets().unenforced(budget);
         let policy = self.bundle.policies().decide(&self.question(&seq));
         let counted = matches!(shared, Shared::Counted(_));
         self.ruled(seq, policy, budget, counted, attempt)
@@ -171,16 +172,9 @@ impl Prepared<'_> {
             plan: self.plan,
             roles: self.roles,
             paths: self.paths,
-            action: match self.action {
-                Action::Exec(program) => ["exec:", program].concat().into(),
-                Action::Unlisted => "exec:*".into(),
-                Action::Tool(tool) => ["tool:", tool].concat().into(),
-            },
-            resource: match (self.host, self.resource) {
-                (Some((ty, id)), _) => (ty.into(), id.into()),
-                (None, Resource::Program(id)) => ("Program".into(), id.into()),
-                (None, Resource::Tool(id)) => ("Tool".into(), id.into()),
-                (None, Resource::Host { ty, id }) => (ty.into(), id.into()),
+            tool: match &self.call.operation {
+                Operation::Tool(tool) => Some((tool.name.clone(), self.host)),
+                Operation::Exec(_) | Operation::Connect(_) => None,
             },
             default_ask: self.bundle.settings().ask.clone(),
             attempt,

@@ -173,8 +173,8 @@ fn what_stops_a_call_early_refuses_it() {
 fn a_judgement_says_what_was_done_to_what_in_cedars_words() {
     let named = |bundle: &Bundle, line: &str| {
         let judgement = judge(bundle, &state(), &call(line), NOW);
-        let (ty, id) = judgement.resource;
-        [judgement.action.into_string(), ty.into_string(), id.into_string()]
+        let (ty, id) = judgement.resource();
+        [judgement.action().into_string(), ty.into_string(), id.into_string()]
     };
     let tools = bundle();
     let read_only = Bundle::read_only().unwrap();

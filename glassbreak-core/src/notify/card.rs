@@ -393,6 +393,8 @@ fn argument(value: &ArgValue, path: &str, lines: &mut Vec<String>) {
         }
         ArgValue::Record(args) if args.is_empty() => lines.push(format!("{path} = {{}}")),
         ArgValue::Record(args) => arguments(args, path, lines),
+        // Without quotes, so that no text reads like it.
+        ArgValue::Secret(_) => lines.push(format!("{path} = (secret)")),
     }
 }
 

@@ -307,7 +307,7 @@ fn args_value(declared: &[ArgField], given: &Args, tree: &Tree) -> Result<Value,
 }
 
 fn arg_value(ty: &ArgType, value: &ArgValue, tree: &Tree) -> Result<Value, Finding> {
-    Ok(match (ty, value) {
+    Ok(match (ty, value.revealed()) {
         (ArgType::Bool, ArgValue::Bool(value)) => (*value).into(),
         (ArgType::Int { .. }, ArgValue::Int(value)) => (*value).into(),
         (ArgType::Str { .. }, ArgValue::Str(value)) => (&**value).into(),

@@ -1,29 +1,26 @@
 //! Deciding: what a question meets, as a request, judged; and the same told for explanations.
 
-use cedar_policy::{Context, EvaluationError, Request};
+use cedar_policy::{EvaluationError, Request};
 
 use crate::finding::Finding;
 
 use super::engine::Truth;
 use super::evaluate::with_stack;
 use super::plan::{Plan, REPORT, Rule, refusal};
+use super::run::Query;
 use super::{Class, Held, Policies, PolicyTrace, Question, context};
 
 pub(super) fn decide(policies: &Policies, question: &Question<'_>) -> Vec<Finding> {
     let judged = policies.plan(question).and_then(|(plan, facts)| {
         let context = context::build(question, facts, &policies.calls, &plan.reads.tree)?;
-        let request = request(&plan, context)?;
-        Ok(policies.judge(&plan, &request))
+        let asked = Query::new(&plan.names, context).ok_or_else(not_taken)?;
+        Ok(policies.judge(&plan, &asked))
     });
     judged.unwrap_or_else(|finding| vec![finding])
 }
 
-fn request(plan: &Plan, context: Context) -> Result<Request, Finding> {
-    let names = &plan.names;
-    let (principal, action, resource) = (names.principal.clone(), names.action.clone(), names.resource.clone());
-    // Without the schema: names and context are right by construction, and checking them costs as much as judging.
-    Request::new(principal, action, resource, context, None)
-        .map_err(|_| refusal("internal", "the call could not be put to Cedar", REPORT))
+fn not_taken() -> Finding {
+    refusal("internal", "the call could not be put to Cedar", REPORT)
 }
 
 impl Rule {
@@ -94,7 +91,10 @@ pub struct Ready<'a> {
 impl Ready<'_> {
     /// Judges it.
     pub fn decide(&self) -> Vec<Finding> {
-        self.policies.judge(&self.plan, &self.request)
+        match Query::of(&self.request) {
+            Some(asked) => self.policies.judge(&self.plan, &asked),
+            None => vec![not_taken()],
+        }
     }
 
     /// How many policies Cedar's authorizer finds to decide, over all policies.
@@ -115,7 +115,7 @@ impl Policies {
     pub fn ready(&self, question: &Question<'_>) -> Option<Ready<'_>> {
         let (plan, facts) = self.plan(question).ok()?;
         let context = context::build(question, facts, &self.calls, &plan.reads.tree).ok()?;
-        let request = request(&plan, context).ok()?;
+        let request = plan.names.request(context)?;
         Some(Ready {
             policies: self,
             plan,
@@ -132,8 +132,8 @@ fn traces(policies: &Policies, question: &Question<'_>) -> Vec<PolicyTrace> {
     let Ok((plan, facts)) = policies.plan(question) else {
         return Vec::new();
     };
-    let request =
-        context::build(question, facts, &policies.calls, &plan.reads.tree).and_then(|context| request(&plan, context));
+    let context = context::build(question, facts, &policies.calls, &plan.reads.tree);
+    let request = context.and_then(|context| plan.names.request(context).ok_or_else(not_taken));
     let relevant = plan
         .relevant
         .iter()
@@ -163,7 +163,8 @@ fn traces(policies: &Policies, question: &Question<'_>) -> Vec<PolicyTrace> {
 impl Policies {
     /// What one policy says by itself.
     fn held_alone(&self, place: usize, request: &Request) -> Held {
-        match self.engine.truth(place, request) {
+        let asked = Query::of(request);
+        match asked.map_or(Truth::Neither, |asked| self.engine.truth(place, &asked)) {
             Truth::Holds => Held::Yes,
             Truth::DoesNot => Held::No,
             Truth::Error(error) => Held::Error(reason_of(&error)),

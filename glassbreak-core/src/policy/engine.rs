@@ -1,9 +1,9 @@
 //! Policies as they are evaluated: an index by scope, conditions by themselves, and Cedar beside them as the oracle.
 //!
 //! Cedar's authorizer has no index: it rebuilds every condition with its scope on every call, walks all policies and sorts
-//! the outcomes into maps. Here the scope is matched apart, and of what matches only the `when` part is evaluated, by
-//! Cedar's own `eval_expression`: what a condition means stays Cedar's to say. A scope cannot be in error, so a policy
-//! that is left out because of it would have said nothing.
+//! the outcomes into maps. Here the scope is matched apart, and of what matches only the `when` part is evaluated: as it
+//! was made ready by [`Code`], and where that does not say, by Cedar's own `eval_expression`. A scope cannot be in error,
+//! so a policy that is left out because of it would have said nothing.
 //!
 //! The engine knows nothing of asks, findings or calls: it says which conditions hold and which are in error. Its
 //! [`Answer`] is Cedar's own, before anything is made of errors, so that it can be held against the authorizer's.
@@ -12,10 +12,13 @@ use std::collections::HashMap;
 use std::fmt;
 
 use cedar_policy::{
-    ActionConstraint, AuthorizationError, Authorizer, Decision, Effect, Entities, EntityUid, EvalResult,
+    ActionConstraint, AuthorizationError, Authorizer, Context, Decision, Effect, Entities, EntityUid, EvalResult,
     EvaluationError, Expression, Policy, PolicyId, PolicySet, PrincipalConstraint, Request, ResourceConstraint,
     Response, eval_expression,
 };
+
+use super::code::Code;
+use super::run::Query;
 
 /// Policies, ready to be evaluated.
 pub(super) struct Engine {
@@ -33,7 +36,24 @@ struct Compiled {
     policy: Policy,
     scope: Scope,
     /// Its `when` and `unless` parts; `None` where it has none and holds wherever its scope matches.
-    condition: Option<Expression>,
+    condition: Option<Condition>,
+}
+
+#[derive(Debug)]
+struct Condition {
+    /// As it is worked out; `None` where Cedar has to be asked.
+    code: Option<Code>,
+    written: Expression,
+}
+
+impl Condition {
+    fn of(policy: &Policy) -> Option<Self> {
+        let written = policy.as_ref().non_scope_constraints()?;
+        Some(Self {
+            code: Code::of(written),
+            written: Expression::from(written.clone()),
+        })
+    }
 }
 
 /// Whether a condition holds.
@@ -91,7 +111,7 @@ impl Engine {
             .into_iter()
             .map(|policy| Compiled {
                 scope: Scope::of(&policy),
-                condition: policy.as_ref().non_scope_constraints().cloned().map(Expression::from),
+                condition: Condition::of(&policy),
                 policy,
             })
             .collect();
@@ -123,14 +143,22 @@ impl Engine {
     }
 
     /// Whether the condition of a policy holds for a request that its scope matches.
-    pub(super) fn truth(&self, place: usize, request: &Request) -> Truth {
+    pub(super) fn truth(&self, place: usize, query: &Query<'_>) -> Truth {
         let Some(compiled) = self.compiled.get(place) else {
             return Truth::Neither;
         };
         let Some(condition) = &compiled.condition else {
             return Truth::Holds;
         };
-        self.truth_of(condition, request)
+        let known = condition
+            .code
+            .as_ref()
+            .and_then(|code| code.holds(query, &self.entities));
+        match known {
+            Some(true) => Truth::Holds,
+            Some(false) => Truth::DoesNot,
+            None => (query.request()).map_or(Truth::Neither, |request| self.truth_of(&condition.written, request)),
+        }
     }
 
     /// Whether a condition, or a part of one, holds.
@@ -149,10 +177,10 @@ impl Engine {
     }
 
     /// What these policies say, put as Cedar would put it.
-    pub(super) fn answer(&self, places: &[usize], request: &Request) -> Answer {
+    pub(super) fn answer(&self, places: &[usize], query: &Query<'_>) -> Answer {
         let (mut permits, mut forbids, mut errors) = (Vec::new(), Vec::new(), Vec::new());
         for (place, policy) in places.iter().filter_map(|place| Some((*place, self.policy(*place)?))) {
-            match (self.truth(place, request), policy.effect()) {
+            match (self.truth(place, query), policy.effect()) {
                 (Truth::DoesNot, _) => {}
                 (Truth::Holds, Effect::Permit) => permits.push(policy.id().clone()),
                 (Truth::Holds, Effect::Forbid) => forbids.push(policy.id().clone()),
@@ -257,6 +285,15 @@ pub(super) struct Names {
     pub(super) principal: EntityUid,
     pub(super) action: EntityUid,
     pub(super) resource: EntityUid,
+}
+
+impl Names {
+    /// A request of them; `None` where Cedar does not take it.
+    pub(super) fn request(&self, context: Context) -> Option<Request> {
+        let (principal, action, resource) = (self.principal.clone(), self.action.clone(), self.resource.clone());
+        // Without the schema: names and context are right by construction, and checking them costs as much as judging.
+        Request::new(principal, action, resource, context, None).ok()
+    }
 }
 
 impl Scope {

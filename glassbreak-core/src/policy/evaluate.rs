@@ -5,11 +5,10 @@
 
 use std::cell::Cell;
 
-use cedar_policy::Request;
-
 use super::decide::reason_of;
 use super::engine::Truth;
 use super::plan::{Plan, REPORT, refusal};
+use super::run::Query;
 use super::{Class, Policies};
 use crate::finding::{Finding, Level};
 
@@ -22,20 +21,20 @@ const STACK_NEW: usize = 4 * 1024 * 1024;
 
 impl Policies {
     /// The least permissive answer over every possible truth of what could not be evaluated.
-    pub(super) fn judge(&self, plan: &Plan, request: &Request) -> Vec<Finding> {
+    pub(super) fn judge(&self, plan: &Plan, query: &Query<'_>) -> Vec<Finding> {
         with_stack(|| {
             if is_sampled()
-                && let Err(finding) = self.shadow(plan, request)
+                && let Err(finding) = self.shadow(plan, query)
             {
                 return vec![finding];
             }
-            self.pass(plan, request)
+            self.pass(plan, query)
         })
     }
 
     /// Plain forbids, then soft ones, then permits: in this order the plan has them. Where a plain forbid decides,
     /// permits are not looked at.
-    fn pass(&self, plan: &Plan, request: &Request) -> Vec<Finding> {
+    fn pass(&self, plan: &Plan, query: &Query<'_>) -> Vec<Finding> {
         let mut findings = plan.unread.clone();
         let mut denied = plan.unread_denies;
         let mut permitted = false;
@@ -46,7 +45,7 @@ impl Policies {
             if denied && rule.class == Class::Permit {
                 return findings;
             }
-            let finding = match self.engine.truth(*place, request) {
+            let finding = match self.engine.truth(*place, query) {
                 Truth::DoesNot => continue,
                 Truth::Holds => {
                     permitted |= rule.class == Class::Permit;
@@ -59,17 +58,17 @@ impl Policies {
             findings.push(finding);
         }
         if !denied && !permitted {
-            findings.push(self.no_permit(plan, request));
+            findings.push(self.no_permit(plan, query));
         }
         findings
     }
 
     /// That nothing permits the call, and for a denial what came nearest. A question to people stays the same whatever
     /// the values, so that the same call asks the same.
-    fn no_permit(&self, plan: &Plan, request: &Request) -> Finding {
+    fn no_permit(&self, plan: &Plan, query: &Query<'_>) -> Finding {
         let finding = &plan.no_permit;
         let denies = finding.level() == Level::Deny;
-        match denies.then(|| self.nearest_permit(plan, request)).flatten() {
+        match denies.then(|| self.nearest_permit(plan, query.request()?)).flatten() {
             Some(nearest) => {
                 let hint = [finding.hint(), "; ", &nearest].concat();
                 Finding::deny(finding.rule().clone(), finding.why(), hint)
@@ -83,14 +82,14 @@ impl Policies {
     ///
     /// # Errors
     /// That it does not: one of the two is wrong, and nobody knows which.
-    fn shadow(&self, plan: &Plan, request: &Request) -> Result<(), Finding> {
+    fn shadow(&self, plan: &Plan, query: &Query<'_>) -> Result<(), Finding> {
         // Where some policies are not evaluated because of what a call leaves open, Cedar is not asked about those either.
         let cedars = if plan.unread.is_empty() {
-            Some(self.engine.oracle(request))
+            query.request().map(|request| self.engine.oracle(request))
         } else {
-            self.engine.oracle_of(&plan.evaluated, request)
+            (query.request()).and_then(|request| self.engine.oracle_of(&plan.evaluated, request))
         };
-        let ours = self.engine.answer(&plan.evaluated, request);
+        let ours = self.engine.answer(&plan.evaluated, query);
         if cedars.is_some_and(|cedars| cedars == ours) {
             return Ok(());
         }

@@ -25,7 +25,7 @@ use super::plan::{Plans, Rule};
 use super::reads::{self, Fixed, Reads};
 use super::scan::{Language, scan};
 use super::validate::{problem_of, suggest, validate};
-use super::{Class, Policies, PolicyInput, schema};
+use super::{Class, Policies, PolicyInput, lints, schema, unmet};
 
 /// Cedar's parser and validator recurse; within the limits of [`scan`] this is far more than they need.
 const STACK: usize = 64 * 1024 * 1024;
@@ -67,6 +67,7 @@ fn load_here(input: &PolicyInput<'_>) -> Result<Policies, Vec<Problem>> {
     let snapshot = entities::load(input, &schema, &uids)?;
     let read = read_policies(input, &schema, &snapshot, &uids)?;
     validate(&read, &input.policies, &schema, &snapshot)?;
+    let lints = unmet::lints(&read, input, &uids);
 
     let (rules, policies): (Vec<Rule>, Vec<Policy>) = read.into_iter().map(|read| (read.rule, read.policy)).unzip();
     let by_id = policies.iter().enumerate().map(|(n, policy)| (policy.id().clone(), n));
@@ -83,6 +84,7 @@ fn load_here(input: &PolicyInput<'_>) -> Result<Policies, Vec<Problem>> {
         schema,
         calls,
         no_permit: input.no_permit,
+        lints,
         disabled: input.people.disabled().cloned().collect(),
         plans: Plans::new(uids),
         hasher: RandomState::new(),
@@ -196,7 +198,7 @@ fn read_policies(
                     .non_scope_constraints()
                     .into_iter()
                     .flat_map(|condition| {
-                        let objections = objections(condition, input);
+                        let objections = objections(condition, policy.effect(), input);
                         objections.map(|(at_word, what, help)| {
                             let what = format!("policy `{}`: {what}", annotations.id);
                             source.problem(at_word.unwrap_or(at), what, help)
@@ -226,7 +228,11 @@ fn read_policies(
 }
 
 /// What is wrong with a condition by itself: the byte, if known, what it is, and what to do.
-fn objections(condition: &Expr, input: &PolicyInput<'_>) -> impl Iterator<Item = (Option<usize>, String, String)> {
+fn objections(
+    condition: &Expr,
+    effect: Effect,
+    input: &PolicyInput<'_>,
+) -> impl Iterator<Item = (Option<usize>, String, String)> {
     let large = reads::too_large(condition)
         .map(|(what, at)| (at, what.to_owned(), "split it into several policies".to_owned()));
     let unknown = reads::fixed_words(condition)
@@ -239,7 +245,10 @@ fn objections(condition: &Expr, input: &PolicyInput<'_>) -> impl Iterator<Item =
         let (what, help) = unfit_text(&text)?;
         Some((at, what, help.to_owned()))
     });
-    large.into_iter().chain(unknown).chain(unfit)
+    let lints = lints::of(condition, effect)
+        .into_iter()
+        .map(|(at, what, help)| (at, what, help.to_owned()));
+    large.into_iter().chain(unknown).chain(unfit).chain(lints)
 }
 
 /// A text that no call can hold, or that the reader takes for another: a condition that compares with it would

@@ -35,11 +35,12 @@
 //! sentence that a refusal shows. `glassbreak schema cedar` prints the schema of a folder.
 //!
 //! - `load` reads policies, entities and schema, and refuses the folder on any doubt; `scan` looks at the raw text
-//!   first, `annotation` reads what stands before a policy, `reads` finds what its condition reads, `validate` has
-//!   Cedar check them all together.
+//!   first, `annotation` reads what stands before a policy, `reads` finds what its condition reads, `lints` what it says
+//!   without seeming to, and `validate` has Cedar check them all together; `unmet` tells of what no call has.
 //! - `schema` writes the Cedar schema of calls from the same [`Shape`] that `context` builds the facts by.
 //! - `entities` makes the snapshot: roles, teams and the host's entities from the file, all else from the bundle.
-//! - `plan` finds once what a question can meet; `decide` asks Cedar and joins the answers.
+//! - `plan` finds once what a question can meet; `decide` evaluates that and joins the answers: conditions as `code` made
+//!   them ready and `run` works them out, and by Cedar where that says nothing.
 //! - `clause` tells afterwards which part of a condition decided.
 //! - `persons` asks Cedar what people may do: to `approve`, and to `operate`.
 //!
@@ -50,20 +51,27 @@
 mod annotation;
 mod approve;
 mod clause;
+mod code;
 mod context;
 mod decide;
 mod engine;
 mod entities;
 mod evaluate;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
+mod lints;
 mod load;
 mod operate;
 mod persons;
 mod plan;
 mod reads;
+mod run;
 mod scan;
 mod schema;
 #[cfg(test)]
 mod tests;
+mod unmet;
 mod validate;
 
 use std::collections::{BTreeSet, HashMap};
@@ -112,7 +120,7 @@ pub struct Policies {
     schema_text: String,
     /// What the schema text says; kept so that tests can check the contexts that are built against it.
     #[cfg_attr(
-        not(test),
+        not(any(test, fuzzing)),
         expect(dead_code, reason = "only tests validate contexts: they are correct by construction")
     )]
     schema: Schema,
@@ -122,6 +130,7 @@ pub struct Policies {
     by_id: HashMap<PolicyId, usize>,
     calls: Calls,
     no_permit: Outcome,
+    lints: Vec<Problem>,
     /// The persons who may do nothing for now.
     disabled: BTreeSet<Word>,
     plans: Plans,
@@ -136,7 +145,8 @@ impl Policies {
     /// # Errors
     /// For text over its limits, syntax and schema errors, anything that strict validation objects to, policies that
     /// can never apply, annotations that are unknown, doubled or ill-placed, ids that are missing or not unique,
-    /// templates, entities that are cyclic, doubled or not the file's to declare, and names of roles, teams, persons,
+    /// templates, permits that hold once enough calls were made and forbids that no longer do, patterns that
+    /// permit what lies elsewhere, entities that are cyclic, doubled or not the file's to declare, and names of roles, teams, persons,
     /// groups, tools, labels and risks that nothing declares: a forbid that names one would never hold.
     pub(crate) fn load(input: PolicyInput<'_>) -> Result<Self, Vec<Problem>> {
         load::load(input)
@@ -175,6 +185,11 @@ impl Policies {
         let named = |known: &Rule| [&known.held, &known.error, &known.partial].contains(&rule);
         let place = self.rules.iter().position(named)?;
         Some(self.engine.policy(place)?.as_ref().to_string())
+    }
+
+    /// What loads and cannot be meant: policies that wait for what no call has.
+    pub(crate) fn lints(&self) -> &[Problem] {
+        &self.lints
     }
 
     /// The schema that policies are checked against, as Cedar schema text: the generated part, then the host's.

@@ -6,18 +6,21 @@ mod loading;
 mod oracle;
 mod persons;
 mod random;
+mod shadow;
 mod traps;
+mod unmet;
 
 use std::sync::Arc;
 
 use cedar_policy::RestrictedExpression;
 
+use super::fuzzing::facts::{Asked, expected_of, kubectl, outcome, seq, sorted};
+use super::fuzzing::world::{self, ENTITIES, HOST};
 use super::*;
 use crate::call::{ArgValue, Args};
-use crate::facts::{ArgvFacts, BudgetFacts, Fact, LoopFacts, Target};
-use crate::finding::{Findings, Level, Ruling};
-use crate::label::{LabelSet, Risk};
-use crate::shape::{ArgField, ArgType, ProgramShape, ToolShape};
+use crate::facts::Fact;
+use crate::finding::Level;
+use crate::label::LabelSet;
 
 const SAMPLE: &str = r#"
 // What ops agents may touch at all.
@@ -45,84 +48,16 @@ permit (principal in Group::"oncall", action == Action::"approve", resource)
 when { context.request.risk != "high" };
 "#;
 
-const ENTITIES: &str = r#"[
-  {"uid": {"type": "Team", "id": "ops-agents"}, "attrs": {}, "parents": []},
-  {"uid": {"type": "Role", "id": "ops-agent"}, "attrs": {}, "parents": [{"type": "Team", "id": "ops-agents"}]},
-  {"uid": {"type": "Role", "id": "loner"}, "attrs": {}, "parents": []},
-  {"uid": {"type": "Service", "id": "web"}, "attrs": {"tier": 1, "owner": {"__entity": {"type": "Team", "id": "ops-agents"}}},
-   "parents": [{"type": "Fleet", "id": "all"}]},
-  {"uid": {"type": "Fleet", "id": "all"}, "attrs": {}, "parents": []}
-]"#;
-
-const HOST: &str = r#"
-entity Service in [Fleet] { tier: Long, owner: Team, note?: String };
-entity Fleet in [Fleet];
-"#;
-
 fn word(text: &str) -> Word {
     Word::new(text).unwrap()
 }
 
-fn field(name: &str, ty: ArgType, required: bool) -> ArgField {
-    ArgField {
-        name: name.to_owned(),
-        ty,
-        required,
-    }
-}
-
-fn any_text() -> ArgType {
-    ArgType::Str {
-        max: 100,
-        one_of: Vec::new(),
-        pattern: None,
-    }
-}
-
 fn shape() -> Shape {
-    let options = vec![field("dry run", ArgType::Bool, true), field("why", any_text(), false)];
-    Shape {
-        programs: vec![
-            ProgramShape {
-                program: "kubectl".to_owned(),
-                sets: vec!["kinds".to_owned(), "if".to_owned()],
-                ..ProgramShape::default()
-            },
-            ProgramShape {
-                program: "git".to_owned(),
-                sets: Vec::new(),
-                ..ProgramShape::default()
-            },
-        ],
-        tools: vec![
-            ToolShape {
-                name: word("restart_service"),
-                args: vec![
-                    field("name", any_text(), true),
-                    field("times", ArgType::Int { min: 0, max: 9 }, false),
-                    field("tags", ArgType::List(Box::new(any_text())), true),
-                    field("options", ArgType::Record(options), false),
-                ],
-                resource_type: Some("Service".to_owned()),
-            },
-            ToolShape {
-                name: word("mcp/chat:say"),
-                args: Vec::new(),
-                resource_type: None,
-            },
-        ],
-        budgets: vec!["pod_delete".to_owned(), "all-calls".to_owned()],
-        loops: vec!["same".to_owned()],
-        ..Shape::default()
-    }
+    world::shape().unwrap()
 }
 
 fn people() -> People {
-    let mut people = People::default();
-    people.add_group(word("oncall"));
-    people.add_group(word("leads"));
-    people.add_person(word("alice"), [word("oncall")]);
-    people
+    world::people().unwrap()
 }
 
 struct Folder<'a> {
@@ -199,110 +134,9 @@ fn refused_with(policies: &str, line: u32, what: &str, help: &str) {
     assert_eq!((problem.file(), problem.line()), ("main.cedar", line), "{problem}");
 }
 
-fn words<T: From<&'static str> + Ord>(words: &[&'static str]) -> BTreeSet<T> {
-    words.iter().map(|word| T::from(word)).collect()
-}
-
-fn kubectl(command: &str, kinds: &[&'static str]) -> Facts {
-    Facts {
-        argv: Some(ArgvFacts {
-            program: "kubectl".into(),
-            listed: true,
-            command: command.into(),
-            options: words(&["--namespace"]),
-            operands: words(&["web-1"]),
-            sets: vec![("kinds".into(), words(kinds)), ("if".into(), words(&[]))],
-        }),
-        target: Target {
-            name: Fact::Is("web-1".into()),
-            ..Target::default()
-        },
-        ..Facts::default()
-    }
-}
-
-fn restart(name: &str) -> Facts {
-    let args: Args = [
-        ("name".into(), ArgValue::Str(name.into())),
-        (
-            "tags".into(),
-            ArgValue::List(vec![ArgValue::Str("a".into()), ArgValue::Str("a".into())]),
-        ),
-    ]
-    .into();
-    Facts {
-        args: Some(args),
-        ..Facts::default()
-    }
-}
-
-fn seq(count: i64) -> SeqFacts {
-    let budget = BudgetFacts {
-        count,
-        limit: 3,
-        ..BudgetFacts::default()
-    };
-    SeqFacts {
-        budgets: vec![budget, BudgetFacts::default()],
-        loops: vec![LoopFacts::default()],
-        ..SeqFacts::default()
-    }
-}
-
-#[derive(Debug)]
-struct Asked {
-    role: &'static str,
-    facts: Facts,
-    seq: SeqFacts,
-    action: Action<'static>,
-    resource: Resource<'static>,
-}
-
 impl Asked {
-    fn kubectl(command: &str, kinds: &[&'static str]) -> Self {
-        Self::exec(kubectl(command, kinds))
-    }
-
-    fn exec(facts: Facts) -> Self {
-        Self {
-            role: "ops-agent",
-            facts,
-            seq: seq(0),
-            action: Action::Exec("kubectl"),
-            resource: Resource::Program("kubectl"),
-        }
-    }
-
-    fn restart(name: &'static str) -> Self {
-        Self {
-            role: "ops-agent",
-            facts: restart(name),
-            seq: seq(0),
-            action: Action::Tool("restart_service"),
-            resource: Resource::Host {
-                ty: "Service",
-                id: name,
-            },
-        }
-    }
-
-    fn partial(mut self) -> Self {
-        self.facts.partial = true;
-        self.facts.risk = Risk::High;
-        self
-    }
-
     fn with<T>(&self, look: impl FnOnce(&Question<'_>) -> T) -> T {
-        let mut actor = Actor::new(word(self.role), word("s-1"));
-        actor.parents = vec![word("planner")];
-        look(&Question {
-            actor: &actor,
-            action: self.action,
-            resource: self.resource,
-            facts: &self.facts,
-            seq: &self.seq,
-            vocabulary: &Vocabulary::built_in(),
-        })
+        self.question(look).unwrap()
     }
 
     /// The outcome and the rules, sorted, each as `<rule> <level>`.
@@ -319,22 +153,6 @@ impl Asked {
     fn outcome(&self, policies: &Policies) -> Outcome {
         self.of(policies).0
     }
-}
-
-fn sorted(findings: &[Finding]) -> Vec<String> {
-    let mut out: Vec<String> = (findings.iter())
-        .map(|finding| format!("{} {}", finding.rule(), finding.level().as_str()))
-        .collect();
-    out.sort();
-    out
-}
-
-fn outcome(findings: &[Finding]) -> Outcome {
-    Ruling::combine(Findings {
-        policy: findings.to_vec(),
-        ..Findings::default()
-    })
-    .outcome()
 }
 
 const PERMIT_ALL: &str = "@id(\"all\") permit (principal, action, resource);\n";
@@ -674,99 +492,6 @@ fn tools_are_judged_by_their_typed_arguments_and_the_hosts_things() {
 
 // The context.
 
-/// What the whole context of a call should be, by Cedar's own public and checked way.
-fn expected_context(asked: &Asked) -> cedar_policy::Context {
-    type E = RestrictedExpression;
-    fn text(text: &str) -> E {
-        E::new_string(text.to_owned())
-    }
-    fn set<'a>(items: impl Iterator<Item = &'a str>) -> E {
-        E::new_set(items.map(text))
-    }
-    fn record<const N: usize>(fields: [(&str, E); N]) -> E {
-        E::new_record(fields.map(|(name, value)| (name.to_owned(), value))).unwrap()
-    }
-    fn arg(value: &ArgValue) -> E {
-        match value {
-            ArgValue::Bool(value) => E::new_bool(*value),
-            ArgValue::Int(value) => E::new_long(*value),
-            ArgValue::Str(value) => text(value),
-            ArgValue::List(items) => E::new_set(items.iter().map(arg)),
-            ArgValue::Record(args) => {
-                E::new_record(args.iter().map(|(name, value)| (name.to_string(), arg(value)))).unwrap()
-            }
-        }
-    }
-    asked.with(|question| {
-        let facts = question.facts;
-        let mut pairs = Vec::new();
-        if let Some(argv) = &facts.argv {
-            let fields = [
-                ("program".to_owned(), text(&argv.program)),
-                ("command".to_owned(), text(&argv.command)),
-                ("options".to_owned(), set(argv.options.iter().map(|o| &**o))),
-                ("operands".to_owned(), set(argv.operands.iter().map(|o| &**o))),
-            ];
-            let sets = argv
-                .sets
-                .iter()
-                .map(|(name, values)| (name.to_string(), set(values.iter().map(|v| &**v))));
-            pairs.push((
-                "argv".to_owned(),
-                E::new_record(fields.into_iter().chain(sets)).unwrap(),
-            ));
-        }
-        if let Some(args) = &facts.args {
-            pairs.push(("args".to_owned(), arg(&ArgValue::Record(args.clone()))));
-        }
-        let target = Target::NAMES.iter().filter_map(|name| {
-            let fact = facts.target.get(name)?.text()?;
-            Some(((*name).to_owned(), text(fact)))
-        });
-        pairs.push(("target".to_owned(), E::new_record(target).unwrap()));
-        pairs.push(("labels".to_owned(), set(question.vocabulary.words_of(facts.labels))));
-        pairs.push(("risk".to_owned(), text(facts.risk.as_str())));
-        let shape = shape();
-        let budgets = shape.budgets.iter().zip(&question.seq.budgets).map(|(id, facts)| {
-            let facts = record([
-                ("count", E::new_long(facts.count)),
-                ("limit", E::new_long(facts.limit)),
-                ("remaining", E::new_long(facts.remaining)),
-                ("over", E::new_long(facts.over)),
-                ("fired", E::new_bool(facts.fired)),
-            ]);
-            (id.clone(), facts)
-        });
-        let loops = shape.loops.iter().zip(&question.seq.loops).map(|(id, facts)| {
-            let facts = record([
-                ("streak", E::new_long(facts.streak)),
-                ("period", E::new_long(facts.period)),
-                ("fired", E::new_bool(facts.fired)),
-            ]);
-            (id.clone(), facts)
-        });
-        let seq = record([
-            ("budget", E::new_record(budgets).unwrap()),
-            ("loop", E::new_record(loops).unwrap()),
-        ]);
-        pairs.push(("seq".to_owned(), seq));
-        let actor = question.actor;
-        let optional = |word: &Option<Word>| text(word.as_ref().map_or("", Word::as_str));
-        let actor = record([
-            ("instance", optional(&actor.instance)),
-            ("session", text(actor.session.as_str())),
-            ("on_behalf_of", optional(&actor.on_behalf_of)),
-            (
-                "model",
-                text(actor.model.as_ref().map_or("", |model| model.id.as_str())),
-            ),
-            ("parents", set(actor.parents.iter().map(Word::as_str))),
-        ]);
-        pairs.push(("actor".to_owned(), actor));
-        cedar_policy::Context::from_pairs(pairs).unwrap()
-    })
-}
-
 #[test]
 fn the_context_is_what_the_schema_says_and_as_cedar_would_build_it() {
     let policies = load("");
@@ -785,7 +510,7 @@ fn the_context_is_what_the_schema_says_and_as_cedar_would_build_it() {
         asked.with(|question| {
             let (plan, facts) = policies.plan(question).unwrap();
             let built = context::build(question, facts, &policies.calls, &reads::Tree::Whole).unwrap();
-            assert_eq!(built, expected_context(&asked));
+            assert_eq!(built, expected_of(&asked).unwrap());
             built.validate(&policies.schema, &plan.names.action).unwrap();
             // Nothing is read here, so nothing is built.
             let built = context::build(question, facts, &policies.calls, &plan.reads.tree).unwrap();

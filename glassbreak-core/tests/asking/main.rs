@@ -10,6 +10,8 @@
 )]
 
 mod grants;
+#[cfg(feature = "macros")]
+mod guarded;
 mod hostile;
 mod people;
 mod reload;

@@ -23,6 +23,7 @@ impl Teller {
         for flag in json.get("flagged").and_then(Value::as_array).into_iter().flatten() {
             below.push(format!("flagged by {}: {}", text(flag, "rule"), once(flag, "why")));
         }
+        below.extend(observed(json));
         below.extend(reason(json));
         let what = format!("{}  {}", actor(json), self.paint(Tone::Strong, &operation));
         Line::new(Tone::Good, "permitted", what).below(below)
@@ -47,6 +48,7 @@ impl Teller {
             why.push_str(&format!(" ({hint})"));
         }
         let mut below = vec![why, facts(json)];
+        below.extend(observed(json));
         below.extend(reason(json));
         let what = format!("{}  {}", actor(json), self.paint(Tone::Strong, &operation(json)));
         Line::new(tone, word, what).below(below)
@@ -81,6 +83,12 @@ impl Teller {
             other => Line::new(Tone::Plain, "ended", format!("{other}  {what}")),
         }
     }
+}
+
+/// Which rules were not enforced.
+fn observed(json: &Value) -> Option<String> {
+    let rules = list(json.get("observe")?, "not_enforced");
+    Some(format!("OBSERVE MODE, NOT ENFORCED: {rules}"))
 }
 
 /// Who: the agent, for whom, in which session.

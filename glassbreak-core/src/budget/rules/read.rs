@@ -5,13 +5,14 @@ mod matches;
 mod parts;
 
 use self::parts::{
-    Durability, read_amount, read_durability, read_key, read_ladder, read_limits, read_then, read_window,
+    Durability, Mode, read_amount, read_durability, read_key, read_ladder, read_limits, read_mode, read_then,
+    read_window,
 };
 use super::hash::hash;
-use super::{Budget, Counts, EventBudget, Named, Rules, Rung, Then};
+use super::{Budget, Counts, EventBudget, Named, Observed, Rules, Rung, Then};
 use crate::budget::Needs;
 use crate::error::{Problem, shown};
-use crate::finding::Requirement;
+use crate::finding::{Layer, Requirement, RuleId};
 use crate::label::Vocabulary;
 use crate::people::People;
 use crate::source::Source;
@@ -34,6 +35,9 @@ pub(super) fn rules(source: Source<'_>, vocabulary: &Vocabulary, people: &People
             max_state: None,
             ids: Vec::new(),
             named: Vec::new(),
+            mode: Mode::Enforce,
+            observing: false,
+            observed: Vec::new(),
         };
         if let Some(defaults) = fields.get("defaults") {
             reader.defaults(report, defaults);
@@ -62,6 +66,7 @@ pub(super) fn rules(source: Source<'_>, vocabulary: &Vocabulary, people: &People
             loops: reader.each(report, fields.get("loop"), Reader::repeat),
             breakers: reader.each(report, fields.get("breaker"), Reader::breaker),
             named: std::mem::take(&mut reader.named),
+            observed: std::mem::take(&mut reader.observed),
         };
         if let Some((at, most)) = reader.max_state
             && rules.most_bytes() > most
@@ -124,6 +129,11 @@ struct Reader<'a> {
     max_state: Option<(usize, usize)>,
     ids: Vec<String>,
     named: Vec<Named>,
+    /// The mode of rules that say none.
+    mode: Mode,
+    /// Whether the rule that is read is observed.
+    observing: bool,
+    observed: Vec<Observed>,
 }
 
 impl Reader<'_> {
@@ -132,7 +142,7 @@ impl Reader<'_> {
         let Some(fields) = item.fields(report) else { return };
         fields.check_keys(
             report,
-            &["then", "durability", "max_state"],
+            &["then", "durability", "mode", "max_state"],
             &[
                 ("on_store_error", "a store that fails always denies", NONE_BUILT),
                 ("lease", "every reservation has the same lease", NONE_BUILT),
@@ -146,6 +156,9 @@ impl Reader<'_> {
         }
         if let Some(durability) = read_durability(report, fields) {
             self.durability = durability;
+        }
+        if let Some(mode) = read_mode(report, fields) {
+            self.mode = mode;
         }
     }
 
@@ -335,17 +348,23 @@ impl Reader<'_> {
             let what = format!("`{id}` is a word of Cedar, which could not read `seq.budget.{id}`");
             report.add(item.at, what, "choose another id");
         } else {
+            self.observing = read_mode(report, fields).unwrap_or(self.mode) == Mode::Observe;
             self.claim_id(report, item.at, id);
         }
         id.to_owned()
     }
 
+    /// Takes the id for the rule that is read, or for a level of it.
     fn claim_id(&mut self, report: &mut Report<'_>, at: usize, id: &str) {
         if self.ids.iter().any(|known| known == id) {
             let help = "all rules share their ids; choose another";
             report.add(at, format!("the id `{id}` stands twice"), help);
         }
         self.ids.push(id.to_owned());
+        if self.observing {
+            let rule = RuleId::known(Layer::Budget, id);
+            self.observed.push(Observed { rule, at });
+        }
     }
 
     fn requirement(&self, report: &mut Report<'_>, fields: Fields<'_>) -> Option<Requirement> {
@@ -353,7 +372,7 @@ impl Reader<'_> {
     }
 }
 
-const BUDGET_KEYS: [&str; 14] = [
+const BUDGET_KEYS: [&str; 15] = [
     "id",
     "match",
     "event",
@@ -368,6 +387,7 @@ const BUDGET_KEYS: [&str; 14] = [
     "amount",
     "on_missing",
     "levels",
+    "mode",
 ];
 
 const MATCH_HELP: &str = "write match = { labels = [\"mutating\"] }, or labels = [] for every call";

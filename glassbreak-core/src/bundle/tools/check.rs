@@ -17,7 +17,19 @@ pub(super) fn arguments(fields: &[ArgField], args: &Args) -> Result<(), Finding>
 
 /// The denial for an argument that had to be there.
 pub(super) fn missing(path: &Path) -> Finding {
-    let wrong = Wrong::new("it is missing", "give it".to_owned());
+    at(path, Wrong::new("it is missing", "give it".to_owned()))
+}
+
+/// The denial for an argument that says what the call acts on, and may not be shown.
+pub(super) fn secret(path: &Path) -> Finding {
+    let help = "let another argument say it, or take the mark `secret` off";
+    at(
+        path,
+        Wrong::new("it is secret, and says what the call acts on", help.to_owned()),
+    )
+}
+
+fn at(path: &Path, wrong: Wrong) -> Finding {
     let wrong = path.0.iter().rev().fold(wrong, |wrong, name| wrong.within(name));
     wrong.within("arguments").finding()
 }
@@ -74,6 +86,11 @@ fn record(fields: &[ArgField], args: &Args) -> Result<(), Wrong> {
 }
 
 fn value(ty: &ArgType, given: &ArgValue) -> Result<(), Wrong> {
+    if let ArgValue::Secret(_) = given {
+        // Whatever is wrong with it would show some of it.
+        return value(ty, given.revealed())
+            .map_err(|_| Wrong::new("it is not as the schema wants it", format!("give {}", described(ty))));
+    }
     let wrong = |what: String| Err(Wrong::new(what, format!("give {}", described(ty))));
     match (ty, given) {
         (ArgType::Bool, ArgValue::Bool(_)) => Ok(()),
@@ -114,6 +131,7 @@ const fn kind(given: &ArgValue) -> &'static str {
         ArgValue::Str(_) => "a string",
         ArgValue::List(_) => "a list",
         ArgValue::Record(_) => "an object",
+        ArgValue::Secret(_) => "secret",
     }
 }
 

@@ -1,7 +1,9 @@
 //! Reads `tools.toml`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::listed::{self as listing, Listed};
 use super::{Origin, Path, Price, ToolEntry, schema};
 use crate::call::Word;
 use crate::error::{Problem, nearest, shown};
@@ -14,8 +16,14 @@ use crate::table::{self, Fields, Item, Report, word};
 /// The longest literal in a target, in bytes.
 const MAX_LITERAL: usize = 256;
 
-pub(super) fn entries(source: Source<'_>, vocabulary: &Vocabulary) -> Result<Vec<ToolEntry>, Vec<Problem>> {
-    table::read(source, |report, fields| {
+/// The tools, and the arguments that were left out of what a listing says.
+pub(super) fn entries(
+    source: Source<'_>,
+    vocabulary: &Vocabulary,
+    listed: Option<&Listed>,
+) -> Result<(Vec<ToolEntry>, Vec<Problem>), Vec<Problem>> {
+    let mut lints = Vec::new();
+    let entries = table::read(source, |report, fields| {
         fields.check_keys(
             report,
             &["tools"],
@@ -25,17 +33,28 @@ pub(super) fn entries(source: Source<'_>, vocabulary: &Vocabulary) -> Result<Vec
         tools
             .into_iter()
             .flat_map(|tools| tools.items())
-            .filter_map(|item| entry(report, item, vocabulary))
+            .filter_map(|item| entry(report, item, vocabulary, listed, &mut lints))
             .collect()
-    })
+    })?;
+    let lints = lints.into_iter().map(|(at, what, help)| source.problem(at, what, help));
+    Ok((entries, lints.collect()))
 }
 
-fn entry(report: &mut Report<'_>, item: Item<'_>, vocabulary: &Vocabulary) -> Option<ToolEntry> {
+/// The byte, what it is, and what to do.
+type Lint = (usize, String, String);
+
+fn entry(
+    report: &mut Report<'_>,
+    item: Item<'_>,
+    vocabulary: &Vocabulary,
+    listed: Option<&Listed>,
+    lints: &mut Vec<Lint>,
+) -> Option<ToolEntry> {
     let name: Option<Word> = word(report, item.name_at, item.name);
     let fields = item.fields(report)?;
     fields.check_keys(
         report,
-        &["about", "labels", "resource", "target", "pin", "cost", "schema"],
+        &["about", "labels", "resource", "target", "pin", "cost", "schema", "map"],
         &[
             (
                 "owner",
@@ -74,10 +93,16 @@ fn entry(report: &mut Report<'_>, item: Item<'_>, vocabulary: &Vocabulary) -> Op
             LabelSet::EMPTY
         }
     };
-    let args = match fields.get("schema") {
-        Some(item) => schema::root(report, item)?,
+    let (schema, map) = (fields.get("schema"), fields.get("map"));
+    let args = match schema {
+        Some(schema) if schema.is_text() => from_listing(report, item.name, schema, map, listed, lints)?,
+        Some(schema) => schema::root(report, schema)?,
         None => Vec::new(),
     };
+    if let Some(map) = map.filter(|_| schema.is_none_or(|schema| !schema.is_text())) {
+        let what = "`map` stands beside a schema that is written out";
+        report.add(map.name_at, what, "write schema = \"tools.json\", or leave `map` out");
+    }
     let target = fields.get("target").map(|item| target(report, item, &args));
     let resource = fields.get("resource").map(|item| resource(report, item, &args));
     let resource = match resource {
@@ -98,13 +123,77 @@ fn entry(report: &mut Report<'_>, item: Item<'_>, vocabulary: &Vocabulary) -> Op
             name: name?,
             args,
             resource_type: resource.as_ref().map(|(ty, _)| ty.clone()),
+            fills: target.iter().map(|(name, _)| format!("target.{name}")).collect(),
+            labels,
         },
         labels,
         target,
         resource,
         pins,
         costs,
+        listed: schema.is_some_and(|schema| schema.is_text()),
     })
+}
+
+/// The arguments as `tools.json` has them, and as `map` says otherwise.
+fn from_listing(
+    report: &mut Report<'_>,
+    tool: &str,
+    schema: Item<'_>,
+    map: Option<Item<'_>>,
+    listed: Option<&Listed>,
+    lints: &mut Vec<Lint>,
+) -> Option<Vec<ArgField>> {
+    let file = schema.text(report)?;
+    let (listing::FILE, Some(listed)) = (file, listed) else {
+        let what = format!("there is no listing `{}`", shown(file));
+        let help = "write a schema, or schema = \"tools.json\" and put the result of `tools/list` into that file";
+        report.add(schema.at, what, help);
+        return None;
+    };
+    let mut mapped = BTreeMap::new();
+    for item in map
+        .and_then(|map| map.fields(report))
+        .into_iter()
+        .flat_map(|map| map.items())
+    {
+        if !listed.has(tool, item.name) {
+            let what = format!("tools.json has no argument `{}` for this tool", shown(item.name));
+            report.add(item.name_at, what, "write the way to one, as in \"where.price\"");
+        }
+        if let Some(ty) = schema::argument(report, item) {
+            mapped.insert(item.name, ty);
+        }
+    }
+    match listed.arguments(tool, &mapped) {
+        None => {
+            let help = match nearest(tool, listed.names()) {
+                Some(known) => format!("did you mean `{known}`?"),
+                None => "call the tool as the listing does".to_owned(),
+            };
+            report.add(schema.at, format!("tools.json has no tool `{}`", shown(tool)), help);
+            None
+        }
+        Some(Err((way, why))) => {
+            let what = format!("every call needs `{}`, which {why}", shown(&way));
+            report.add(schema.at, what, mapping(&way));
+            None
+        }
+        Some(Ok((args, left_out))) => {
+            lints.extend(left_out.into_iter().map(|(way, why)| {
+                let what = format!("`{}` {why}: a call that gives it is refused", shown(&way));
+                (schema.at, what, mapping(&way))
+            }));
+            Some(args)
+        }
+    }
+}
+
+fn mapping(way: &str) -> String {
+    format!(
+        "say what to take it for, as in map.\"{}\" = {{ type = \"string\" }}",
+        shown(way)
+    )
 }
 
 fn target(report: &mut Report<'_>, item: Item<'_>, args: &[ArgField]) -> Vec<(&'static str, Origin)> {

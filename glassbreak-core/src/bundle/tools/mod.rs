@@ -1,6 +1,9 @@
 //! `tools.toml`: the tools, what they mean, and what their arguments must be.
 
 mod check;
+mod listed;
+#[cfg(test)]
+mod listed_tests;
 mod manifest;
 mod schema;
 #[cfg(test)]
@@ -16,6 +19,8 @@ use crate::finding::Finding;
 use crate::label::{LabelSet, Vocabulary};
 use crate::shape::ToolShape;
 use crate::source::Source;
+
+use self::listed::Listed;
 
 /// The tools of a bundle.
 ///
@@ -39,29 +44,59 @@ use crate::source::Source;
 /// The schema is the part of JSON Schema that Cedar can speak of, and closed: no argument that is not named passes.
 /// Two words are stricter than in JSON Schema, on purpose: `maxLength` counts bytes of UTF-8, and `pattern` must
 /// match the whole text.
+///
+/// A tool of an MCP server can take its schema from the server's own listing, the result of `tools/list` in the file
+/// `tools.json`. What policies cannot speak of (a fraction, a null, one of several types) is left out, and a call that
+/// gives it is refused; where every call needs it, `map` must say what to take it for:
+///
+/// ```toml
+/// [tools.place_order]
+/// labels = ["mutating"]
+/// schema = "tools.json"
+/// map.price = { type = "string", pattern = "[0-9]+[.][0-9]{2}" }
+/// map."where.zone" = { type = "string", enum = ["a", "b"] }
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Tools {
     shapes: Vec<ToolShape>,
     entries: BTreeMap<Box<str>, ToolEntry>,
+    lints: Vec<Problem>,
 }
 
 impl Tools {
-    /// Reads `tools.toml`; a bundle without one has no tools.
+    /// Reads `tools.toml`, and `tools.json` for it; a bundle without the first has no tools.
     ///
     /// # Errors
-    /// Everything that is wrong with the file, each at its line and column.
-    pub(crate) fn load(source: Option<Source<'_>>, vocabulary: &Vocabulary) -> Result<Self, Vec<Problem>> {
+    /// Everything that is wrong with the files, each at its line and column; and a listing that no tool is taken from.
+    pub(crate) fn load(
+        source: Option<Source<'_>>,
+        listing: Option<Source<'_>>,
+        vocabulary: &Vocabulary,
+    ) -> Result<Self, Vec<Problem>> {
+        let listed = listing.map(Listed::read).transpose()?;
         let Some(source) = source else {
-            return Ok(Self::default());
+            return match listing {
+                Some(listing) => Err(vec![unused(&listing)]),
+                None => Ok(Self::default()),
+            };
         };
-        let entries = manifest::entries(source, vocabulary)?;
+        let (entries, lints) = manifest::entries(source, vocabulary, listed.as_ref())?;
+        if let Some(listing) = listing.filter(|_| !entries.iter().any(|entry| entry.listed)) {
+            return Err(vec![unused(&listing)]);
+        }
         Ok(Self {
+            lints,
             shapes: entries.iter().map(|entry| entry.shape.clone()).collect(),
             entries: entries
                 .into_iter()
                 .map(|entry| (entry.shape.name.as_str().into(), entry))
                 .collect(),
         })
+    }
+
+    /// Arguments that were left out of what a listing says.
+    pub(crate) fn lints(&self) -> &[Problem] {
+        &self.lints
     }
 
     /// What calls of each tool look like, by name.
@@ -97,6 +132,14 @@ pub struct ToolEntry {
     pins: Vec<PinFact>,
     /// What calling it costs, by unit.
     costs: Vec<(Arc<str>, Price)>,
+    /// Whether its schema is from `tools.json`.
+    listed: bool,
+}
+
+/// A listing beside which nobody says what its tools mean: they would look declared, and be refused.
+fn unused(listing: &Source<'_>) -> Problem {
+    let help = "write schema = \"tools.json\" for a tool in tools.toml, or remove the file";
+    Problem::in_file(listing.file, "no tool takes its schema from this listing", help)
 }
 
 impl ToolEntry {
@@ -122,6 +165,11 @@ impl ToolEntry {
     /// schema allows, and what would be.
     pub fn judge(&self, tool: &Tool) -> Result<ToolFacts, Finding> {
         check::arguments(&self.shape.args, &tool.arguments)?;
+        let origins = self.target.iter().filter_map(|(_, origin)| origin.path());
+        let paths = origins.chain(self.resource.iter().map(|(_, path)| path));
+        if let Some(secret) = paths.into_iter().find(|path| path.is_secret(&tool.arguments)) {
+            return Err(check::secret(secret));
+        }
         let mut target = Target::default();
         for (name, origin) in &self.target {
             if let Some(fact) = target.get_mut(name) {
@@ -173,6 +221,13 @@ enum Origin {
 }
 
 impl Origin {
+    const fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Literal(_) => None,
+            Self::Arg(path) => Some(path),
+        }
+    }
+
     fn fact(&self, args: &Args) -> Fact {
         match self {
             Self::Literal(text) => Fact::Is(Arc::clone(text)),
@@ -207,6 +262,19 @@ impl Price {
 struct Path(Vec<Box<str>>);
 
 impl Path {
+    /// Whether what stands there may not be shown; what a call acts on must be.
+    fn is_secret(&self, args: &Args) -> bool {
+        let mut args = args;
+        for name in &self.0 {
+            match args.get(name) {
+                Some(ArgValue::Record(fields)) => args = fields,
+                Some(value) => return value.is_secret(),
+                None => return false,
+            }
+        }
+        false
+    }
+
     fn text<'a>(&self, args: &'a Args) -> Option<&'a str> {
         match self.value(args)? {
             ArgValue::Str(text) => Some(text),

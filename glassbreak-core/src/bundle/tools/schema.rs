@@ -114,6 +114,12 @@ pub(super) fn root(report: &mut Report<'_>, item: Item<'_>) -> Option<Vec<ArgFie
     }
 }
 
+/// The schema of one argument.
+pub(super) fn argument(report: &mut Report<'_>, item: Item<'_>) -> Option<ArgType> {
+    let fields = item.fields(report)?;
+    read(report, item, fields, 1)
+}
+
 fn read(report: &mut Report<'_>, item: Item<'_>, fields: Fields<'_>, depth: usize) -> Option<ArgType> {
     if depth > ArgValue::MAX_DEPTH {
         report.add(item.name_at, "nested more than 8 deep", "flatten the arguments");
@@ -323,6 +329,14 @@ fn object(report: &mut Report<'_>, item: Item<'_>, fields: Fields<'_>, depth: us
 /// Names can stand in `args.<path>` and in policies without quotes or surprises.
 fn check_name(report: &mut Report<'_>, property: Item<'_>) {
     let name = property.name;
+    if !is_name(name) {
+        let what = format!("`{}` is not the name of an argument", shown(name));
+        let help = "write a letter or `_`, then letters, digits, `_` or `-`, at most 64 in all, not `__` first";
+        report.add(property.name_at, what, help);
+    }
+}
+
+pub(super) fn is_name(name: &str) -> bool {
     let head = name
         .bytes()
         .next()
@@ -330,9 +344,5 @@ fn check_name(report: &mut Report<'_>, property: Item<'_>) {
     let tail = name
         .bytes()
         .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
-    if !head || !tail || name.len() > MAX_NAME || name.starts_with("__") {
-        let what = format!("`{}` is not the name of an argument", shown(name));
-        let help = "write a letter or `_`, then letters, digits, `_` or `-`, at most 64 in all, not `__` first";
-        report.add(property.name_at, what, help);
-    }
+    head && tail && name.len() <= MAX_NAME && !name.starts_with("__")
 }

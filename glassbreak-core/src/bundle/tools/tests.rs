@@ -29,7 +29,7 @@ fn load(text: &str) -> Result<Tools, Vec<String>> {
         file: "tools.toml",
         text,
     };
-    Tools::load(Some(source), &Vocabulary::built_in())
+    Tools::load(Some(source), None, &Vocabulary::built_in())
         .map_err(|problems| problems.iter().map(ToString::to_string).collect())
 }
 
@@ -89,7 +89,7 @@ fn the_manifest_lists_what_it_has() {
             .contains("no arguments")
     );
     assert!(
-        Tools::load(None, &Vocabulary::built_in())
+        Tools::load(None, None, &Vocabulary::built_in())
             .unwrap()
             .get("ping")
             .is_none()

@@ -16,6 +16,7 @@ use cedar_policy::{
 use serde_json::Value;
 
 use crate::policy::engine::{Answer, Engine, Names};
+use crate::policy::run::Query;
 
 struct Unpacked(PathBuf);
 
@@ -73,10 +74,11 @@ fn check(root: &Path, file: &Path) -> usize {
             action: uid(&request["action"]),
             resource: uid(&request["resource"]),
         };
+        #[expect(clippy::disallowed_methods, reason = "the corpus is Cedar's own")]
         let context = Context::from_json_value(request["context"].clone(), Some((&schema, &names.action))).unwrap();
         let (principal, action, resource) = (names.principal.clone(), names.action.clone(), names.resource.clone());
         let asked = Request::new(principal, action, resource, context, None).unwrap();
-        let ours = engine.answer(&engine.matching(&names), &asked);
+        let ours = engine.answer(&engine.matching(&names), &Query::of(&asked).unwrap());
         let recorded = Answer {
             decision: match request["decision"].as_str().unwrap() {
                 "allow" => Decision::Allow,

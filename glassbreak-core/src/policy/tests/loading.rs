@@ -191,6 +191,30 @@ fn a_policy_that_can_never_hold_is_refused() {
 }
 
 #[test]
+fn a_permit_that_wants_many_calls_and_a_forbid_that_forgives_are_refused() {
+    let policy = |effect: &str, condition: &str| {
+        format!("@id(\"x\")\n{effect} (principal, action in Action::\"call\", resource)\nwhen {{\n  {condition} }};")
+    };
+    let many = "context.seq.budget.pod_delete.count > 3";
+    let few = "context.seq.budget.pod_delete.count <= 3";
+    refused_with(
+        &policy("permit", many),
+        4,
+        "policy `x`: this permit holds once enough calls",
+        "<= 3",
+    );
+    refused_with(
+        &policy("forbid", few),
+        4,
+        "policy `x`: this forbid no longer holds",
+        "> 3",
+    );
+    refused_with(&policy("@ask(\"oncall\") forbid", few), 4, "no longer holds", "> 3");
+    load(&policy("permit", few));
+    load(&policy("@ask(\"oncall\") forbid", many));
+}
+
+#[test]
 fn text_that_could_exhaust_the_stack_is_refused_unread() {
     let nested = format!(
         "@id(\"x\") permit (principal, action, resource) when {{ {}true{} }};",

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::error::Problem;
+use crate::label::Risk;
 
 /// People beside those of the samples: bob of two groups, carol of none, dave of one but disabled.
 fn more_people() -> People {

@@ -1,213 +1,81 @@
-//! Random policies and requests, with hierarchies, groups of actions, linked templates, entities that are not there, and
-//! conditions in error: the engine finds what Cedar's authorizer finds, every time.
+//! Random policies, requests, calls and arguments, the same every time, and so many of them that every kind of trouble is
+//! among them: the engine finds what Cedar's authorizer finds, the layer says what the obvious judge says, and nothing that
+//! a forbid could not be judged of is ever allowed.
 //!
 //! ```text
-//! GLASSBREAK_REQUESTS=1000000 cargo test --release -p glassbreak-core random -- --nocapture
+//! GLASSBREAK_REQUESTS=1000000 cargo test --release -p glassbreak-core --lib random -- --nocapture
 //! ```
 
-use std::collections::HashMap;
-use std::fmt::Write as _;
+use crate::policy::fuzzing::{Holds, Tally, context_from_args, decide_vs_cedar, engine_vs_cedar};
 
-use cedar_policy::{Context, Decision, Effect, Entities, EntityUid, PolicyId, PolicySet, Request, SlotId};
+/// Bytes that are the same every time (xorshift64*).
+struct Noise(u64);
 
-use crate::policy::engine::{Engine, Names};
-
-/// How many requests one set of policies is asked.
-const PER_SET: u32 = 200;
-
-/// Numbers that are the same every time (xorshift64*).
-struct Dice(u64);
-
-impl Dice {
-    fn roll(&mut self, sides: usize) -> usize {
-        self.0 ^= self.0 >> 12;
-        self.0 ^= self.0 << 25;
-        self.0 ^= self.0 >> 27;
-        let high = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 33;
-        usize::try_from(high).unwrap() % sides
-    }
-
-    fn of<'a>(&mut self, all: &[&'a str]) -> &'a str {
-        all[self.roll(all.len())]
+impl Noise {
+    fn bytes(&mut self, count: usize) -> Vec<u8> {
+        let byte = |_| {
+            self.0 ^= self.0 >> 12;
+            self.0 ^= self.0 << 25;
+            self.0 ^= self.0 >> 27;
+            self.0.wrapping_mul(0x2545_f491_4f6c_dd1d).to_be_bytes()[0]
+        };
+        (0..count).map(byte).collect()
     }
 }
 
-const ENTITIES: &str = r#"[
-  {"uid":{"type":"G","id":"all"},"attrs":{},"parents":[]},
-  {"uid":{"type":"G","id":"a"},"attrs":{},"parents":[{"type":"G","id":"all"}]},
-  {"uid":{"type":"G","id":"b"},"attrs":{},"parents":[{"type":"G","id":"all"}]},
-  {"uid":{"type":"U","id":"ann"},"attrs":{"level":3,"tags":["x","y"]},"parents":[{"type":"G","id":"a"}]},
-  {"uid":{"type":"U","id":"bob"},"attrs":{"level":9223372036854775807,"tags":[]},"parents":[{"type":"G","id":"b"}]},
-  {"uid":{"type":"U","id":"cat"},"attrs":{"tags":["x"]},"parents":[]},
-  {"uid":{"type":"F","id":"top"},"attrs":{},"parents":[]},
-  {"uid":{"type":"F","id":"sub"},"attrs":{},"parents":[{"type":"F","id":"top"}]},
-  {"uid":{"type":"R","id":"one"},"attrs":{"owner":{"__entity":{"type":"U","id":"ann"}}},"parents":[{"type":"F","id":"sub"}]},
-  {"uid":{"type":"R","id":"two"},"attrs":{"owner":{"__entity":{"type":"U","id":"gone"}}},"parents":[{"type":"F","id":"top"}]},
-  {"uid":{"type":"Action","id":"do"},"attrs":{},"parents":[]},
-  {"uid":{"type":"Action","id":"write"},"attrs":{},"parents":[{"type":"Action","id":"do"}]},
-  {"uid":{"type":"Action","id":"put"},"attrs":{},"parents":[{"type":"Action","id":"write"}]},
-  {"uid":{"type":"Action","id":"cut"},"attrs":{},"parents":[{"type":"Action","id":"write"}]},
-  {"uid":{"type":"Action","id":"get"},"attrs":{},"parents":[{"type":"Action","id":"do"}]}
-]"#;
-const USERS: [&str; 5] = ["U::\"ann\"", "U::\"bob\"", "U::\"cat\"", "U::\"gone\"", "G::\"a\""];
-const ACTIONS: [&str; 6] = [
-    "Action::\"put\"",
-    "Action::\"cut\"",
-    "Action::\"get\"",
-    "Action::\"write\"",
-    "Action::\"do\"",
-    "Action::\"other\"",
-];
-const THINGS: [&str; 4] = ["R::\"one\"", "R::\"two\"", "R::\"gone\"", "F::\"sub\""];
-const PRINCIPALS: [&str; 8] = [
-    "principal",
-    "principal",
-    "principal == U::\"ann\"",
-    "principal in G::\"a\"",
-    "principal in G::\"all\"",
-    "principal is U",
-    "principal is U in G::\"b\"",
-    "principal == ?principal",
-];
-const DOINGS: [&str; 7] = [
-    "action",
-    "action == Action::\"put\"",
-    "action in Action::\"write\"",
-    "action in [Action::\"put\", Action::\"get\", Action::\"put\"]",
-    "action in [Action::\"write\", Action::\"do\"]",
-    "action in Action::\"do\"",
-    "action == Action::\"other\"",
-];
-const RESOURCES: [&str; 7] = [
-    "resource",
-    "resource",
-    "resource == R::\"one\"",
-    "resource in F::\"top\"",
-    "resource is R",
-    "resource is R in F::\"sub\"",
-    "resource in ?resource",
-];
-const ATOMS: [&str; 18] = [
-    "true",
-    "context.n > 3",
-    "context.s like \"a*b\"",
-    "context.flag",
-    "context.missing == 1",
-    "context.n + 9223372036854775807 > 0",
-    "principal.level > 2",
-    "principal.tags.contains(\"x\")",
-    "principal has level",
-    "resource.owner == principal",
-    "resource.owner.level > 2",
-    "context.s > 3",
-    "context.set.containsAny([1, 2, \"x\"])",
-    "ip(context.s).isIpv4()",
-    "principal in resource.owner",
-    "context == {}",
-    "context.flag || context.missing",
-    "context.s",
-];
-
-fn condition(dice: &mut Dice, depth: usize) -> String {
-    if depth == 0 || dice.roll(3) == 0 {
-        return dice.of(&ATOMS).to_owned();
+/// Runs `property` over noise until so many were asked: those that the environment wants, or else `few`.
+fn over_noise(few: u64, length: usize, property: fn(&[u8], &mut Tally) -> Holds) -> Tally {
+    let wanted = std::env::var("GLASSBREAK_REQUESTS").ok().and_then(|n| n.parse().ok());
+    let wanted: u64 = wanted.unwrap_or(few);
+    let mut noise = Noise(0x9e37_79b9_7f4a_7c15);
+    let mut tally = Tally::default();
+    while tally.asked < wanted {
+        property(&noise.bytes(length), &mut tally).unwrap_or_else(|wrong| panic!("{wrong}"));
     }
-    let (left, right) = (condition(dice, depth - 1), condition(dice, depth - 1));
-    match dice.roll(4) {
-        0 => format!("({left}) && ({right})"),
-        1 => format!("({left}) || ({right})"),
-        2 => format!("!({left})"),
-        _ => format!("if ({left}) then ({right}) else ({left})"),
-    }
-}
-
-fn policies(dice: &mut Dice) -> PolicySet {
-    let mut text = String::new();
-    for _ in 0..dice.roll(9) {
-        let effect = dice.of(&["permit", "permit", "forbid"]);
-        let (principal, action, resource) = (dice.of(&PRINCIPALS), dice.of(&DOINGS), dice.of(&RESOURCES));
-        let _ = write!(text, "{effect} ({principal}, {action}, {resource})");
-        for _ in 0..dice.roll(3) {
-            let word = dice.of(&["when", "when", "unless"]);
-            let _ = write!(text, " {word} {{ {} }}", condition(dice, 2));
-        }
-        text.push_str(";\n");
-    }
-    let mut set: PolicySet = text.parse().unwrap();
-    let templates: Vec<PolicyId> = set.templates().map(|template| template.id().clone()).collect();
-    for (n, template) in templates.into_iter().enumerate() {
-        let slots: Vec<SlotId> = set.template(&template).unwrap().slots().cloned().collect();
-        for link in 0..dice.roll(3) {
-            let values: HashMap<SlotId, EntityUid> = slots
-                .iter()
-                .map(|slot| {
-                    let name = if *slot == SlotId::principal() {
-                        dice.of(&USERS)
-                    } else {
-                        dice.of(&["F::\"top\"", "F::\"sub\"", "R::\"one\""])
-                    };
-                    (slot.clone(), name.parse().unwrap())
-                })
-                .collect();
-            let id = PolicyId::new(format!("link{n}-{link}"));
-            set.link(template.clone(), id, values).unwrap();
-        }
-    }
-    set
-}
-
-fn context(dice: &mut Dice) -> Context {
-    let mut fields = serde_json::Map::new();
-    let mut add = |name: &str, value: serde_json::Value, often: usize| {
-        if dice.roll(often) > 0 {
-            fields.insert(name.to_owned(), value);
-        }
-    };
-    add("n", 4.into(), 5);
-    add("s", "ab".into(), 5);
-    add("flag", true.into(), 3);
-    add("set", serde_json::json!([1, "y"]), 4);
-    if dice.roll(4) == 0 {
-        fields.insert("s".to_owned(), "127.0.0.1".into());
-        fields.insert("n".to_owned(), 0.into());
-    }
-    Context::from_json_value(fields.into(), None).unwrap()
+    println!("{tally:#?}");
+    tally
 }
 
 #[test]
 fn the_engine_finds_what_cedar_finds() {
-    let wanted = std::env::var("GLASSBREAK_REQUESTS").ok().and_then(|n| n.parse().ok());
-    let wanted: u32 = wanted.unwrap_or(20_000);
-    let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
-    let entities = Entities::from_json_str(ENTITIES, None).unwrap();
-    let (mut asked, mut allowed, mut in_error, mut forbid_in_error) = (0, 0, 0, 0);
-    while asked < wanted {
-        let set = policies(&mut dice);
-        let engine = Engine::over(set.policies().cloned().collect(), set.clone(), entities.clone());
-        for _ in 0..PER_SET {
-            let mut name = |all: &[&str]| -> EntityUid { dice.of(all).parse().unwrap() };
-            let names = Names {
-                principal: name(&USERS),
-                action: name(&ACTIONS),
-                resource: name(&THINGS),
-            };
-            let (principal, action, resource) = (names.principal.clone(), names.action.clone(), names.resource.clone());
-            let request = Request::new(principal, action, resource, context(&mut dice), None).unwrap();
-            let places = engine.matching(&names);
-            let (ours, cedars) = (engine.answer(&places, &request), engine.oracle(&request));
-            assert_eq!(ours, cedars, "{request:?}\n{set}");
-            asked += 1;
-            allowed += u32::from(cedars.decision == Decision::Allow);
-            in_error += u32::from(!cedars.errors.is_empty());
-            let forbids = |id: &PolicyId| set.policy(id).is_some_and(|policy| policy.effect() == Effect::Forbid);
-            let unjudged = cedars.errors.iter().any(forbids);
-            forbid_in_error += u32::from(unjudged && cedars.decision == Decision::Allow);
-        }
-    }
-    println!(
-        "{asked} requests: {allowed} that Cedar allows, {in_error} with errors, \
-         {forbid_in_error} that Cedar allows although a forbid is in error"
-    );
+    let tally = over_noise(20_000, 2_000, engine_vs_cedar);
     // Else this would say nothing about what matters.
-    assert!(allowed > asked / 20 && in_error > asked / 20 && forbid_in_error > 0);
+    let often = [
+        ("allowed", tally.allowed),
+        ("in error", tally.in_error),
+        ("a forbid in error", tally.forbid_unjudged),
+        ("by a link of a template", tally.by_template),
+        ("of something that is not there", tally.absent),
+        ("met through a group of actions", tally.by_action_group),
+        ("met through a group", tally.by_group),
+    ];
+    for (what, count) in often {
+        assert!(count > tally.asked / 50, "{count} of {} are {what}", tally.asked);
+    }
+    assert!(tally.cedar_allows_in_error > 0, "Cedar's own trap is not among them");
+}
+
+#[test]
+fn no_call_is_allowed_of_which_a_forbid_could_not_be_judged() {
+    let tally = over_noise(1_000, 400, decide_vs_cedar);
+    let often = [
+        ("allowed", tally.allowed),
+        ("in error", tally.in_error),
+        ("a forbid that could not be judged", tally.forbid_unjudged),
+        ("of something that is not there", tally.absent),
+        ("not known whole", tally.open),
+    ];
+    for (what, count) in often {
+        assert!(count > tally.asked / 50, "{count} of {} are {what}", tally.asked);
+    }
+}
+
+#[test]
+fn many_arguments_fit_and_many_do_not() {
+    let tally = over_noise(500, 200, context_from_args);
+    let fitting = (tally.fitting, tally.asked);
+    assert!(
+        fitting.0 > fitting.1 / 5 && fitting.0 < fitting.1 * 4 / 5,
+        "{fitting:?}"
+    );
 }

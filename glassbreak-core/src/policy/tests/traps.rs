@@ -1,23 +1,38 @@
 //! Cedar's traps, each with the test that keeps it shut, and the limits that hold at load.
 //!
-//! | trap | test |
-//! |---|---|
-//! | a forbid in error is skipped: missing entity, overflow | `a_forbid_in_error_counts_as_holding` |
-//! | so is one that reads what the call leaves open | `a_target_that_is_not_one_counts_against_the_call`, `what_is_known_in_part_is_not_read` |
-//! | what is in error hangs on the caller's stack | `the_verdict_does_not_hang_on_the_callers_stack`, `what_people_may_do_does_not_hang_on_the_callers_stack` |
-//! | `==` between types is false | `types_that_are_never_equal_are_refused` |
-//! | strict validation leaves missing entities, overflow and extension functions | `what_the_validator_leaves_open_is_refused_or_counts_as_holding` |
-//! | JSON in a call becomes an entity | `text_in_a_call_is_never_an_entity`, `facts_that_do_not_fit_their_action_are_refused` |
-//! | error texts print values | `a_forbid_in_error_counts_as_holding` |
-//! | texts are not normalised, and may hold what cannot be shown | `texts_that_no_call_can_hold_or_that_look_like_others_are_refused` |
-//! | parsers recurse until the process aborts | `text_that_could_exhaust_the_stack_is_refused_unread`, `loading_does_not_hang_on_the_callers_stack` |
-//! | `like` costs the text times the run of letters | `a_pattern_has_no_long_run_of_letters` |
-//! | sets of any size | `a_set_over_its_size_is_refused` |
-//! | annotations are not checked by anything | `annotations_are_strict`, `only_calls_can_be_asked_about` |
-//! | ids follow the order in the file | `ids_do_not_move_on_edits`, `ids_are_unique_over_all_files` |
-//! | confusable words are checked apart | `what_is_wrong_in_a_policy_is_told_with_its_place` |
-//! | other crates turn features on | `what_features_of_cedar_would_add_does_not_load` |
-//! | a policy that can never hold is a warning | `a_policy_that_can_never_hold_is_refused` |
+//! The numbers are those of the list in the layer's specification; the lines without one were met while building it.
+//!
+//! | | trap | test |
+//! |---|---|---|
+//! | 1 | a forbid in error is skipped: missing entity, overflow | `a_forbid_in_error_counts_as_holding`, `cedar_allows_what_a_forbid_in_error_was_to_stop_and_this_layer_does_not` |
+//! | | its other sources (missing attribute, wrong type, `in` on a text) | `what_could_be_in_error_on_any_call_does_not_load` |
+//! | | so is one that reads what the call leaves open | `a_target_that_is_not_one_counts_against_the_call`, `what_is_known_in_part_is_not_read` |
+//! | | over random policies and calls | `no_call_is_allowed_of_which_a_forbid_could_not_be_judged` |
+//! | 2 | what is in error hangs on the caller's stack | `the_verdict_does_not_hang_on_the_callers_stack`, `what_people_may_do_does_not_hang_on_the_callers_stack`, `the_callers_stack_is_small_enough_to_matter` |
+//! | | long chains of `&&` are deep | `text_that_could_exhaust_the_stack_is_refused_unread` |
+//! | 3 | `==` between types is false | `types_that_are_never_equal_are_refused` |
+//! | 4 | strict validation leaves missing entities, overflow and extension functions | `what_the_validator_leaves_open_is_refused_or_counts_as_holding` |
+//! | | a principal or action that does not exist | `the_sample_says_what_the_design_says`, `calls_that_the_bundle_does_not_declare_are_refused` |
+//! | | optional attributes without `has` | `what_is_wrong_in_a_policy_is_told_with_its_place` |
+//! | 5 | JSON in a call becomes an entity | `text_in_a_call_is_never_an_entity`, `arguments_arrive_as_they_were_given_or_not_at_all` |
+//! | | Cedar's reader of JSON takes `"1"` for a number, and the last of two keys | `facts_that_do_not_fit_their_action_are_refused`, `unknown_and_duplicate_keys` (`tests/bad_input.rs`) |
+//! | | anybody may call that reader | `disallowed-methods` in `clippy.toml` |
+//! | | its errors hold the whole context | `no_refusal_holds_what_a_call_was_given` |
+//! | | floats, nulls, big numbers, sizes | `floats_and_nulls_in_arguments`, `one_mebibyte_in_one_argument`, `json_a_thousand_deep` (`tests/bad_input.rs`) |
+//! | | texts are not normalised, and may hold what cannot be shown | `texts_that_no_call_can_hold_or_that_look_like_others_are_refused`, `control_and_bidirectional_characters` (`tests/bad_input.rs`) |
+//! | 6 | parsers recurse until the process aborts | `text_that_could_exhaust_the_stack_is_refused_unread`, `loading_does_not_hang_on_the_callers_stack` |
+//! | | so do readers of a call | `a_call_that_nests_does_not_exhaust_a_small_stack` |
+//! | 7 | `like` costs the text times the run of letters | `a_pattern_has_no_long_run_of_letters` |
+//! | | `*` crosses `/` and `..` | `a_star_crosses_slashes_and_a_permit_must_say_what_of_dots` |
+//! | | sets of any size | `a_set_over_its_size_is_refused` |
+//! | 8 | annotations are not checked by anything | `annotations_are_strict`, `only_calls_can_be_asked_about` |
+//! | | `@id` is not the id; ids follow the order in the file | `ids_do_not_move_on_edits`, `ids_are_unique_over_all_files` |
+//! | | templates hand annotations on to what is linked | `what_is_wrong_in_a_policy_is_told_with_its_place` |
+//! | | confusable words are checked apart | `what_is_wrong_in_a_policy_is_told_with_its_place` |
+//! | 9 | extensions are features, and other crates turn features on | `what_features_of_cedar_would_add_does_not_load`, `what_the_validator_leaves_open_is_refused_or_counts_as_holding` |
+//! | | a group twice in one list; `is_ancestor_of(x, x)`; links of templates; a condition that is no truth | `the_engine_finds_what_cedar_finds` |
+//! | | a policy that can never hold is a warning | `a_policy_that_can_never_hold_is_refused` |
+//! | | error texts print values | `a_forbid_in_error_counts_as_holding` |
 
 use super::*;
 use crate::policy::engine::Truth;
@@ -85,7 +100,15 @@ fn the_callers_stack_is_small_enough_to_matter() {
         let names = &names.names;
         let (principal, action, resource) = (names.principal.clone(), names.action.clone(), names.resource.clone());
         let request = cedar_policy::Request::new(principal, action, resource, context, None).unwrap();
-        matches!(policies.engine.truth(place, &request), Truth::Error(_))
+        let written = policies
+            .engine
+            .policy(place)
+            .unwrap()
+            .as_ref()
+            .non_scope_constraints()
+            .unwrap();
+        let condition = cedar_policy::Expression::from(written.clone());
+        matches!(policies.engine.truth_of(&condition, &request), Truth::Error(_))
     });
     assert!(fails);
 }
@@ -120,6 +143,111 @@ fn loading_does_not_hang_on_the_callers_stack() {
         ")".repeat(60)
     );
     assert!(with_stack_left(140 * KIB, || Folder::of(&nested).load().is_ok()));
+}
+
+#[test]
+fn cedar_allows_what_a_forbid_in_error_was_to_stop_and_this_layer_does_not() {
+    let cases = [
+        (
+            "resource.tier < 2",
+            "tool:restart_service",
+            Asked::restart("unheard-of"),
+        ),
+        (
+            "context.seq.budget.pod_delete.count + 1 > 5",
+            "exec:kubectl",
+            Asked {
+                seq: seq(i64::MAX),
+                ..Asked::kubectl("get", &[])
+            },
+        ),
+    ];
+    for (condition, action, asked) in cases {
+        let policies = with_permit(&format!(
+            "@id(\"stop\") forbid (principal, action == Action::\"{action}\", resource) when {{ {condition} }};"
+        ));
+        let cedars = asked.with(|question| {
+            let (plan, _) = policies.plan(question).unwrap();
+            let names = &plan.names;
+            let context = expected_of(&asked).unwrap();
+            let (principal, action, resource) = (names.principal.clone(), names.action.clone(), names.resource.clone());
+            let request = cedar_policy::Request::new(principal, action, resource, context, None).unwrap();
+            policies.engine.oracle(&request)
+        });
+        assert_eq!(
+            (cedars.decision, cedars.errors.len()),
+            (cedar_policy::Decision::Allow, 1),
+            "{condition}"
+        );
+        let expected = (Outcome::Deny, vec!["policy.stop.error deny".to_owned()]);
+        assert_eq!(asked.of(&policies), expected, "{condition}");
+    }
+}
+
+#[test]
+fn what_could_be_in_error_on_any_call_does_not_load() {
+    for condition in [
+        "context.force == true",
+        "context.argv.force",
+        "context.argv.command > 3",
+        "context.argv.command + 1 == 2",
+        "!context.argv.command",
+        "context.argv.command",
+        "context.argv.command in Team::\"ops-agents\"",
+        "context.argv.options.contains(1) || context.argv.command.contains(\"x\")",
+        "principal.tier == 1",
+        "if context.risk then true else false",
+    ] {
+        let text = format!(
+            "@id(\"x\")\nforbid (principal, action == Action::\"exec:git\", resource)\nwhen {{ {condition} }};"
+        );
+        let problems = Folder::of(&text).load().expect_err(condition);
+        let placed = problems.iter().all(|p| (p.file(), p.line()) == ("main.cedar", 3));
+        assert!(placed, "{condition}: {problems:?}");
+    }
+}
+
+#[test]
+fn no_refusal_holds_what_a_call_was_given() {
+    let policies = with_permit(
+        "@id(\"x\") forbid (principal, action == Action::\"tool:restart_service\", resource)\n\
+         when { context.args.name == \"other\" && context.args has times && context.args.times + 1 > 5 &&\n\
+         context.args.tags.contains(\"x\") && context.args has options && context.args.options[\"dry run\"] };",
+    );
+    let secret = || ArgValue::Str("hunter2".into());
+    for (name, value) in [
+        ("name", ArgValue::List(vec![secret()])),
+        ("tags", secret()),
+        ("hunter2", secret()),
+        ("times", secret()),
+        ("options", ArgValue::Record([("hunter2".into(), secret())].into())),
+    ] {
+        let mut asked = Asked::restart("hunter2");
+        asked.facts.args.as_mut().unwrap().insert(name.into(), value);
+        asked.resource = Resource::Host {
+            ty: "Service",
+            id: "web",
+        };
+        let findings = asked.with(|question| policies.decide(question));
+        assert_eq!(outcome(&findings), Outcome::Deny, "{name}");
+        assert!(!format!("{findings:?}").contains("hunter2"), "{findings:?}");
+    }
+}
+
+#[test]
+fn a_call_that_nests_does_not_exhaust_a_small_stack() {
+    use crate::call::wire;
+    for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
+        for deep in [9, 100, 1_000, 100_000] {
+            let nested = format!("{}1{}", open.repeat(deep), close.repeat(deep));
+            let line = format!("{{\"tool\":{{\"name\":\"t\",\"arguments\":{{\"x\":{nested}}}}}}}");
+            let refused = with_stack_left(140 * KIB, || wire::read(line.as_bytes()).is_err());
+            assert!(refused, "{open} {deep} deep");
+            let line = format!("{{\"id\":{nested}}}");
+            let unread = with_stack_left(140 * KIB, || wire::read_id_of(line.as_bytes()).is_none());
+            assert!(unread, "{open} {deep} deep");
+        }
+    }
 }
 
 #[test]
@@ -254,6 +382,26 @@ fn a_pattern_has_no_long_run_of_letters() {
         "policy `x`: this condition holds more than 256 expressions",
         "split",
     );
+}
+
+#[test]
+fn a_star_crosses_slashes_and_a_permit_must_say_what_of_dots() {
+    let permit = |condition: &str| {
+        format!(
+            "@id(\"x\")\npermit (principal, action == Action::\"tool:restart_service\", resource)\nwhen {{ {condition} }};"
+        )
+    };
+    let wide = "context.args.name like \"/srv/*\"";
+    refused_with(
+        &permit(wide),
+        3,
+        "policy `x`: this pattern also matches texts with `/../`",
+        "\"*..*\"",
+    );
+    let policies = load(&permit(&format!("{wide} && !(context.args.name like \"*..*\")")));
+    let outcome = |name: &'static str| Asked::restart(name).outcome(&policies);
+    assert_eq!(outcome("/srv/app/data"), Outcome::Allow);
+    assert_eq!(outcome("/srv/../etc/passwd"), Outcome::Deny);
 }
 
 #[test]

@@ -21,7 +21,7 @@ const IN_SESSION: (&str, &str, &str) = (
 
 impl Reader<'_> {
     pub(super) fn distinct(&mut self, report: &mut Report<'_>, fields: Fields<'_>) -> Distinct {
-        let known = ["id", "match", "of", "limit", "key", "window", "then", "ask"];
+        let known = ["id", "match", "of", "limit", "key", "window", "then", "ask", "mode"];
         fields.check_keys(report, &known, &[IN_SESSION]);
         let head = self.head(report, fields, "distinct");
         only_session(report, fields);
@@ -51,7 +51,7 @@ impl Reader<'_> {
     }
 
     pub(super) fn pattern(&mut self, report: &mut Report<'_>, fields: Fields<'_>) -> Pattern {
-        let known = ["id", "steps", "within", "unless", "key", "then", "ask"];
+        let known = ["id", "steps", "within", "unless", "key", "then", "ask", "mode"];
         let gaps = (
             "gap",
             "a time between two steps is not told exactly by bounded state",
@@ -88,7 +88,11 @@ impl Reader<'_> {
     }
 
     pub(super) fn latch(&mut self, report: &mut Report<'_>, fields: Fields<'_>) -> Latch {
-        fields.check_keys(report, &["id", "latch", "match", "key", "then", "ask"], &[IN_SESSION]);
+        fields.check_keys(
+            report,
+            &["id", "latch", "match", "key", "then", "ask", "mode"],
+            &[IN_SESSION],
+        );
         let head = self.head(report, fields, "latch");
         only_session(report, fields);
         let mut labels = Vec::new();
@@ -126,6 +130,7 @@ impl Reader<'_> {
             "key",
             "then",
             "ask",
+            "mode",
         ];
         fields.check_keys(report, &known, &[IN_SESSION]);
         let head = self.head(report, fields, "loop");
@@ -160,6 +165,7 @@ impl Reader<'_> {
             "probes",
             "then",
             "ask",
+            "mode",
         ];
         fields.check_keys(report, &known, &[IN_SESSION]);
         let mut head = self.head(report, fields, "breaker");

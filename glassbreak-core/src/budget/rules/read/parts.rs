@@ -74,6 +74,23 @@ pub(super) fn read_bytes(report: &mut Report<'_>, item: Item<'_>) -> Option<usiz
     bytes
 }
 
+/// Whether a rule is enforced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// It is, as where nothing is said.
+    Enforce,
+    /// What it would do is recorded.
+    Observe,
+}
+
+pub(super) fn read_mode(report: &mut Report<'_>, fields: Fields<'_>) -> Option<Mode> {
+    let words = [("enforce", Mode::Enforce), ("observe", Mode::Observe)];
+    // A word that is not known is reported, and until then nothing is let off by it.
+    fields
+        .get("mode")
+        .map(|item| item.one_of(report, &words).unwrap_or(Mode::Enforce))
+}
+
 pub(super) fn read_durability(report: &mut Report<'_>, fields: Fields<'_>) -> Option<Durability> {
     let item = fields.get("durability")?;
     let words = [

@@ -1,0 +1,222 @@
+//! Conditions made ready at load, so that evaluating one neither clones a request nor builds a set that never changes.
+//!
+//! [`Code::of`] only rewrites: constants (sets of literals and calls such as `ip("10.0.0.0/8")` among them) are worked
+//! out once, patterns are cut at their wildcards, chains of `&&` become lists. [`run`](super::run) works it out, with
+//! Cedar's own values, sets and extension functions. Whatever is not plainly true or false there, an error above all, is
+//! left to Cedar's evaluator, over the whole condition as written: what a condition means, and why it fails, stays
+//! Cedar's to say.
+
+use cedar_policy::Expression;
+use cedar_policy_core::ast::{
+    BinaryOp, EntityType, Expr, ExprKind, ExtensionFunction, PartialValue, Pattern, PatternElem, UnaryOp, Value, Var,
+};
+use cedar_policy_core::extensions::Extensions;
+
+/// An expression, ready to be worked out.
+#[derive(Debug)]
+pub(super) enum Code {
+    Constant(Value),
+    Var(Var),
+    Member(Box<Self>, Box<str>),
+    /// Whether members are there, each within the one before.
+    Has(Box<Self>, Box<[Box<str>]>),
+    All(Box<[Self]>),
+    Any(Box<[Self]>),
+    Not(Box<Self>),
+    If(Box<[Self; 3]>),
+    Negated(Box<Self>),
+    IsEmpty(Box<Self>),
+    Binary(BinaryOp, Box<[Self; 2]>),
+    Like(Box<Self>, Pieces),
+    Is(Box<Self>, EntityType),
+    Call(&'static ExtensionFunction, Box<[Self]>),
+    /// A truth that is left to Cedar.
+    Cedar(Box<Expression>),
+}
+
+/// A pattern of `like`, cut at its wildcards.
+#[derive(Debug)]
+pub(super) struct Pieces(Box<[Box<str>]>);
+
+impl Code {
+    /// A condition; `None` where nothing of it can be made ready.
+    pub(super) fn of(condition: &Expr) -> Option<Self> {
+        match Self::truth(condition) {
+            Self::Cedar(_) => None,
+            code => Some(code),
+        }
+    }
+
+    /// An expression that stands where a truth is wanted.
+    fn truth(expr: &Expr) -> Self {
+        Self::value(expr).unwrap_or_else(|| Self::Cedar(Box::new(Expression::from(expr.clone()))))
+    }
+
+    /// Any expression; `None` where it, or what it is made of, is not known here.
+    fn value(expr: &Expr) -> Option<Self> {
+        if let Some(value) = constant(expr) {
+            return Some(Self::Constant(value));
+        }
+        let boxed = |expr: &Expr| Self::value(expr).map(Box::new);
+        Some(match expr.expr_kind() {
+            ExprKind::Var(var) => Self::Var(*var),
+            ExprKind::GetAttr { expr, attr } => Self::Member(boxed(expr)?, attr.as_str().into()),
+            ExprKind::HasAttr { expr, attr } => Self::Has(boxed(expr)?, [attr.as_str().into()].into()),
+            ExprKind::ExtHasAttr { expr, attrs } => {
+                Self::Has(boxed(expr)?, attrs.iter().map(|attr| attr.as_str().into()).collect())
+            }
+            ExprKind::And { .. } => Self::All(chain(expr, true)),
+            ExprKind::Or { .. } => Self::Any(chain(expr, false)),
+            ExprKind::If {
+                test_expr,
+                then_expr,
+                else_expr,
+            } => Self::If(Box::new([
+                Self::truth(test_expr),
+                Self::value(then_expr)?,
+                Self::value(else_expr)?,
+            ])),
+            ExprKind::UnaryApp { op, arg } => match op {
+                UnaryOp::Not => Self::Not(Box::new(Self::truth(arg))),
+                UnaryOp::Neg => Self::Negated(boxed(arg)?),
+                UnaryOp::IsEmpty => Self::IsEmpty(boxed(arg)?),
+            },
+            ExprKind::BinaryApp { op, arg1, arg2 } => match op {
+                BinaryOp::GetTag | BinaryOp::HasTag => return None,
+                _ => Self::Binary(*op, Box::new([Self::value(arg1)?, Self::value(arg2)?])),
+            },
+            ExprKind::Like { expr, pattern } => Self::Like(boxed(expr)?, Pieces::of(pattern)),
+            ExprKind::Is { expr, entity_type } => Self::Is(boxed(expr)?, entity_type.clone()),
+            ExprKind::ExtensionFunctionApp { fn_name, args } => {
+                let args = args.iter().map(Self::value).collect::<Option<_>>()?;
+                Self::Call(Extensions::all_available().func(fn_name).ok()?, args)
+            }
+            _ => return None,
+        })
+    }
+}
+
+/// The parts of a chain of `&&`, or of `||`, in the order that they are evaluated.
+fn chain(expr: &Expr, of_and: bool) -> Box<[Code]> {
+    fn walk<'a>(expr: &'a Expr, of_and: bool, out: &mut Vec<&'a Expr>) {
+        match expr.expr_kind() {
+            ExprKind::And { left, right } if of_and => {
+                [left, right].into_iter().for_each(|part| walk(part, of_and, out));
+            }
+            ExprKind::Or { left, right } if !of_and => {
+                [left, right].into_iter().for_each(|part| walk(part, of_and, out));
+            }
+            _ => out.push(expr),
+        }
+    }
+    let mut parts = Vec::new();
+    walk(expr, of_and, &mut parts);
+    parts.into_iter().map(Code::truth).collect()
+}
+
+/// What an expression of nothing but literals comes to; `None` for any other, and for one in error.
+fn constant(expr: &Expr) -> Option<Value> {
+    match expr.expr_kind() {
+        ExprKind::Lit(literal) => Some(Value::from(literal.clone())),
+        ExprKind::Set(items) => {
+            let items = items.iter().map(constant).collect::<Option<Vec<_>>>()?;
+            Some(Value::set(items, None))
+        }
+        ExprKind::ExtensionFunctionApp { fn_name, args } => {
+            let args = args.iter().map(constant).collect::<Option<Vec<_>>>()?;
+            match Extensions::all_available().func(fn_name).ok()?.call(&args).ok()? {
+                PartialValue::Value(value) => Some(value),
+                PartialValue::Residual(_) => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+impl Pieces {
+    fn of(pattern: &Pattern) -> Self {
+        let mut pieces = vec![String::new()];
+        for element in pattern.iter() {
+            match (element, pieces.last_mut()) {
+                (PatternElem::Char(c), Some(piece)) => piece.push(*c),
+                _ => pieces.push(String::new()),
+            }
+        }
+        Self(pieces.into_iter().map(String::into_boxed_str).collect())
+    }
+
+    /// Whether `text` begins with the first piece, ends with the last, and has the others between, in their order. The
+    /// first place of each is as good as any: a later one only leaves less.
+    pub(super) fn fit(&self, text: &str) -> bool {
+        let (first, between, last) = match &*self.0 {
+            [] => return text.is_empty(),
+            [only] => return **only == *text,
+            [first, between @ .., last] => (first, between, last),
+        };
+        let Some(mut rest) = text.strip_prefix(&**first).and_then(|rest| rest.strip_suffix(&**last)) else {
+            return false;
+        };
+        for piece in between {
+            match rest.split_once(&**piece) {
+                Some((_, behind)) => rest = behind,
+                None => return false,
+            }
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every text of up to five of these letters, against every pattern of up to four: the letters and the wildcard.
+    #[test]
+    fn patterns_fit_what_cedars_patterns_fit() {
+        const LETTERS: [char; 3] = ['a', 'b', 'é'];
+        fn words<T: Copy>(letters: &[T], most: usize) -> Vec<Vec<T>> {
+            let mut all = vec![Vec::new()];
+            let mut last = all.clone();
+            for _ in 0..most {
+                let longer = |word: &Vec<T>| {
+                    letters
+                        .iter()
+                        .map(|letter| [&word[..], &[*letter]].concat())
+                        .collect::<Vec<_>>()
+                };
+                last = last.iter().flat_map(longer).collect();
+                all.extend(last.iter().cloned());
+            }
+            all
+        }
+        let mut elements: Vec<PatternElem> = LETTERS.map(PatternElem::Char).to_vec();
+        elements.push(PatternElem::Wildcard);
+        let texts: Vec<String> = words(&LETTERS, 5).into_iter().map(String::from_iter).collect();
+        for pattern in words(&elements, 4) {
+            let pattern = Pattern::from(pattern);
+            let pieces = Pieces::of(&pattern);
+            for text in &texts {
+                assert_eq!(pieces.fit(text), pattern.wildcard_match(text), "{pattern} {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_never_changes_is_worked_out_at_load() {
+        for text in [
+            "[\"a\", \"b\"]",
+            "ip(\"10.0.0.0/8\")",
+            "[[1], []]",
+            "[decimal(\"1.0\")]",
+        ] {
+            let expression: Expression = text.parse().unwrap();
+            assert!(
+                matches!(Code::of(expression.as_ref()), Some(Code::Constant(_))),
+                "{text}"
+            );
+        }
+        // In error, so that it must be Cedar that says so.
+        let expression: Expression = "ip(\"x\")".parse().unwrap();
+        assert!(!matches!(Code::of(expression.as_ref()), Some(Code::Constant(_))));
+    }
+}
