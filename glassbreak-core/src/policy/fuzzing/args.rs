@@ -124,7 +124,7 @@ fn one(line: &[u8], entry: &ToolEntry, policies: &Policies, tally: &mut Tally) -
         teaches(finding)?;
     }
     let facts = Facts {
-        args: Some(tool.arguments.clone()),
+        args: Some(tool.arguments),
         ..Facts::default()
     };
     let word = |text: &str| Word::new(text).map_err(odd);
