@@ -7,7 +7,7 @@ use std::cell::Cell;
 
 use super::decide::reason_of;
 use super::engine::Truth;
-use super::plan::{Plan, REPORT, refusal};
+use super::plan::{Plan, REPORT, Rule, refusal};
 use super::run::Query;
 use super::{Class, Policies};
 use crate::finding::{Finding, Level};
@@ -54,13 +54,31 @@ impl Policies {
                 Truth::Error(error) => rule.failed(&reason_of(&error)),
                 Truth::Neither => rule.failed("it is neither true nor false"),
             };
-            denied |= finding.level() >= Level::Deny;
-            findings.push(finding);
+            if finding.level() < Level::Deny {
+                findings.push(finding);
+                continue;
+            }
+            denied = true;
+            findings.push(self.explained(rule, finding, query));
         }
         if !denied && !permitted {
             findings.push(self.no_permit(plan, query));
         }
         findings
+    }
+
+    /// A denial, and which part of the policy's condition decided.
+    fn explained(&self, rule: &Rule, finding: Finding, query: &Query<'_>) -> Finding {
+        let Some(because) = query.request().and_then(|request| self.because(rule, request)) else {
+            return finding;
+        };
+        let hint = [
+            finding.hint(),
+            if finding.hint().is_empty() { "" } else { "; " },
+            &because,
+        ]
+        .concat();
+        Finding::deny(finding.rule().clone(), finding.why(), hint)
     }
 
     /// That nothing permits the call, and for a denial what came nearest. A question to people stays the same whatever

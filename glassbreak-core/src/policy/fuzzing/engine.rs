@@ -230,11 +230,11 @@ fn entities(dice: &mut Dice<'_>) -> Result<(Entities, HashSet<EntityUid>), Strin
                 continue;
             }
             let groups = all.iter().skip(groups_from.max(n + 1)).filter(|_| !dice.once_in(2));
-            let parents: Result<HashSet<EntityUid>, _> = groups.map(|group| group.parse()).collect();
+            let parents: Result<HashSet<EntityUid>, _> = groups.map(|group| group.parse().map_err(odd)).collect();
             let uid: EntityUid = name.parse().map_err(odd)?;
             let attributes = attributes(dice, name)?;
             there.insert(uid.clone());
-            out.push(Entity::new(uid, attributes, parents.map_err(odd)?).map_err(odd)?);
+            out.push(Entity::new(uid, attributes, parents?).map_err(odd)?);
         }
     }
     Ok((Entities::from_entities(out, None).map_err(odd)?, there))
