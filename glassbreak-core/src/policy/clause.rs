@@ -12,7 +12,7 @@ use super::plan::{Plan, Rule};
 use super::reads::{Reads, Tree};
 use super::{Class, Policies};
 use crate::error::{shown, shown_once};
-use crate::source::Source;
+use crate::source::{Lines, Source};
 
 /// The most permits that are looked at for the nearest.
 const MAX_CANDIDATES: usize = 8;
@@ -50,7 +50,7 @@ pub(super) struct Conjunct {
 
 /// The parts of the condition of `policy`, in the order that Cedar evaluates them. `policy` has its places in `source`
 /// still, and begins at the byte `at`.
-pub(super) fn conjuncts(policy: &Policy, source: &Source<'_>, at: usize) -> Box<[Conjunct]> {
+pub(super) fn conjuncts(policy: &Policy, source: &Source<'_>, lines: &Lines<'_>, at: usize) -> Box<[Conjunct]> {
     let mut parts = Vec::new();
     if let Some(condition) = policy.as_ref().non_scope_constraints() {
         split(condition, &mut parts);
@@ -66,10 +66,7 @@ pub(super) fn conjuncts(policy: &Policy, source: &Source<'_>, at: usize) -> Box<
         } else {
             written.to_owned()
         };
-        let (line, column) = {
-            let problem = source.problem(start, "", "");
-            (problem.line(), problem.column())
-        };
+        let (line, column) = lines.place(start);
         Conjunct {
             expression: Expression::from(part.clone()),
             reads: Reads::of(part).tree,

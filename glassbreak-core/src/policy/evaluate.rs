@@ -38,8 +38,8 @@ impl Policies {
         let mut findings = plan.unread.clone();
         let mut denied = plan.unread_denies;
         let mut permitted = false;
-        for place in &plan.evaluated {
-            let Some(rule) = self.rules.get(*place) else {
+        for (n, place) in plan.evaluated.iter().enumerate() {
+            let (Some(rule), Some(held)) = (self.rules.get(*place), plan.held.get(n)) else {
                 return vec![lost()];
             };
             if denied && rule.class == Class::Permit {
@@ -49,7 +49,7 @@ impl Policies {
                 Truth::DoesNot => continue,
                 Truth::Holds => {
                     permitted |= rule.class == Class::Permit;
-                    rule.holds()
+                    held.clone()
                 }
                 Truth::Error(error) => rule.failed(&reason_of(&error)),
                 Truth::Neither => rule.failed("it is neither true nor false"),
