@@ -57,6 +57,9 @@
 //! [`Shared::Counted`]. Without a store ([`Shared::Local`]) shared budgets count in the session's counters too, as if
 //! this were the only session.
 //!
+//! With `mode = "observe"`, at a rule or in `[defaults]`, what a rule would ask or deny is recorded and not done; its
+//! ceiling holds all the same. Every ruling and every record of a call then names what is not enforced.
+//!
 //! A call that people agreed to is judged again, as a later [attempt](Event::attempt): budgets count whichever attempt
 //! is admitted, and loops see only the first.
 //!

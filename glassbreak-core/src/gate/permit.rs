@@ -339,8 +339,10 @@ impl<K: Kind> Permit<K> {
     /// What `body` returns; and a refusal as the body's own error when the permit has expired, a lock stands or comes,
     /// or the file has changed.
     pub async fn run<T, E: From<Denied>>(self, body: impl AsyncFnOnce(&K::Plan) -> Result<T, E>) -> Result<T, E> {
-        self.run_all(super::macros::by_result, async move |plan: &K::Plan, _: &Costs| body(plan).await)
-            .await
+        self.run_all(super::macros::by_result, async move |plan: &K::Plan, _: &Costs| {
+            body(plan).await
+        })
+        .await
     }
 
     /// As [`run`](Self::run), where `outcome` says what the result counts as. [`Performed::NotRun`] gives back what was
