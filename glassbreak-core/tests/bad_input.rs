@@ -704,24 +704,36 @@ fn keys_of_parts_that_are_not_built() {
     );
     for (from, to, told) in [
         ("key = [\"session\"]", "key = [\"tenant\"]", "not built"),
-        ("sliding = \"10m\"", "calendar = \"day\"", "not built"),
-        ("limit = 3", "limit = 3\namount = 2", "not built"),
+        ("sliding = \"10m\"", "calendar = \"month\"", "cannot be \"month\""),
+        ("limit = 3", "limit = 3\namount = 0", "`amount` is 0"),
     ] {
         rejects("budgets.toml", &BUDGET.replace(from, to), "budgets.toml:", &[told]);
     }
-    for table in ["pattern", "distinct", "latch", "breaker", "approvals"] {
+    for (table, told) in [
+        ("pattern", "a pattern of 0 steps"),
+        ("distinct", "does not say what is told apart"),
+        ("latch", "names no labels"),
+        ("breaker", "has no key"),
+        ("approvals", "has no limit"),
+    ] {
         rejects(
             "budgets.toml",
             &format!("{BUDGET}[[{table}]]\nid = \"x\"\n"),
             "budgets.toml:9:",
-            &[table, "not built"],
+            &[told],
         );
     }
+    rejects(
+        "budgets.toml",
+        &format!("{BUDGET}[[decay]]\nid = \"x\"\n"),
+        "budgets.toml:9:",
+        &["not built"],
+    );
     rejects(
         "tools.toml",
         "[tools.note]\nlabels = []\ncost = 3\n",
         "tools.toml:3:",
-        &["cost", "not built"],
+        &["cost", "a table is wanted"],
     );
     rejects("tools.toml", "[tools.note]\n", "tools.toml:1:", &["labels"]);
     rejects(
