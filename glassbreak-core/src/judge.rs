@@ -54,6 +54,17 @@ impl SessionState {
         }
     }
 
+    /// A session that goes on with these counters, as [`Counters::from_json`] read them.
+    #[must_use]
+    pub fn with_counters(self, counters: Counters) -> Self {
+        Self { counters, ..self }
+    }
+
+    /// What has been counted, and how far the automata of its rules are.
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
     /// Where its calls stay beneath.
     pub const fn workspace(&self) -> &Workspace {
         &self.workspace

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::key::{self, Key};
 use super::kinds::States;
 use super::kinds::breaker::Fuses;
@@ -25,7 +27,8 @@ pub(super) const MAX_KEYS: usize = 256;
 ///
 /// They only ever over-count: an event whose key is not known counts under every key, and past 256 keys of one rule
 /// all further keys share one.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Counters {
     newest: Option<Timestamp>,
     first: Option<Timestamp>,
@@ -36,6 +39,7 @@ pub struct Counters {
     pub(super) loops: States<Laps>,
     pub(super) breakers: States<Fuses>,
     /// By the id of the rule, so that a reload that moves rules about confuses nothing.
+    #[serde(with = "super::kept::by_id")]
     budgets: BTreeMap<Arc<str>, Tally>,
     last: Option<(CallDigest, u64)>,
 }
@@ -160,8 +164,10 @@ impl Spent<'_> {
 }
 
 /// One rule's counts.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Tally {
+    #[serde(with = "super::kept::pairs")]
     keys: BTreeMap<Box<[u8]>, Ring>,
     /// Keys past the 256th, together.
     overflow: Ring,

@@ -78,6 +78,7 @@ mod counters;
 mod demand;
 mod events;
 mod inspect;
+mod kept;
 mod key;
 mod kinds;
 mod norm;

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 use crate::clock::{Span, Timestamp};
 
 /// How long a call counts.
@@ -140,7 +142,8 @@ fn whole(span: Span) -> i64 {
 ///
 /// Under a sliding window every amount is at least one, so with `ceiling + 1` entries every count up to `ceiling + 1`
 /// is exact, and nothing above is admitted. Under the others calls of one step share an entry.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(from = "VecDeque<(i64, u64)>", into = "VecDeque<(i64, u64)>")]
 pub(crate) struct Ring {
     entries: VecDeque<(i64, u64)>,
     /// All of them together: most of the time nothing has left.
@@ -254,6 +257,21 @@ impl Ring {
     fn gone(&self, at: Timestamp, window: Window) -> usize {
         let begin = window.begin(at).as_millis();
         self.entries.partition_point(|(stamp, _)| *stamp < begin)
+    }
+}
+
+impl From<VecDeque<(i64, u64)>> for Ring {
+    fn from(entries: VecDeque<(i64, u64)>) -> Self {
+        let total = entries
+            .iter()
+            .fold(0, |sum, (_, amount)| u64::saturating_add(sum, *amount));
+        Self { entries, total }
+    }
+}
+
+impl From<Ring> for VecDeque<(i64, u64)> {
+    fn from(ring: Ring) -> Self {
+        ring.entries
     }
 }
 

@@ -82,7 +82,10 @@ async fn people_are_asked_as_often_as_a_rule_lets_and_a_grant_is_no_ask() {
     let session = house.session("s-1");
     let first = waiting(deploy(&session, "web", "test"));
     let request = house.asked().await;
-    house.vote("sso:bob", &request, crate::support::window(5, 3)).await.unwrap();
+    house
+        .vote("sso:bob", &request, crate::support::window(5, 3))
+        .await
+        .unwrap();
     first.await.unwrap().unwrap();
     // What the window covers asks nobody, and is no second ask.
     assert!(passes(deploy(&session, "web", "test").check().await).is_some());

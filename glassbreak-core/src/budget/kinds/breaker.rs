@@ -41,7 +41,8 @@ pub(in crate::budget) struct Ratio {
 }
 
 /// One breaker.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Fuse {
     /// Failures in a row.
     failures: u32,
@@ -56,8 +57,9 @@ struct Fuse {
 }
 
 /// The breakers of one rule.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub(in crate::budget) struct Fuses(BTreeMap<[u8; 16], Fuse>);
+#[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(transparent)]
+pub(in crate::budget) struct Fuses(#[serde(with = "crate::budget::kept::pairs")] BTreeMap<[u8; 16], Fuse>);
 
 impl Fuses {
     pub(in crate::budget) fn heap_bytes(&self) -> usize {

@@ -28,15 +28,18 @@ pub(in crate::budget) struct Distinct {
 }
 
 /// What was touched.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(in crate::budget) struct Members {
+    #[serde(with = "crate::budget::kept::pairs")]
     known: BTreeMap<[u8; 16], Member>,
     /// Calls on what is not known, or that there was no room for: each counts as one more thing.
     others: u32,
 }
 
 /// One thing.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Member {
     calls: u32,
     first: Timestamp,

@@ -17,7 +17,7 @@ pub(in crate::budget) struct Latch {
 }
 
 /// For each label: how many calls had it.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
 pub(in crate::budget) struct Seen(Vec<u32>);
 
 impl Seen {

@@ -40,7 +40,8 @@ pub(in crate::budget) struct Cycle {
 }
 
 /// How a call ended, as far as circles tell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(in crate::budget) enum Ended {
     Done,
     Failed,
@@ -48,7 +49,8 @@ pub(in crate::budget) enum Ended {
 }
 
 /// What a loop rule keeps.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(in crate::budget) struct Laps {
     /// The last calls, the newest first.
     last: VecDeque<(u64, Ended)>,

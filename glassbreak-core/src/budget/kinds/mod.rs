@@ -9,7 +9,10 @@ pub(super) mod latch;
 pub(super) mod loops;
 pub(super) mod pattern;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 use super::inspect::finding_of;
 use super::rules::Then;
@@ -47,19 +50,21 @@ impl Head {
 }
 
 /// The state of one rule, and of which text of it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Kept<S> {
     hash: RuleHash,
     state: S,
 }
 
 /// The states of all rules of one kind, by their ids.
-#[derive(Debug, Clone, PartialEq)]
-pub(super) struct States<S>(std::collections::BTreeMap<Arc<str>, Kept<S>>);
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(transparent, bound(serialize = "S: Serialize", deserialize = "S: Deserialize<'de>"))]
+pub(super) struct States<S>(#[serde(with = "super::kept::by_id")] BTreeMap<Arc<str>, Kept<S>>);
 
 impl<S> Default for States<S> {
     fn default() -> Self {
-        Self(std::collections::BTreeMap::new())
+        Self(BTreeMap::new())
     }
 }
 

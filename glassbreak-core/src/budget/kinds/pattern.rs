@@ -25,7 +25,7 @@ pub(in crate::budget) struct Pattern {
 }
 
 /// For each step but the last: the latest start of calls that came up to there.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, serde::Serialize, serde::Deserialize)]
 pub(in crate::budget) struct Starts([Option<Timestamp>; MOST_STEPS]);
 
 impl Pattern {

@@ -343,6 +343,21 @@ fn sub_agents_count_for_their_parents() {
     assert!(short.1[0].is_breakdown());
 }
 
+#[test]
+fn a_state_that_is_not_one_is_not_read() {
+    let counters = Counters::default();
+    let text = counters.to_json();
+    assert_eq!(Counters::from_json(&text).unwrap(), counters);
+    for wrong in [
+        "",
+        "{}",
+        &text.replace("\"version\":1", "\"version\":2"),
+        &text.replace("\"newest\"", "\"newst\""),
+    ] {
+        assert!(Counters::from_json(wrong).is_err(), "{wrong}");
+    }
+}
+
 fn words() -> impl Strategy<Value = Vec<&'static str>> {
     proptest::sample::subsequence(LABELS.to_vec(), 0..=2)
 }
@@ -450,5 +465,8 @@ proptest! {
             session.end(&event(n, &facts), i64::from(n), done);
             prop_assert!(session.counters.bytes() <= session.rules.most_bytes());
         }
+        // What is written and read again is the same session.
+        let again = Counters::from_json(&session.counters.to_json()).unwrap();
+        prop_assert_eq!(&again, &session.counters);
     }
 }
