@@ -15,7 +15,8 @@ pub(in crate::budget) const MOST_LIMIT: u64 = 4_096;
 /// So many more than the limit are told apart, for what people agreed to.
 const MORE: usize = 16;
 
-/// Fires for a call on one more thing than the limit. Things that were touched before stay free.
+/// Fires for a call that is on one more thing than the limit, and for every call once there are more: then people agreed
+/// to one, and the next call asks again.
 #[derive(Debug, Clone)]
 pub(in crate::budget) struct Distinct {
     pub(in crate::budget) head: Head,
@@ -80,7 +81,7 @@ impl Distinct {
             count: i64::try_from(count).unwrap_or(i64::MAX),
             limit: i64::try_from(self.limit).unwrap_or(i64::MAX),
             is_new,
-            fired: is_new && count > self.limit,
+            fired: fits && count > self.limit,
         };
         let finding = facts.fired.then(|| {
             let (of, limit) = (self.of.spelt(), self.limit);
@@ -88,8 +89,15 @@ impl Distinct {
                 Some(text) => format!("{of} \"{}\"", crate::error::shown(text)),
                 None => format!("{of} that is not known"),
             };
-            let why = format!("{what} would be one more than the {limit} that this session may touch");
-            self.head.finding(why, "what the session has touched before stays free")
+            let why = if is_new {
+                format!("{what} would be one more than the {limit} that this session may touch")
+            } else {
+                format!("the session has touched {count} of {of}, and may touch {limit}")
+            };
+            self.head.finding(
+                why,
+                format!("calls on the first {limit} pass, as long as there are no more"),
+            )
         });
         (facts, finding)
     }

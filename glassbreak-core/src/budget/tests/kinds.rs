@@ -145,7 +145,7 @@ fn a_latch_holds_what_ran_and_lets_go_of_what_did_not() {
 }
 
 #[test]
-fn a_new_thing_past_the_limit_fires_and_an_old_one_does_not() {
+fn a_new_thing_past_the_limit_fires_and_an_old_one_within_it_does_not() {
     let mut session = Session::new(
         "[[distinct]]\nid = \"places\"\nmatch = { labels = [\"mutating\"] }\nof = \"target.namespace\"\nlimit = 2\n",
     );
@@ -362,7 +362,43 @@ fn words() -> impl Strategy<Value = Vec<&'static str>> {
     proptest::sample::subsequence(LABELS.to_vec(), 0..=2)
 }
 
+const ALL: &str = "[[pattern]]\nid = \"leak\"\nsteps = [{ labels = [\"secret.read\"] }, { labels = [\"net.egress\"] }]\n\
+                   within = \"100s\"\n\
+                   [[latch]]\nid = \"two\"\nlatch = [\"untrusted.in\", \"secret.read\"]\nmatch = { labels = [\"mutating\"] }\n\
+                   [[distinct]]\nid = \"places\"\nmatch = { labels = [] }\nof = \"target.namespace\"\nlimit = 3\nthen = \"deny\"\n\
+                   [[budget]]\nid = \"sum\"\nmatch = { labels = [] }\namount = \"cost.x\"\nkey = [\"session\", \"target.namespace\"]\n\
+                   limit = 9\nwindow = { sliding = \"60s\", buckets = 7 }\nladder = [{ over = 0, then = \"ask\" }, { over = 9, then = \"deny\" }]\n\
+                   [[budget]]\nid = \"ever\"\nmatch = { any = [\"mutating\", \"net.egress\"] }\nkey = [\"session\"]\nlimit = 6\n";
+
 proptest! {
+    #[test]
+    fn an_earlier_call_never_loosens_what_never_forgives(
+        calls in prop::collection::vec((words(), 0..5_u8, 0..6_u64, 0..40_i64), 1..30),
+        extra in (words(), 0..5_u8, 0..6_u64),
+        place in 0..30_usize,
+    ) {
+        let facts = |(words, ns, cost): &(Vec<&'static str>, u8, u64)| {
+            let mut facts = labelled(words);
+            facts.target.namespace = Fact::Is(format!("n{ns}").into());
+            facts.costs = vec![("x".into(), Some(*cost))];
+            facts
+        };
+        let (mut with, mut without) = (Session::new(ALL), Session::new(ALL));
+        let mut now = 0;
+        for (n, (words, ns, cost, gap)) in calls.into_iter().enumerate() {
+            if n == place {
+                with.take(&event(999, &facts(&extra)), now);
+            }
+            now += gap;
+            let facts = facts(&(words, ns, cost));
+            let event = event(u32::try_from(n).unwrap(), &facts);
+            let (strict, loose) = (with.levels(&event, now), without.levels(&event, now));
+            prop_assert!(strict.iter().max() >= loose.iter().max(), "{strict:?} {loose:?}");
+            with.take(&event, now);
+            without.take(&event, now);
+        }
+    }
+
     #[test]
     fn a_pattern_fires_when_some_calls_before_make_it(
         calls in prop::collection::vec((words(), 0..40_i64), 1..60),
