@@ -205,14 +205,11 @@ impl Books {
             return Err(StoreError::new(StoreErrorKind::Full, HERE, what).retryable());
         }
         let position = self.moved();
-        let charges = reserve
-            .demands
-            .iter()
-            .map(|demand| counters.push(demand, now))
-            .collect();
         let deadline = after(now, reserve.lease);
         let windows = reserve.demands.iter().filter_map(|demand| demand.window.longest());
         let longest = windows.fold(KEPT.max(reserve.lease), Span::max);
+        let charges = reserve.demands.into_iter();
+        let charges = charges.map(|demand| counters.push(demand, now)).collect();
         let due = after(now, longest);
         ops.due.insert((due, reserve.op));
         let row = Row {
@@ -441,11 +438,13 @@ impl Books {
         };
         let refunded = settle.outcome.refunds() && !late;
         let corrected = !settle.outcome.refunds() && !settle.actual.is_empty();
+        // The first word on each demand counts.
+        let said = settle.actual.into_iter().rev();
+        let said: BTreeMap<usize, u64> = said.map(|actual| (actual.demand, actual.amount)).collect();
         let charged = if refunded || corrected { &**charges } else { &[] };
         let mut counters = self.counters_of(charged.iter().map(|charge| &charge.scope), HERE)?;
         for (place, charge) in charged.iter().enumerate() {
-            let actual = settle.actual.iter().find(|actual| actual.demand == place);
-            let actual = actual.map_or(charge.amount, |actual| actual.amount);
+            let actual = said.get(&place).copied().unwrap_or(charge.amount);
             match actual.checked_sub(charge.amount) {
                 _ if refunded => counters.take(charge, charge.amount, now),
                 Some(more) => counters.add(charge, more, now),
@@ -609,14 +608,14 @@ impl Gathered<'_> {
         Ok(counts.into())
     }
 
-    fn push(&mut self, demand: &Demand, now: Timestamp) -> Charge {
+    fn push(&mut self, demand: Demand, now: Timestamp) -> Charge {
         let place = self.place(&demand.scope);
         let stamp = match place.and_then(|place| self.shards.get_mut(place)) {
-            Some(shard) => shard.push(demand, now),
+            Some(shard) => shard.push(&demand, now),
             None => demand.window.stamp(now),
         };
         Charge {
-            rule: Arc::clone(&demand.rule),
+            rule: demand.rule,
             scope: demand.scope,
             key: demand.key,
             window: demand.window,
