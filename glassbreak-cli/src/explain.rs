@@ -45,7 +45,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, Failure> {
     let workspace = crate::workspace(options.workspace.as_ref())?;
     let word = |text: &str| Word::new(text).map_err(|bad| Failure::usage(format!("--role: {bad}")));
     let actor = Actor::new(word(&options.role)?, word("explain")?);
-    let state = SessionState::new(workspace);
+    let state = SessionState::new(workspace.clone());
     let (call, judgement, traces) = match Argv::new(options.argv.iter().map(String::as_str)) {
         Ok(argv) => {
             let call = Call {
@@ -75,6 +75,12 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, Failure> {
         say!("{}", serde_json::Value::Object(answer));
     } else {
         print_page(&bundle, call.as_ref(), &judgement, &traces, Style::of_stdout());
+        if let Some(Operation::Exec(exec)) = call.as_ref().map(|call| &call.operation)
+            && let Some(near) = bundle.programs().nearest_allowed(exec, "", &workspace)
+        {
+            let words: Vec<String> = near.iter().map(|word| format!("{:?}", shown_whole(word))).collect();
+            say!("  near  [{}]", words.join(", "));
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -16,6 +16,7 @@ mod desk;
 mod exec;
 mod explain;
 mod learn;
+mod lint;
 mod new;
 mod schema;
 mod snippet;
@@ -72,7 +73,9 @@ enum Command {
     Schema(schema::Options),
     /// Verify the audit log, or tell what is in it.
     Audit(audit::Options),
-    /// Propose limits from what rules that are only observed have counted.
+    /// Look for holes in the profiles and tools of a policy folder.
+    Lint(lint::Options),
+    /// Propose limits from what rules that are only observed have counted, or profiles from calls that were made.
     Learn(learn::Options),
 }
 
@@ -101,6 +104,7 @@ fn main() -> ExitCode {
         Command::New(options) => new::run(&options),
         Command::Schema(options) => schema::run(&options),
         Command::Audit(options) => audit::run(&options),
+        Command::Lint(options) => lint::run(&options),
         Command::Learn(options) => learn::run(&options),
     };
     result.unwrap_or_else(|failure| {

@@ -139,7 +139,8 @@ fn a_free_value_on_an_option_that_loads_config_is_reported() {
 fn so_is_one_of_kubectl() {
     let bundle = bundle(r#"{"safeBins": {"kubectl": {"allowedValueFlags": ["--kubeconfig", "-n"]}}}"#);
     let lints: Vec<String> = bundle.lints().iter().map(ToString::to_string).collect();
-    assert_eq!(lints.len(), 1, "{lints:?}");
+    assert_eq!(lints.len(), 2, "{lints:?}");
+    assert!(lints[1].contains("has no examples"), "{}", lints[1]);
     assert!(lints[0].starts_with("safe-bins.json:1:"), "{}", lints[0]);
     assert!(
         lints[0].contains("`kubectl --kubeconfig` may name any code"),

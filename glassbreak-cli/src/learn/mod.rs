@@ -1,6 +1,7 @@
-//! `glassbreak learn`: from what was observed to limits that people may put in force.
+//! `glassbreak learn`: from what was observed to limits and profiles that people may put in force.
 
 mod propose;
+mod safe_bins;
 mod sessions;
 
 use std::path::PathBuf;
@@ -13,7 +14,7 @@ use self::propose::{Margin, Proposal, propose};
 use self::sessions::Sessions;
 use crate::Failure;
 
-/// Learn what is normal from an audit log.
+/// Learn what is normal from what was done.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     #[command(subcommand)]
@@ -24,6 +25,8 @@ pub(crate) struct Options {
 enum Command {
     /// Propose limits for the budgets that are observed.
     Budgets(Budgets),
+    /// Propose profiles for the programs that were called.
+    SafeBins(safe_bins::SafeBins),
 }
 
 /// Reads what budgets with `mode = "observe"` counted, and proposes for each the most that any session came to. Changes
@@ -46,7 +49,13 @@ struct Budgets {
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode, Failure> {
-    let Command::Budgets(options) = &options.command;
+    match &options.command {
+        Command::Budgets(options) => budgets(options),
+        Command::SafeBins(options) => safe_bins::run(options),
+    }
+}
+
+fn budgets(options: &Budgets) -> Result<ExitCode, Failure> {
     let bundle = crate::open(&options.policy)?;
     if !bundle.budgets().bounds().any(|bounds| bounds.observed) {
         let what = "no budget of the folder is observed: write mode = \"observe\" at one, and let agents work";

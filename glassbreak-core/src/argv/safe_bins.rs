@@ -55,7 +55,14 @@ pub(crate) fn load_toml(source: Source<'_>, vocabulary: &Vocabulary) -> Result<L
             problems.extend(examples::check(program, &profile.examples, source, &at, others));
         }
     }
-    let lints = programs.values().flat_map(|program| holes(program, source)).collect();
+    let mut lints: Vec<Problem> = programs.values().flat_map(|program| holes(program, source)).collect();
+    for (name, profile) in &file.profiles {
+        if profile.extends.is_none() && packs::source_for(name).is_some() {
+            let what = format!("the profile of `{name}` stands in place of the shipped pack `builtin:{name}-readonly`");
+            let help = "write extends, to keep what the pack knows, unless you mean to do without it";
+            lints.push(source.problem_at(&[Step::Key("profiles"), Step::Key(name)], what, help));
+        }
+    }
     if problems.is_empty() {
         Ok((programs, lints))
     } else {
@@ -234,7 +241,13 @@ pub(crate) fn load_json(source: Source<'_>, vocabulary: &Vocabulary) -> Result<L
     if !reader.problems.is_empty() {
         return Err(reader.problems);
     }
-    let lints = programs.values().flat_map(|program| holes(program, source)).collect();
+    let mut lints: Vec<Problem> = programs.values().flat_map(|program| holes(program, source)).collect();
+    for name in programs.keys() {
+        let at = source.text.find(&format!("\"{name}\"")).unwrap_or(0);
+        let what = format!("the profile of `{name}` has no examples: nothing tells whether it does what it is for");
+        let help = "write it in safe-bins.toml, with examples.allow and examples.ask";
+        lints.push(source.problem(at, what, help));
+    }
     Ok((programs, lints))
 }
 

@@ -24,6 +24,7 @@ mod args;
 mod arguments;
 mod digest;
 mod exec;
+mod shell;
 pub mod wire;
 mod word;
 

@@ -261,7 +261,7 @@ fn read_exec(value: &Json, place: &Place) -> Result<Exec, Malformed> {
                 "`{}` is a shell string; what a shell makes of it cannot be judged",
                 shown(shell)
             ),
-            "send each command as its own call with its words in \"argv\"",
+            super::shell::hint(shell),
         ));
     }
     let (words, words_place) = fields.take("argv").ok_or_else(|| missing(place, "argv"))?;
