@@ -125,6 +125,7 @@ else
   not_run "Cedar's own corpus: set GLASSBREAK_CEDAR_CORPUS to corpus-tests.tar.gz of cedar-policy/cedar-integration-tests"
 fi
 step "quickstart" cargo run --quiet --locked -p glassbreak-examples --bin quickstart
+step "afternoon" cargo run --quiet --locked -p glassbreak-examples --bin afternoon
 step "incident" cargo run --quiet --locked -p glassbreak-examples --bin incident -- --approver script
 step "guarded tools" cargo run --quiet --locked -p glassbreak-examples --bin guarded_tools
 step "the ops policy" glassbreak test --policy examples/policies/ops

@@ -21,7 +21,7 @@ use glassbreak_core::finding::Outcome;
 use glassbreak_core::judge::{Judgement, SessionState, judge};
 
 pub use self::calling::{Calling, Made, Tried};
-pub use self::policy::Asking;
+pub use self::policy::{Asking, Texts};
 
 /// The yardstick: everything is made, only the decision is left.
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use glassbreak_core::bundle::{Bundle, Files};
 use glassbreak_core::call::{Actor, Args, Word, wire};
 use glassbreak_core::facts::{Facts, SeqFacts};
-use glassbreak_core::finding::Finding;
+use glassbreak_core::finding::{Finding, Level};
 use glassbreak_core::policy::{Action, Question, Ready, Resource};
 
 /// How many tools there are besides the one that is called: actions that policies may name.
@@ -26,7 +26,11 @@ const CONDITION: &str = r#"context.args.argv0 == "git" &&
   context.args.spent + context.args.cost <= 5000 &&
   context.args.cwd like "/home/*/src/*""#;
 
-impl Asking {
+/// A folder with policies, to be loaded as often as one likes.
+#[derive(Debug)]
+pub struct Texts(Files);
+
+impl Texts {
     /// `policies` in all, one of which matters.
     pub fn among(policies: usize) -> Self {
         let relevant = format!(
@@ -37,7 +41,7 @@ impl Asking {
     }
 
     /// Eight that matter: four permits, two plain forbids, two soft ones.
-    pub fn eight() -> Self {
+    fn eight() -> Self {
         let mut text = String::new();
         for n in 0..8 {
             let (head, condition) = match n {
@@ -72,14 +76,41 @@ impl Asking {
                 {"uid":{"type":"Team","id":"others"},"attrs":{},"parents":[]},
                 {"uid":{"type":"Role","id":"coder"},"attrs":{},"parents":[{"type":"Team","id":"coders"}]}]"#,
         );
-        let bundle = match Bundle::from_files(&files) {
+        Self(files)
+    }
+
+    /// The files of policies alone, as Cedar reads them.
+    pub fn policies(&self) -> Vec<String> {
+        let policies = self.0.iter().filter(|(name, _)| name.ends_with(".cedar"));
+        let text = |text: &[u8]| String::from_utf8_lossy(text).into_owned();
+        policies.map(|(_, bytes)| text(bytes)).collect()
+    }
+
+    /// Reads and checks the folder, and makes it ready.
+    pub fn load(&self) -> Bundle {
+        let bundle = match Bundle::from_files(&self.0) {
             Ok(bundle) => Some(bundle),
             Err(problems) => {
                 eprintln!("{problems}");
                 None
             }
         };
-        let bundle = bundle.expect("the folder loads");
+        bundle.expect("the folder loads")
+    }
+}
+
+impl Asking {
+    /// `policies` in all, one of which matters.
+    pub fn among(policies: usize) -> Self {
+        Self::of(&Texts::among(policies))
+    }
+
+    /// Eight that matter: four permits, two plain forbids, two soft ones.
+    pub fn eight() -> Self {
+        Self::of(&Texts::eight())
+    }
+
+    fn of(texts: &Texts) -> Self {
         let word = |text: &str| Word::new(text).expect("a word");
         let arguments = serde_json::json!({
             "argv0": "git", "flags": ["--oneline", "-n", "--stat"], "spent": 120, "cost": 3,
@@ -93,9 +124,10 @@ impl Asking {
                 args: Some(args),
                 ..Facts::default()
             },
-            bundle,
+            bundle: texts.load(),
         };
-        assert!(!asking.decide().is_empty(), "it is judged");
+        let clear = |finding: &Finding| finding.level() == Level::Clear;
+        assert!(asking.decide().iter().any(clear), "it is permitted");
         asking
     }
 

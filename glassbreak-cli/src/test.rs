@@ -45,7 +45,10 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, Failure> {
     }
     if options.json {
         let lints: Vec<String> = bundle.lints().iter().map(ToString::to_string).collect();
-        let report = json!({"bundle": bundle.digest().to_string(), "cases": results, "failed": failed, "lints": lints});
+        let report = json!({
+            "bundle": bundle.digest().to_string(), "cases": results, "failed": failed, "lints": lints,
+            "state_bytes": bundle.budgets().most_bytes(),
+        });
         say!("{report}");
     } else {
         for lint in bundle.lints() {
@@ -57,7 +60,9 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, Failure> {
         } else {
             ""
         };
-        say!("{passed} passed, {failed} failed{none}\nbundle {}", bundle.digest());
+        let state = bundle.budgets().most_bytes();
+        say!("{passed} passed, {failed} failed{none}\na session takes at most {state} bytes of state");
+        say!("bundle {}", bundle.digest());
     }
     Ok(if failed == 0 {
         ExitCode::SUCCESS

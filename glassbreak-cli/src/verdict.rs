@@ -193,35 +193,45 @@ fn facts(bundle: &Bundle, judgement: &Judgement) -> Value {
         record
     });
     let seq = &judgement.seq;
-    let budgets: Map<String, Value> = bundle
-        .budgets()
-        .budget_ids()
-        .zip(&seq.budgets)
-        .map(|(id, b)| {
-            let facts =
-                json!({"count": b.count, "limit": b.limit, "remaining": b.remaining, "over": b.over, "fired": b.fired});
-            (id.to_owned(), facts)
-        })
-        .collect();
-    let loops: Map<String, Value> = bundle
-        .budgets()
-        .loop_ids()
-        .zip(&seq.loops)
-        .map(|(id, l)| {
-            (
-                id.to_owned(),
-                json!({"streak": l.streak, "period": l.period, "fired": l.fired}),
-            )
-        })
-        .collect();
+    let rules = bundle.budgets();
+    let budgets = of(
+        rules.budget_ids().zip(&seq.budgets),
+        |b| json!({"count": b.count, "limit": b.limit, "remaining": b.remaining, "over": b.over, "fired": b.fired}),
+    );
+    let loops = of(
+        rules.loop_ids().zip(&seq.loops),
+        |l| json!({"streak": l.streak, "period": l.period, "fired": l.fired}),
+    );
     json!({
         "argv": argv,
         "target": target(&facts.target),
         "labels": bundle.vocabulary().words_of(facts.labels).collect::<Vec<_>>(),
         "risk": facts.risk.as_str(),
         "partial": facts.partial,
-        "seq": {"budget": budgets, "loop": loops},
+        "seq": {
+            "budget": budgets,
+            "loop": loops,
+            "distinct": of(rules.distinct_ids().zip(&seq.distincts), |d| {
+                json!({"count": d.count, "limit": d.limit, "is_new": d.is_new, "fired": d.fired})
+            }),
+            "pattern": of(rules.pattern_ids().zip(&seq.patterns), |p| {
+                json!({"armed": p.armed, "fired": p.fired, "step": p.step, "age_s": p.age_s})
+            }),
+            "latch": of(rules.latch_ids().zip(&seq.latches), |l| {
+                json!({"latched": l.latched, "labels": l.labels, "fired": l.fired})
+            }),
+            "breaker": of(rules.breaker_ids().zip(&seq.breakers), |b| {
+                json!({"state": b.state, "failures": b.failures})
+            }),
+            "elapsed_s": seq.elapsed_s,
+            "actions": seq.actions,
+        },
     })
+}
+
+/// The facts of the rules of one kind, by their ids.
+fn of<'a, T: 'a>(rules: impl Iterator<Item = (&'a str, &'a T)>, told: impl Fn(&T) -> Value) -> Map<String, Value> {
+    rules.map(|(id, facts)| (id.to_owned(), told(facts))).collect()
 }
 
 /// The target's facts; null where the call names several.

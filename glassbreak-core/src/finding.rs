@@ -100,6 +100,11 @@ impl RuleId {
         Self([layer.as_str(), ".", id].concat().into())
     }
 
+    /// The same name, kept apart: threads that clone one name for every call meet at its reference count.
+    pub(crate) fn apart(&self) -> Self {
+        Self(Arc::from(&*self.0))
+    }
+
     /// The whole name.
     pub fn as_str(&self) -> &str {
         &self.0

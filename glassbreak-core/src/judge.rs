@@ -26,8 +26,10 @@ mod tests;
 
 pub use self::prepared::{Prepared, prepare};
 
+use std::collections::BTreeMap;
+
 use crate::argv::{ExecPlan, Role};
-use crate::budget::{Counters, Event, Name, Shared, Taken};
+use crate::budget::{Counters, Event, Name, Said, Shared, Taken};
 use crate::bundle::Bundle;
 use crate::call::{Call, CallDigest, Operation, Word, Workspace};
 use crate::clock::Timestamp;
@@ -105,6 +107,25 @@ impl SessionState {
     ) {
         if let Some(event) = judgement.event(call) {
             bundle.budgets().ended(&mut self.counters, &event, began, now, done);
+        }
+    }
+
+    /// Counts what a call that was admitted at `began` really came to, in the session's own counters.
+    pub(crate) fn correct(
+        &mut self,
+        bundle: &Bundle,
+        call: &Call,
+        judgement: &Judgement,
+        began: Timestamp,
+        done: bool,
+        costs: &BTreeMap<Box<str>, u64>,
+    ) {
+        if let Some(event) = judgement.event(call) {
+            let (counters, shared) = (&mut self.counters, judgement.shared());
+            let said = Said { costs, done };
+            bundle
+                .budgets()
+                .correct(counters, &event, &call.actor, began, shared, said);
         }
     }
 
@@ -207,6 +228,19 @@ impl Judgement {
         self.attempt
     }
 
+    /// For each demand of a shared budget that counts a cost which was told: its place, and how much that was.
+    pub(crate) fn actual(
+        &self,
+        bundle: &Bundle,
+        call: &Call,
+        done: bool,
+        costs: &BTreeMap<Box<str>, u64>,
+    ) -> Vec<(usize, u64)> {
+        self.event(call).map_or_else(Vec::new, |event| {
+            bundle.budgets().actual(&event, &call.actor, Said { costs, done })
+        })
+    }
+
     fn event<'a>(&'a self, call: &'a Call) -> Option<Event<'a>> {
         Some(Event {
             digest: self.digest?,
@@ -238,8 +272,9 @@ pub fn judge(bundle: &Bundle, state: &SessionState, call: &Call, at: Timestamp) 
         Ok(prepared) => prepared.conclude(state, at, Shared::Local, 0),
         Err(refusal) => return refused(bundle, *refusal),
     };
-    let found = state.against_event(bundle, call, &judgement, at);
-    if !found.is_empty() {
+    // A gate says this only where no grant lifts the asks; here is none.
+    if judgement.ruling.outcome() == Outcome::Ask {
+        let found = state.against_event(bundle, call, &judgement, at);
         judgement.ruling = judgement.ruling.and(found);
     }
     judgement

@@ -62,6 +62,7 @@
 //! # Features
 //!
 //! - `macros` (on unless turned off): `#[guard]`.
+//! - `tower`: the module `tower`, a layer that puts services behind a gate.
 //! - `json-schema`: the module `schema`, with JSON Schemas of calls, verdicts, profiles and budgets.
 //!
 //! No feature changes a verdict.
@@ -114,6 +115,8 @@ pub mod store;
 mod stored;
 mod table;
 mod text;
+#[cfg(all(feature = "tower", target_os = "linux"))]
+pub mod tower;
 
 /// One line on a tool function: its body runs only inside a permit.
 ///

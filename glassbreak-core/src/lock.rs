@@ -226,6 +226,12 @@ impl LockSet {
             .or_else(|| self.sessions.get(&caller.session))
     }
 
+    /// The lock on the tool or program `name`.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn tool(&self, name: &str) -> Option<&Arc<Lock>> {
+        self.tools.get(name)
+    }
+
     /// The lock on exactly `target`.
     pub fn get(&self, target: &Target) -> Option<&Arc<Lock>> {
         match target {

@@ -33,6 +33,15 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// Where its lines begin, for finding the lines of many places.
+    pub(crate) fn lines(&self) -> Lines<'a> {
+        let breaks = self.text.match_indices('\n').map(|(at, _)| at + 1);
+        Lines {
+            text: self.text,
+            starts: std::iter::once(0).chain(breaks).collect(),
+        }
+    }
+
     /// A problem at a byte of the text.
     pub(crate) fn problem(&self, byte: usize, what: impl Into<String>, help: impl Into<String>) -> Problem {
         let before = self.text.get(..byte).unwrap_or(self.text);
@@ -88,6 +97,29 @@ impl<'a> Source<'a> {
             }
         }
         at
+    }
+}
+
+/// A text, and where its lines begin.
+#[derive(Debug)]
+pub(crate) struct Lines<'a> {
+    text: &'a str,
+    /// Sorted; the first is 0.
+    starts: Vec<usize>,
+}
+
+impl Lines<'_> {
+    /// The line and the column in characters of a byte, both from 1.
+    pub(crate) fn place(&self, byte: usize) -> (u32, u32) {
+        let line = self.starts.partition_point(|start| *start <= byte);
+        let start = line
+            .checked_sub(1)
+            .and_then(|line| self.starts.get(line))
+            .copied()
+            .unwrap_or(0);
+        let column = 1 + self.text.get(start..byte).unwrap_or("").chars().count();
+        let small = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        (small(line), small(column))
     }
 }
 

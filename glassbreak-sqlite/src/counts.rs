@@ -103,7 +103,10 @@ fn frees(
     let mut times = db.prepare_cached(
         "SELECT at, amount FROM charges
          WHERE rule = ?1 AND scope = ?2 AND key IN (?3, x'') AND at >= ?4 AND totalled = 0 AND op <> ?5
-         UNION ALL SELECT at, amount FROM totals WHERE rule = ?1 AND scope = ?2 AND key IN (?3, x'') AND at >= ?4
+         UNION ALL SELECT at, amount - coalesce((
+             SELECT sum(own.amount) FROM charges AS own WHERE own.op = ?5 AND own.totalled AND own.rule = totals.rule
+             AND own.scope = totals.scope AND own.key = totals.key AND own.at = totals.at), 0)
+         FROM totals WHERE rule = ?1 AND scope = ?2 AND key IN (?3, x'') AND at >= ?4
          ORDER BY at",
     )?;
     let mut rows = times.query(params![&*demand.rule, demand.scope, key, from, op.as_bytes()])?;
@@ -162,9 +165,12 @@ pub(crate) fn give_back(db: &Connection, op: &OpId) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Counts what demands of an op really came to: less only where it is not `late`.
-pub(crate) fn correct(db: &Connection, op: &OpId, actual: &[Actual], late: bool) -> Result<(), Fault> {
-    for actual in actual {
+/// Counts what demands of an op really came to, by the first word on each: less only where it is not `late`.
+pub(crate) fn correct(db: &Connection, op: &OpId, said: &[Actual], late: bool) -> Result<(), Fault> {
+    for (n, actual) in said.iter().enumerate() {
+        if said.iter().take(n).any(|earlier| earlier.demand == actual.demand) {
+            continue;
+        }
         let place = i64::try_from(actual.demand).unwrap_or(i64::MAX);
         let amount = number(actual.amount)?;
         let mut change = db.prepare_cached(

@@ -17,8 +17,12 @@ use std::sync::Barrier;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use glassbreak_core::budget::{Counters, Event, Name, Shared};
+use glassbreak_core::bundle::{Bundle, Files};
 use glassbreak_core::call::{Actor, Args, CallDigest, Tool, Word};
 use glassbreak_core::clock::{Span, Timestamp};
+use glassbreak_core::facts::{Fact, Facts};
+use glassbreak_core::label::LabelSet;
 use glassbreak_core::lock::LockPath;
 use glassbreak_core::store::{
     Attempt, Demand, FakeClock, Ledger, MemoryStore, OpId, Outcome, Reserve, Reserved, Settle, Window,
@@ -195,7 +199,7 @@ impl Caller {
             let attempt = Attempt::mint();
             let mut demands = self.demands.clone();
             for demand in &mut demands {
-                (demand.window, demand.ceiling) = (Span::from_millis(1), u32::MAX);
+                (demand.window, demand.ceiling) = (Window::Sliding(Span::from_millis(1)), u64::MAX);
             }
             let reserve = Reserve {
                 op,
@@ -219,4 +223,114 @@ impl Caller {
             .unwrap();
         }
     }
+}
+
+/// Twenty budgets that all meet a call: of the session, the agent, the role, the person and everybody, some by target.
+fn twenty() -> Bundle {
+    let whose = ["session", "agent", "role", "person", "fleet"];
+    let apart = ["", ", \"target.namespace\"", ", \"target.name\"", ", \"tool\""];
+    let mut budgets = String::from("schema = 1\n");
+    for (n, (whose, apart)) in whose
+        .iter()
+        .flat_map(|whose| apart.iter().map(move |apart| (whose, apart)))
+        .enumerate()
+    {
+        let window = if n % 2 == 0 {
+            "{ sliding = \"24h\", buckets = 48 }"
+        } else {
+            "{ calendar = \"day\" }"
+        };
+        budgets += &format!(
+            "[[budget]]\nid = \"b{n}\"\nmatch = {{ labels = [\"mutating\"] }}\nkey = [\"{whose}\"{apart}]\nlimit = 1_000_000\n\
+             window = {window}\ndurability = \"process\"\n"
+        );
+    }
+    let files: Files = [
+        ("budgets.toml", budgets.as_str()),
+        ("tools.toml", "[tools.restart]\nlabels = [\"mutating\"]\n"),
+        ("p.cedar", "@id(\"all\") permit (principal, action, resource);"),
+        (
+            "entities.json",
+            r#"[{"uid":{"type":"Role","id":"ops"},"attrs":{},"parents":[]}]"#,
+        ),
+    ]
+    .map(|(name, text)| (name.to_owned(), text.into()))
+    .into();
+    Bundle::from_files(&files).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+/// So many calls as `GLASSBREAK_CALLS` says, each hashed to its demands, reserved, inspected and settled. Under callgrind
+/// the difference between two numbers of calls is what one takes:
+///
+/// ```text
+/// for n in 1000 2000; do GLASSBREAK_CALLS=$n valgrind --tool=callgrind --callgrind-out-file=/dev/null \
+///     <this binary> --ignored --exact twenty_rules_from_call_to_settled; done
+/// ```
+#[test]
+#[ignore = "a measurement"]
+fn twenty_rules_from_call_to_settled() {
+    let calls: i64 = std::env::var("GLASSBREAK_CALLS")
+        .ok()
+        .and_then(|n| n.parse().ok())
+        .unwrap_or(100_000);
+    let bundle = twenty();
+    let (store, clock) = store();
+    let word = |text: &str| Word::new(text).unwrap();
+    let mut actor = Actor::new(word("ops"), word("s-1"));
+    (actor.instance, actor.on_behalf_of) = (Some(word("ops-7")), Some(word("alice")));
+    let labels: LabelSet = bundle.vocabulary().get("mutating").into_iter().collect();
+    let mut facts = Facts {
+        labels,
+        possible_labels: labels,
+        ..Facts::default()
+    };
+    facts.target.namespace = Fact::Is("prod".into());
+    facts.target.name = Fact::Is("web".into());
+    let digest = CallDigest::of_tool(&Tool {
+        name: word("restart"),
+        arguments: Args::new(),
+    });
+    let event = Event {
+        digest,
+        facts: &facts,
+        name: Name::Tool("restart"),
+        norm: 1,
+        attempt: 0,
+    };
+    let path = LockPath::new(&actor, "restart");
+    let counters = Counters::default();
+    let begin = Instant::now();
+    for n in 0..calls {
+        clock.pass(Span::from_millis(100));
+        let at = Timestamp::from_millis(BEGIN + n * 100);
+        let (op, attempt) = (OpId::mint(at), Attempt::mint());
+        let demands = bundle.budgets().demands(&event, &actor);
+        let reserve = Reserve {
+            op,
+            attempt,
+            digest,
+            path: path.clone(),
+            at,
+            lease: Span::from_millis(60_000),
+            demands,
+        };
+        let Reserved::Held(held) = now(store.reserve(reserve)).unwrap() else {
+            panic!("not held");
+        };
+        let shared = Shared::Counted(&held.counts);
+        let (seq, findings) = bundle.budgets().inspect(&counters, &event, &actor, at, shared);
+        assert!(findings.is_empty() && seq.budgets.len() == 20);
+        now(store.settle(Settle {
+            op,
+            attempt,
+            outcome: Outcome::Done,
+            actual: Vec::new(),
+            at,
+        }))
+        .unwrap();
+    }
+    println!(
+        "{calls} calls of 20 rules: {:?} each",
+        begin.elapsed() / u32::try_from(calls).unwrap()
+    );
 }

@@ -57,7 +57,7 @@ fn honest_and_attack_sequences_are_counted_per_source() {
     assert_eq!(report["all"]["denies"], 0);
     let each = report["sources"]["mail"]["each"].as_array().unwrap();
     assert_eq!((each.len(), &each[0]["task"]), (1, &Value::from("tidy")));
-    assert_eq!(each[0]["rules"][0], "policy.after-untrusted");
+    assert_eq!(each[0]["rules"][0], "budget.after_untrusted");
 }
 
 #[test]
@@ -74,6 +74,7 @@ fn an_attack_that_nothing_asks_about_is_told_as_passed() {
         "@id(\"tools\") permit (principal == Role::\"assistant\", action in Action::\"call\", resource);",
     )
     .unwrap();
+    std::fs::write(folder.join("budgets.toml"), "schema = 1\n").unwrap();
     let (policy, plan, cases) = (folder, here("agentdojo.toml"), here("tests/cases.jsonl"));
     let [policy, plan, cases] = [&policy, &plan, &cases].map(|path| path.to_str().unwrap());
     let out = replay(&["--policy", policy, "--plan", plan, "--each", cases]);

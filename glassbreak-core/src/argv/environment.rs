@@ -95,7 +95,8 @@ pub(crate) fn check_all<'a>(
         let passed = program.is_some_and(|program| program.env_pass.iter().any(|known| **known == *variable));
         let harmless = HARMLESS.contains(&variable) || variable.starts_with("LC_");
         // As sudo's `env_check`: these are file names or format strings to the C library when they hold `/` or `%`.
-        if (passed || harmless) && !value.contains(['/', '%']) && !value.starts_with("() {") {
+        let plain = !value.contains(['/', '%']) && !value.starts_with("() {");
+        if (passed || harmless) && (plain || *variable == *"TZ" && is_zone(value)) {
             continue;
         }
         covered = false;
@@ -113,6 +114,15 @@ pub(crate) fn check_all<'a>(
         findings.push(Finding::ask(rule(name, "environment"), why, hint, None));
     }
     (findings, covered)
+}
+
+/// Whether it is the name of a time zone, such as `Europe/Berlin`: a file of the system's own, never one elsewhere.
+fn is_zone(value: &str) -> bool {
+    let part = |part: &str| {
+        let word = |c: u8| c.is_ascii_alphanumeric() || b"_+-".contains(&c);
+        !part.is_empty() && part.bytes().all(word)
+    };
+    value.len() <= 64 && value.split('/').count() <= 3 && value.split('/').all(part)
 }
 
 /// What is said of a loader's variable.
@@ -158,7 +168,20 @@ mod tests {
         }
         assert_eq!(level("TZ", "UTC"), (None, true));
         assert_eq!(level("LC_ALL", "C.UTF-8"), (None, true));
-        assert_eq!(level("TZ", "/etc/passwd"), (Some(Level::Ask), false));
+        assert_eq!(level("TZ", "America/Argentina/Salta"), (None, true));
+        for bad in [
+            "/etc/passwd",
+            ":/etc/passwd",
+            "../x",
+            "Europe/../../x",
+            "a//b",
+            "Europe/",
+            "a/b/c/d",
+            "a/%n",
+        ] {
+            assert_eq!(level("TZ", bad), (Some(Level::Ask), false), "{bad}");
+        }
+        assert_eq!(level("LANG", "a/b"), (Some(Level::Ask), false));
         assert_eq!(level("FOO", "x"), (Some(Level::Ask), false));
     }
 }

@@ -96,6 +96,10 @@ impl Counters {
 
     /// Takes back what one admitted call of this time counted, if that still counts under its own key.
     pub(super) fn refund(&mut self, budget: &Budget, key: &Key, at: Timestamp, amount: u64) {
+        self.less(budget, key, at, amount, amount);
+    }
+
+    fn less(&mut self, budget: &Budget, key: &Key, at: Timestamp, amount: u64, less: u64) {
         let Some(tally) = self.budgets.get_mut(&*budget.id) else {
             return;
         };
@@ -105,7 +109,20 @@ impl Counters {
             Key::Known(key) => tally.keys.get_mut(&**key),
         };
         if let Some(ring) = ring {
-            ring.remove(budget.window.stamp(at), amount, amount);
+            ring.remove(budget.window.stamp(at), amount, less);
+        }
+    }
+
+    /// An admitted call of this time that counted so much came to `actual`.
+    pub(super) fn correct(&mut self, budget: &Budget, key: Key, at: Timestamp, counted: u64, actual: u64) {
+        match actual.checked_sub(counted) {
+            Some(0) => {}
+            // Where its place is not known any more, it counts for longer.
+            Some(more) => {
+                let at = self.clamp(at);
+                self.admit(budget, key, at, more);
+            }
+            None => self.less(budget, &key, at, counted, counted.saturating_sub(actual)),
         }
     }
 

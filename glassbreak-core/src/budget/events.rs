@@ -73,6 +73,6 @@ impl Rules {
 
     /// How many counts a store has to give for this call.
     pub(super) fn wanted(&self, event: &Event<'_>, actor: &Actor) -> usize {
-        self.met(event).map(|budget| budget.whose.scopes(actor).len()).sum()
+        self.met(event).map(|budget| budget.whose.scope_count(actor)).sum()
     }
 }

@@ -50,7 +50,7 @@ impl Rules {
             let (seen, finding) = match given.as_mut().filter(|_| budget.is_shared()) {
                 Some(counts) => {
                     // The fullest of those whose count it is; all must be there.
-                    let scopes = budget.whose.scopes(actor).len();
+                    let scopes = budget.whose.scope_count(actor);
                     let mut fullest = Some(0);
                     for _ in 0..scopes {
                         let count = counts.next().filter(|count| **count >= counted.amount);
@@ -212,7 +212,7 @@ impl Rules {
     }
 
     /// The budgets that `event` meets and that the session's own counters hold.
-    fn counted_here(&self, event: &Event<'_>, shared: Shared<'_>) -> impl Iterator<Item = &Budget> {
+    pub(super) fn counted_here(&self, event: &Event<'_>, shared: Shared<'_>) -> impl Iterator<Item = &Budget> {
         let all = matches!(shared, Shared::Local);
         let budgets = self.budgets.iter();
         budgets.filter(move |budget| (all || !budget.is_shared()) && budget.matches.fits(event))

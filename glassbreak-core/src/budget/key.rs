@@ -44,16 +44,9 @@ impl Whose {
 
     /// The first 16 bytes of SHA-256 over the one part that says whose: its tag tells a name of one kind from the same
     /// name of another, and nobody from a person.
+    #[cfg(test)]
     pub(super) fn scope(self, actor: &Actor) -> [u8; 16] {
-        let (tag, text) = match (self, &actor.instance, &actor.on_behalf_of) {
-            (Self::Session, ..) => (1, actor.session.as_str()),
-            (Self::Agent, Some(instance), _) => (2, instance.as_str()),
-            (Self::Agent, None, _) => (3, actor.role.as_str()),
-            (Self::Role, ..) => (4, actor.role.as_str()),
-            (Self::Person, _, Some(person)) => (5, person.as_str()),
-            (Self::Person, _, None) => (6, ""),
-            (Self::Fleet, ..) => (7, ""),
-        };
+        let (tag, text) = self.own(actor);
         short(&part(tag, text))
     }
 
@@ -61,21 +54,47 @@ impl Whose {
     /// sub-agent spends what its parents may spend. A parent is known by its name alone, which may be that of an instance
     /// or of a role: it counts as both.
     pub(super) fn scopes(self, actor: &Actor) -> Vec<[u8; 16]> {
-        let mut scopes = vec![self.scope(actor)];
+        let parts = self.parts(actor);
+        parts.into_iter().map(|(tag, text)| short(&part(tag, text))).collect()
+    }
+
+    /// How many scopes those are.
+    pub(super) fn scope_count(self, actor: &Actor) -> usize {
+        if actor.parents.is_empty() {
+            1
+        } else {
+            self.parts(actor).len()
+        }
+    }
+
+    fn parts(self, actor: &Actor) -> Vec<(u8, &str)> {
+        let mut parts = vec![self.own(actor)];
         let tags: &[u8] = match self {
             Self::Agent => &[2, 3],
             Self::Role => &[4],
             Self::Session | Self::Person | Self::Fleet => &[],
         };
-        for parent in actor.parents.iter().filter(|_| !tags.is_empty()) {
+        for parent in &actor.parents {
             for tag in tags {
-                let scope = short(&part(*tag, parent.as_str()));
-                if !scopes.contains(&scope) {
-                    scopes.push(scope);
+                let part = (*tag, parent.as_str());
+                if !parts.contains(&part) {
+                    parts.push(part);
                 }
             }
         }
-        scopes
+        parts
+    }
+
+    fn own(self, actor: &Actor) -> (u8, &str) {
+        match (self, &actor.instance, &actor.on_behalf_of) {
+            (Self::Session, ..) => (1, actor.session.as_str()),
+            (Self::Agent, Some(instance), _) => (2, instance.as_str()),
+            (Self::Agent, None, _) => (3, actor.role.as_str()),
+            (Self::Role, ..) => (4, actor.role.as_str()),
+            (Self::Person, _, Some(person)) => (5, person.as_str()),
+            (Self::Person, _, None) => (6, ""),
+            (Self::Fleet, ..) => (7, ""),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the sequence of calls adds up to: counts within windows, and the same call over and over.
+//! What the sequence of calls adds up to: amounts within windows, different things, order, repetition, failure.
 //!
 //! One deletion is harmless; the ninth in five minutes is an outage. The rules stand in `budgets.toml`:
 //!
@@ -23,6 +23,20 @@
 //! exact_repeat = 5
 //! ```
 //!
+//! | table | fires |
+//! |---|---|
+//! | `[[budget]]` | past a limit, by a ladder; `amount = "cost.<unit>"` counts what a call costs, `levels` several counts at once |
+//! | `[[approvals]]`, `[[denials]]` | the same, for calls that people are asked about, and that are refused |
+//! | `[[distinct]]` | for one more different thing (`of`) than the limit |
+//! | `[[pattern]]` | for the last of some `steps`, in order and `within` a time, `unless` a call between them was done |
+//! | `[[latch]]` | for a matching call once the session has had all the labels |
+//! | `[[loop]]` | for the very same call in a row, calls in a circle, calls like one that keeps failing |
+//! | `[[breaker]]` | while what keeps failing is left alone |
+//!
+//! `then` is `audit` (a note on the record), `ask`, `deny` or `kill` (a denial that locks the session). A window is
+//! `{ sliding = "10m" }` and exact, `{ sliding = "24h", buckets = 48 }` for amounts, `{ calendar = "day" }`, or none: for
+//! ever. All but budgets are kept with the session, and so are asks and denials.
+//!
 //! A rung `at = n` fires at a count of `n` or more, `over = n` at more than `limit + n`; counts include the call that
 //! is judged. Without a ladder there is `{ over = 0, then = <the default> }`; an empty one only counts.
 //!
@@ -43,12 +57,14 @@
 //! [`Shared::Counted`]. Without a store ([`Shared::Local`]) shared budgets count in the session's counters too, as if
 //! this were the only session.
 //!
+//! With `mode = "observe"`, at a rule or in `[defaults]`, what a rule would ask or deny is recorded and not done; its
+//! ceiling holds all the same. Every ruling and every record of a call then names what is not enforced.
+//!
 //! A call that people agreed to is judged again, as a later [attempt](Event::attempt): budgets count whichever attempt
 //! is admitted, and loops see only the first.
 //!
 //! Everything here is a plain function of values: the caller says what time it is, keeps the [`Counters`], and
-//! decides whether a call was admitted. No rule can loosen what another layer says. Counts are of calls, not of what a
-//! call acts on.
+//! decides whether a call was admitted. No rule can loosen what another layer says.
 //!
 //! Findings carry the rule `budget.<id>`, and `budget.<id>.ceiling` past a ceiling; Cedar reads the counts as
 //! `context.seq.budget.<id>` and `context.seq.loop.<id>`.
@@ -68,6 +84,7 @@ mod norm;
 mod observe;
 mod rules;
 mod shared;
+mod spent;
 mod story;
 #[cfg(test)]
 mod tests;
@@ -79,6 +96,7 @@ pub use self::norm::norm;
 pub use self::observe::Bounds;
 pub use self::rules::Rules;
 pub use self::shared::{Needs, Shared};
+pub(crate) use self::spent::Said;
 pub use self::window::{Period, Window};
 
 use crate::call::CallDigest;

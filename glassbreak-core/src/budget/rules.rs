@@ -10,7 +10,7 @@ use super::kinds::Head;
 use super::kinds::breaker::{Breaker, FUSES_BYTES};
 use super::kinds::distinct::Distinct;
 use super::kinds::latch::Latch;
-use super::kinds::loops::{LAPS_BYTES, Loop};
+use super::kinds::loops::Loop;
 use super::kinds::pattern::Pattern;
 use super::{Name, Needs, Window};
 use crate::error::Problem;
@@ -99,11 +99,12 @@ impl Rules {
         let budgets = budgets.map(most_bytes).fold(BASE_BYTES, usize::saturating_add);
         let distincts: usize = self.distincts.iter().map(|rule| KIND_BYTES + rule.most_bytes()).sum();
         let latches: usize = self.latches.iter().map(|rule| KIND_BYTES + 8 * rule.labels.len()).sum();
+        let loops: usize = self.loops.iter().map(|rule| KIND_BYTES + rule.most_bytes()).sum();
         budgets
             .saturating_add(distincts)
             .saturating_add(latches)
             .saturating_add(self.patterns.len() * KIND_BYTES)
-            .saturating_add(self.loops.len() * (KIND_BYTES + LAPS_BYTES))
+            .saturating_add(loops)
             .saturating_add(self.breakers.len() * (KIND_BYTES + FUSES_BYTES))
     }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::key::{KeyPart, Whose};
 use super::rules::{Budget, Rules};
 use super::story::{Story, Times};
 use super::{Demand, Event};
@@ -44,13 +45,28 @@ impl Rules {
     /// one demand for each scope it counts in. Empty where no store need be asked.
     pub fn demands(&self, event: &Event<'_>, actor: &Actor) -> Vec<Demand> {
         let mut demands = Vec::new();
+        // Rules share whose count it is, and what they count apart: each is hashed once.
+        let mut scopes: Vec<(Whose, Vec<[u8; 16]>)> = Vec::new();
+        let mut keys: Vec<(&[KeyPart], Option<[u8; 16]>)> = Vec::new();
         for budget in self.met(event) {
-            let key = super::key::hashed(&budget.key, event);
+            let known = keys
+                .iter()
+                .find(|(parts, _)| *parts == &*budget.key)
+                .map(|(_, key)| *key);
+            let key = known.unwrap_or_else(|| {
+                let key = super::key::hashed(&budget.key, event);
+                keys.push((&budget.key, key));
+                key
+            });
+            if !scopes.iter().any(|(whose, _)| *whose == budget.whose) {
+                scopes.push((budget.whose, budget.whose.scopes(actor)));
+            }
+            let own = scopes.iter().find(|(whose, _)| *whose == budget.whose);
             let amount = budget.amount.of(event, budget.limit).amount;
-            for scope in budget.whose.scopes(actor) {
+            for scope in own.into_iter().flat_map(|(_, scopes)| scopes) {
                 demands.push(Demand {
                     rule: Arc::clone(&budget.id),
-                    scope,
+                    scope: *scope,
                     key,
                     window: budget.window,
                     amount,
@@ -74,10 +90,10 @@ impl Rules {
         free_at: Option<Timestamp>,
         now: Timestamp,
     ) -> Finding {
-        let by_demand = self
+        let mut by_demand = self
             .met(event)
-            .flat_map(|budget| budget.whose.scopes(actor).into_iter().map(move |_| budget));
-        let Some(budget) = by_demand.into_iter().nth(demand) else {
+            .flat_map(|budget| std::iter::repeat_n(budget, budget.whose.scope_count(actor)));
+        let Some(budget) = by_demand.nth(demand) else {
             return Finding::unavailable(
                 RuleId::known(Layer::Store, "counts"),
                 "the store refuses by a budget that this call does not meet",

@@ -226,15 +226,16 @@ impl Ring {
         }
     }
 
-    /// Counts `more` on top at a stamp, where that is still kept; else with the oldest that is: for too long, never for
-    /// too short.
-    pub(crate) fn add(&mut self, stamp: Timestamp, more: u64) {
+    /// Counts `more` on top at a stamp. Where there is no room for it among `most`, it goes with the next later one: for
+    /// too long, never for too short.
+    pub(crate) fn add(&mut self, stamp: Timestamp, more: u64, most: usize) {
         let stamp = stamp.as_millis();
         let index = self.entries.partition_point(|(at, _)| *at < stamp);
+        let full = self.entries.len() >= most;
         self.total = self.total.saturating_add(more);
-        match self.entries.get_mut(index) {
+        match self.entries.get_mut(index).filter(|(at, _)| full || *at == stamp) {
             Some((_, sum)) => *sum = sum.saturating_add(more),
-            None => self.entries.push_back((stamp, more)),
+            None => self.entries.insert(index, (stamp, more)),
         }
     }
 
@@ -379,13 +380,13 @@ mod tests {
         let mut ring = Ring::default();
         ring.push(at(1), W, 1, 3);
         ring.push(at(500), W, 1, 3);
-        ring.add(at(1), 4);
+        ring.add(at(1), 4, 3);
         assert_eq!((ring.count(at(1_001), W), ring.count(at(1_002), W)), (6, 1));
-        ring.add(at(1), 4);
-        assert_eq!(ring.count(at(1_002), W), 1);
+        ring.add(at(7), 4, 3);
+        assert_eq!((ring.count(at(1_007), W), ring.count(at(1_008), W)), (5, 1));
         let mut ring = Ring::default();
-        ring.push(at(500), W, 1, 3);
-        ring.add(at(1), 4);
+        ring.push(at(500), W, 1, 1);
+        ring.add(at(1), 4, 1);
         assert_eq!(ring.count(at(1_500), W), 5);
     }
 }

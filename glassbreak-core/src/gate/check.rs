@@ -1,11 +1,12 @@
 //! The way of a call through the gate, up to the permit.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::ask::{Asking, Escalation};
 use super::hold::{Hold, NotHeld};
 use super::hosts::Undecided;
-use super::locks::Stopped;
+use super::locks::{Names, Stopped};
 use super::permit::{self, AnyPermit, Held};
 use super::{Gate, Session, SessionCall, Verdict};
 use crate::argv::is_sensitive;
@@ -22,7 +23,7 @@ use crate::grant::Grant;
 use crate::judge::{Judgement, Prepared, prepare, refused};
 use crate::label::Risk;
 use crate::lock::Target;
-use crate::store::{OpId, Outcome as Fate};
+use crate::store::{Actual, OpId, Outcome as Fate};
 
 /// Judges one call, and records what came of it: at once where nothing has to be waited for, which is the way of most
 /// calls; else the rest of the way comes back.
@@ -98,8 +99,7 @@ pub(super) async fn again(gate: &Gate, call: SessionCall, id: OpId, attempt: u32
 }
 
 /// Refuses words that are not a call.
-pub(super) fn malformed(session: &Session, malformed: &Malformed) -> Verdict {
-    let gate = session.gate();
+pub(super) fn malformed(gate: &Gate, malformed: &Malformed) -> Verdict {
     let bundle = gate.bundle();
     let judgement = refused(&bundle, malformed.finding());
     let denial = denial_of(&judgement);
@@ -165,7 +165,7 @@ impl Made {
             id,
             attempt,
             bundle: gate.bundle(),
-            at: Gate::now(),
+            at: session.inner.time.read(Gate::now()),
             admitted: false,
             hold: None,
             grant: None,
@@ -219,7 +219,7 @@ impl Made {
         match gate
             .inner
             .locks
-            .stopped_at(&session.path, name_of(&self.call, prepared.facts()))
+            .stopped_at(&session.path, names_of(&self.call, prepared.facts()))
         {
             Some(stopped) => Err(Box::new(self.conclude(prepared, Err(locked(&stopped)), None))),
             None => Ok(prepared),
@@ -234,19 +234,20 @@ impl Made {
     ) -> Counted {
         let (judgement, admitted) = match self.session.inner.state.lock() {
             Ok(mut state) => {
-                let mut judgement = match counts {
+                let judgement = match counts {
                     Ok(counts) => prepared.conclude(&state, self.at, Shared::Counted(counts), self.attempt),
-                    Err(finding) => prepared.stop(finding, self.attempt),
+                    Err(finding) => {
+                        let mut stopped = prepared.stop(finding, self.attempt);
+                        let found = state.against_event(&self.bundle, &self.call, &stopped, self.at);
+                        stopped.ruling = stopped.ruling.and(found);
+                        stopped
+                    }
                 };
                 let taken = match judgement.ruling.outcome() {
                     Outcome::Allow => Taken::Admitted,
                     // It counts until it is known whether a grant lifts it: else two could both be the last one.
                     Outcome::Ask => Taken::Held,
-                    Outcome::Deny => {
-                        let found = state.against_event(&self.bundle, &self.call, &judgement, self.at);
-                        judgement.ruling = judgement.ruling.and(found);
-                        Taken::Denied
-                    }
+                    Outcome::Deny => Taken::Denied,
                 };
                 state.take(&self.bundle, &self.call, &judgement, self.at, taken);
                 (judgement, taken.counts())
@@ -347,11 +348,15 @@ impl Made {
         refused
     }
 
-    /// The session learns how a call that was permitted ended.
-    pub(super) fn ended(&self, judgement: &Judgement, done: bool) {
+    /// The session learns how a call that was permitted ended, and what it said it came to. Returns that for the store.
+    pub(super) fn ended(&self, judgement: &Judgement, done: bool, costs: &BTreeMap<Box<str>, u64>) -> Vec<Actual> {
         if let Ok(mut state) = self.session.inner.state.lock() {
-            state.ended(&self.bundle, &self.call, judgement, self.at, Gate::now(), done);
+            let now = self.session.inner.time.read(Gate::now());
+            state.ended(&self.bundle, &self.call, judgement, self.at, now, done);
+            state.correct(&self.bundle, &self.call, judgement, self.at, done, costs);
         }
+        let actual = judgement.actual(&self.bundle, &self.call, done, costs).into_iter();
+        actual.map(|(demand, amount)| Actual { demand, amount }).collect()
     }
 
     /// Records the refusal, and gives back what was counted.
@@ -524,6 +529,16 @@ pub(super) fn name_of<'a>(call: &'a Call, facts: &'a Facts) -> &'a str {
         Operation::Tool(tool) => tool.name.as_str(),
         Operation::Connect(connect) => connect.host.as_str(),
     }
+}
+
+/// The same, and what runs it: a lock on `timeout` stops `timeout 5 kubectl`.
+pub(super) fn names_of<'a>(call: &'a Call, facts: &'a Facts) -> Names<'a> {
+    let name = name_of(call, facts);
+    let around = match &call.operation {
+        Operation::Exec(exec) if exec.argv().program() != name => exec.argv().words(),
+        _ => &[],
+    };
+    Names { name, around }
 }
 
 /// What a lock, or not knowing of any, says of a call.

@@ -42,6 +42,15 @@ pub(super) enum Stopped {
     Unknown,
 }
 
+/// What a call is locked by name under.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Names<'a> {
+    /// The program or tool that it is a call of.
+    pub(super) name: &'a str,
+    /// Where that program is run by others: all words, among which are the names of those.
+    pub(super) around: &'a [Box<str>],
+}
+
 impl Mirror {
     pub(super) fn new(view: LockView) -> Self {
         let (sender, _) = watch::channel(Arc::new(Seen {
@@ -78,23 +87,22 @@ impl Mirror {
     }
 
     /// What stops a caller's call of the tool or program `name`, if anything does.
-    pub(super) fn stopped_at(&self, caller: &LockPath, name: &str) -> Option<Stopped> {
+    pub(super) fn stopped_at(&self, caller: &LockPath, names: Names<'_>) -> Option<Stopped> {
         let age = self.elapsed().saturating_sub(self.fresh.load(Ordering::Acquire));
         if age > MOST_AGE.as_millis() as u64 {
             return Some(Stopped::Unknown);
         }
-        self.view
-            .borrow()
-            .locks
-            .find_at(caller, name)
-            .map(|lock| Stopped::By(Arc::clone(lock)))
+        let view = self.view.borrow();
+        let around = || names.around.iter().find_map(|word| view.locks.tool(word));
+        let lock = view.locks.find_at(caller, names.name).or_else(around);
+        lock.map(|lock| Stopped::By(Arc::clone(lock)))
     }
 
-    /// Waits until something stops a caller's call of `name`.
-    pub(super) async fn wait(&self, caller: &LockPath, name: &str) -> Stopped {
+    /// Waits until something stops a caller's call of these.
+    pub(super) async fn wait(&self, caller: &LockPath, names: Names<'_>) -> Stopped {
         let mut view = self.view.subscribe();
         loop {
-            if let Some(stopped) = self.stopped_at(caller, name) {
+            if let Some(stopped) = self.stopped_at(caller, names) {
                 return stopped;
             }
             // The store's silence stops a call too, and nobody announces a silence.
@@ -144,6 +152,8 @@ mod tests {
     use crate::lock::Target;
     use crate::store::{Locks, MemoryStore};
 
+    const NONE: Names<'_> = Names { name: "", around: &[] };
+
     #[tokio::test]
     async fn news_that_comes_late_takes_no_lock_away() {
         let store = MemoryStore::new();
@@ -158,13 +168,13 @@ mod tests {
         store.lock(lock).await.unwrap();
         let mirror = Mirror::new(before.clone());
         let path = LockPath::new(&Actor::new(word("ops"), word("s")), "");
-        assert_eq!(mirror.stopped_at(&path, ""), None);
+        assert_eq!(mirror.stopped_at(&path, NONE), None);
         mirror.take(store.locks().await.unwrap(), mirror.asked());
         mirror.take(before, mirror.asked());
-        assert!(matches!(mirror.stopped_at(&path, ""), Some(Stopped::By(_))));
+        assert!(matches!(mirror.stopped_at(&path, NONE), Some(Stopped::By(_))));
         // Another store, whatever its epoch, is believed.
         mirror.take(MemoryStore::new().locks().await.unwrap(), mirror.asked());
-        assert_eq!(mirror.stopped_at(&path, ""), None);
+        assert_eq!(mirror.stopped_at(&path, NONE), None);
     }
 
     /// A process that was stopped, or a store that hung: what comes in then was so before.
@@ -176,8 +186,8 @@ mod tests {
         let (asked, answer) = (mirror.asked(), store.locks().await.unwrap());
         tokio::time::sleep(MOST_AGE + Duration::from_millis(50)).await;
         mirror.take(answer, asked);
-        assert_eq!(mirror.stopped_at(&path, ""), Some(Stopped::Unknown));
+        assert_eq!(mirror.stopped_at(&path, NONE), Some(Stopped::Unknown));
         mirror.take(store.locks().await.unwrap(), mirror.asked());
-        assert_eq!(mirror.stopped_at(&path, ""), None);
+        assert_eq!(mirror.stopped_at(&path, NONE), None);
     }
 }

@@ -37,10 +37,7 @@ pub fn call(session: &Session, tool: &str, arguments: Arguments) -> Guarded {
     let made = |tool| -> Result<(Word, Args), Malformed> { Ok((word(tool)?, arguments.finish()?)) };
     Guarded(match made(tool) {
         Ok((name, arguments)) => Ok(session.tool(name, arguments)),
-        Err(malformed) => Err(match super::check::malformed(session, &malformed) {
-            super::Verdict::Deny(denial) => denial,
-            _ => super::check::wrong_permit(),
-        }),
+        Err(malformed) => Err(session.gate().refuse_malformed(&malformed)),
     })
 }
 

@@ -43,14 +43,14 @@ use tokio::task::JoinSet;
 
 pub use self::ask::{Escalation, Ticket, Waiting};
 pub use self::builder::{BuildError, GateBuilder};
-pub use self::permit::{AnyPermit, ExecCall, Kind, Permit, ToolCall, ToolPlan};
+pub use self::permit::{AnyPermit, Costs, ExecCall, Kind, Permit, ToolCall, ToolPlan};
 pub use self::reload::ReloadError;
 pub use self::run::Failure;
 pub use self::session::{Because, PendingExec, PendingTool, Session, SessionBuilder, SessionCall, SessionError};
 pub use self::verdict::{Denied, Verdict};
 use crate::audit::AuditLog;
 use crate::bundle::{Bundle, InForce};
-use crate::call::Actor;
+use crate::call::{Actor, Malformed};
 use crate::clock::Timestamp;
 use crate::desk::Desk;
 pub use crate::desk::OperateError;
@@ -108,6 +108,14 @@ impl Gate {
     /// Begins a session of `actor`.
     pub fn session(&self, actor: Actor) -> SessionBuilder {
         SessionBuilder::new(self.clone(), actor)
+    }
+
+    /// Refuses, and records, what a host found to be no call: input of its own that it turns into calls.
+    pub fn refuse_malformed(&self, malformed: &Malformed) -> Denial {
+        match check::malformed(self, malformed) {
+            Verdict::Deny(denial) => denial,
+            Verdict::Allow(_) | Verdict::Ask(_) => check::wrong_permit(),
+        }
     }
 
     fn now() -> Timestamp {

@@ -1,11 +1,13 @@
 //! The right to perform one judged call, once.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use super::check::{Made, locked, name_of};
+use super::check::{Made, locked, names_of};
 use super::hold::within;
 use super::{Denied, Gate};
 use crate::argv::ExecPlan;
@@ -15,7 +17,7 @@ use crate::exec::Pin;
 use crate::finding::{Denial, Finding, Findings, Layer, RuleId, Ruling};
 use crate::grant::Grant;
 use crate::judge::Judgement;
-use crate::store::Outcome;
+use crate::store::{Actual, Outcome};
 
 /// What a permit is for: running a program or calling a tool. Sealed.
 pub trait Kind: sealed::Sealed {
@@ -55,6 +57,24 @@ impl ToolPlan {
     /// Its arguments, as they were judged.
     pub const fn arguments(&self) -> &Args {
         &self.arguments
+    }
+}
+
+/// What a call really came to, told by whoever performs it.
+#[derive(Debug, Default)]
+pub struct Costs(Mutex<BTreeMap<Box<str>, u64>>);
+
+impl Costs {
+    /// So much more in `unit`, such as `usd_micro`. A unit that no budget of the call counts changes nothing.
+    pub fn add(&self, unit: &str, amount: u64) {
+        // They are numbers, whole after any panic.
+        let mut costs = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let cost = costs.entry(unit.into()).or_default();
+        *cost = cost.saturating_add(amount);
+    }
+
+    fn said(&self) -> BTreeMap<Box<str>, u64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -177,7 +197,7 @@ impl Held {
             .locks
             .stopped_at(
                 &self.made.session.inner.path,
-                name_of(&self.made.call, &self.judgement.facts),
+                names_of(&self.made.call, &self.judgement.facts),
             )
             .map(|stopped| self.denied(locked(&stopped)))
     }
@@ -228,7 +248,7 @@ impl Held {
         let made = &self.made;
         let locks = &self.gate.inner.locks;
         let stopped = locks
-            .wait(&made.session.inner.path, name_of(&made.call, &self.judgement.facts))
+            .wait(&made.session.inner.path, names_of(&made.call, &self.judgement.facts))
             .await;
         self.denied(locked(&stopped))
     }
@@ -238,24 +258,31 @@ impl Held {
         let finished = Finished::new(self.made.id, Performed::NotRun);
         self.made.refund(&self.judgement);
         self.record(finished);
-        self.settle(Outcome::NotRun).await;
+        self.settle(Outcome::NotRun, Vec::new()).await;
     }
 
     /// Records how the call ended, and tells the store.
-    pub(super) async fn ended(mut self, finished: Finished) {
+    pub(super) async fn ended(self, finished: Finished) {
+        self.ended_at(finished, &Costs::default()).await;
+    }
+
+    /// The same for a call that said what it came to.
+    async fn ended_at(mut self, finished: Finished, costs: &Costs) {
         let outcome = match finished.outcome {
             Performed::Done => Outcome::Done,
             // Only [`not_run`](Self::not_run) proves that.
             Performed::Failed | Performed::NotRun => Outcome::Failed,
         };
-        self.made.ended(&self.judgement, outcome == Outcome::Done);
+        let actual = self
+            .made
+            .ended(&self.judgement, outcome == Outcome::Done, &costs.said());
         self.record(finished);
-        self.settle(outcome).await;
+        self.settle(outcome, actual).await;
     }
 
-    async fn settle(&mut self, outcome: Outcome) {
+    async fn settle(&mut self, outcome: Outcome, actual: Vec<Actual>) {
         if let Some(hold) = self.made.hold.take() {
-            hold.settle(&self.gate, outcome).await;
+            hold.settle_as(&self.gate, outcome, actual).await;
         }
     }
 
@@ -312,7 +339,10 @@ impl<K: Kind> Permit<K> {
     /// What `body` returns; and a refusal as the body's own error when the permit has expired, a lock stands or comes,
     /// or the file has changed.
     pub async fn run<T, E: From<Denied>>(self, body: impl AsyncFnOnce(&K::Plan) -> Result<T, E>) -> Result<T, E> {
-        self.run_as(super::macros::by_result, body).await
+        self.run_all(super::macros::by_result, async move |plan: &K::Plan, _: &Costs| {
+            body(plan).await
+        })
+        .await
     }
 
     /// As [`run`](Self::run), where `outcome` says what the result counts as. [`Performed::NotRun`] gives back what was
@@ -325,6 +355,28 @@ impl<K: Kind> Permit<K> {
         outcome: impl FnOnce(&Result<T, E>) -> Performed,
         body: impl AsyncFnOnce(&K::Plan) -> Result<T, E>,
     ) -> Result<T, E> {
+        self.run_all(outcome, async move |plan: &K::Plan, _: &Costs| body(plan).await)
+            .await
+    }
+
+    /// As [`run`](Self::run), and `body` may say what the call really came to, for budgets that count a cost: more than
+    /// was known before counts in full, past any ceiling; less counts where the call succeeded.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub async fn run_at_cost<T, E: From<Denied>>(
+        self,
+        body: impl AsyncFnOnce(&K::Plan, &Costs) -> Result<T, E>,
+    ) -> Result<T, E> {
+        self.run_all(super::macros::by_result, body).await
+    }
+
+    async fn run_all<T, E: From<Denied>>(
+        self,
+        outcome: impl FnOnce(&Result<T, E>) -> Performed,
+        body: impl AsyncFnOnce(&K::Plan, &Costs) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let costs = Costs::default();
         let Self { held, plan, .. } = self;
         let revoked = held.revoked().await;
         if let Some(denial) = revoked.or_else(|| held.stopped()).or_else(|| held.changed()) {
@@ -332,7 +384,7 @@ impl<K: Kind> Permit<K> {
             return Err(E::from(Denied(denial)));
         }
         let ended = {
-            let mut body = std::pin::pin!(body(&plan));
+            let mut body = std::pin::pin!(body(&plan, &costs));
             let mut lock = std::pin::pin!(held.locked());
             std::future::poll_fn(|context| {
                 // The lock first: a body that is ready at the same moment as its lock has still been locked.
@@ -349,7 +401,7 @@ impl<K: Kind> Permit<K> {
                     Performed::NotRun => held.not_run().await,
                     outcome => {
                         let finished = held.finished(outcome);
-                        held.ended(finished).await;
+                        held.ended_at(finished, &costs).await;
                     }
                 }
                 result
@@ -357,7 +409,7 @@ impl<K: Kind> Permit<K> {
             Err(denial) => {
                 // It was cut: nobody knows how far it came.
                 let finished = held.finished(Performed::Failed);
-                held.ended(finished).await;
+                held.ended_at(finished, &costs).await;
                 Err(E::from(Denied(denial)))
             }
         }

@@ -1,13 +1,15 @@
 //! The handle that makes calls.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use super::ask::{Ticket, Waiting};
 use super::permit::{AnyPermit, ExecCall, Permit, ToolCall};
 use super::run::Failure;
 use super::{Denied, Gate, Verdict, reach};
 use crate::call::{Actor, Args, Argv, Call, Exec, Malformed, Operation, Text, Tool, Word, Workspace};
+use crate::clock::{Span, Timestamp};
 use crate::desk::OperateError;
 use crate::exec::{Collected, ExecError, Ran, WorkspaceDir};
 use crate::finding::Denial;
@@ -26,9 +28,39 @@ pub struct Session {
 pub(super) struct SessionInner {
     pub(super) gate: Gate,
     pub(super) actor: Actor,
-    pub(super) dir: WorkspaceDir,
-    pub(super) state: Mutex<SessionState>,
+    pub(super) dir: Arc<WorkspaceDir>,
+    /// Shared by all agents of the session's tree.
+    pub(super) state: Arc<Mutex<SessionState>>,
+    pub(super) time: Arc<Believed>,
     pub(super) path: LockPath,
+}
+
+/// The time as a session believes it: a clock that is put forward must not end its windows.
+#[derive(Debug, Default)]
+pub(super) struct Believed(Mutex<Option<(Timestamp, Instant)>>);
+
+impl Believed {
+    /// How far ahead of what has gone by a clock may be.
+    const LEAP: Span = Span::from_millis(5_000);
+
+    /// The time to count by, where the clock says `now`: where that is over five seconds more than have gone by since the
+    /// last call, by a clock that nobody sets, what has gone by. One that is put back is the counters' own to see.
+    pub(super) fn read(&self, now: Timestamp) -> Timestamp {
+        // It is two numbers; whoever panicked here has left them whole.
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let read = match *last {
+            None => now,
+            Some((then, since)) => {
+                let gone = Span::from_millis(u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX));
+                let steady = then.after(gone);
+                if now > steady.after(Self::LEAP) { steady } else { now }
+            }
+        };
+        if last.is_none_or(|(then, _)| read > then) {
+            *last = Some((read, Instant::now()));
+        }
+        read
+    }
 }
 
 /// A call, bound to the session that made it. Only a session makes one.
@@ -107,12 +139,13 @@ impl SessionBuilder {
         }
         let dir = WorkspaceDir::open(&workspace)?;
         let lock_path = LockPath::new(&self.actor, "");
-        let state = Mutex::new(SessionState::new(workspace));
+        let state = Arc::new(Mutex::new(SessionState::new(workspace)));
         let inner = Arc::new(SessionInner {
             gate: self.gate.clone(),
             actor: self.actor,
-            dir,
+            dir: Arc::new(dir),
             state,
+            time: Arc::default(),
             path: lock_path,
         });
         sessions.retain(|session| session.strong_count() > 0);
@@ -130,6 +163,42 @@ impl Session {
     /// The gate that judges them.
     pub fn gate(&self) -> &Gate {
         &self.inner.gate
+    }
+
+    /// The same session for an agent that this one starts: of a role, under a name of its own, for the same person.
+    ///
+    /// Nothing begins anew for it. What the session has counted and seen counts for all agents of its tree; budgets of an
+    /// agent or a role count what its sub-agents do, too; and a lock on the session, or on any of its parents, stops it.
+    ///
+    /// # Errors
+    /// When the gate's list of sessions broke.
+    pub fn sub_agent(&self, role: Word, instance: Word) -> Result<Self, SessionError> {
+        let parent = &self.inner.actor;
+        let mut parents: Vec<Word> = parent.instance.iter().chain([&parent.role]).cloned().collect();
+        for elder in &parent.parents {
+            if !parents.contains(elder) {
+                parents.push(elder.clone());
+            }
+        }
+        let actor = Actor {
+            role,
+            instance: Some(instance),
+            parents,
+            ..parent.clone()
+        };
+        let gate = &self.inner.gate;
+        let mut sessions = gate.inner.sessions.lock().map_err(|_| SessionError::Broken)?;
+        let inner = Arc::new(SessionInner {
+            gate: gate.clone(),
+            path: LockPath::new(&actor, ""),
+            actor,
+            dir: Arc::clone(&self.inner.dir),
+            state: Arc::clone(&self.inner.state),
+            time: Arc::clone(&self.inner.time),
+        });
+        sessions.retain(|session| session.strong_count() > 0);
+        sessions.push(Arc::downgrade(&inner));
+        Ok(Self { inner })
     }
 
     /// Gives the agent's own words for the call that follows: recorded as unverified, never judged. Over 4 KiB they
@@ -261,7 +330,7 @@ impl PendingExec {
         let gate = self.session.gate().clone();
         match self.exec {
             Ok(exec) => gate.check(self.session.call(Operation::Exec(exec), self.reason)).await,
-            Err(malformed) => super::check::malformed(&self.session, &malformed),
+            Err(malformed) => super::check::malformed(self.session.gate(), &malformed),
         }
     }
 
@@ -317,5 +386,25 @@ impl PendingTool {
             AnyPermit::Tool(permit) => Ok(permit),
             AnyPermit::Exec(_) => Err(super::check::wrong_permit()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_put_forward_moves_a_session_by_what_has_gone_by() {
+        let time = Believed::default();
+        let at = Timestamp::from_millis;
+        assert_eq!(time.read(at(1_000_000)), at(1_000_000));
+        let jumped = time.read(at(900_000_000));
+        assert!((at(1_000_000)..at(1_001_000)).contains(&jumped), "{jumped}");
+        for _ in 0..1_000 {
+            assert!(time.read(at(900_000_000)) < at(1_002_000));
+        }
+        // Put back, it stays what it was; and is believed when it is near.
+        assert_eq!(time.read(at(0)), at(0));
+        assert_eq!(time.read(at(1_003_500)), at(1_003_500));
     }
 }

@@ -212,31 +212,28 @@ fn kinds(mode: &str) -> [String; 7] {
 
 #[test]
 fn every_kind_of_rule_can_be_observed_and_stops_where_it_is_not() {
-    let third = |bundle: &Bundle| {
+    let three = |bundle: &Bundle| -> Vec<Ruling> {
         let mut state = SessionState::new(Workspace::new("/work").unwrap());
-        let call = drop_call();
-        for _ in 0..2 {
+        let (call, mut rulings) = (drop_call(), Vec::new());
+        for _ in 0..3 {
             let judgement = judge(bundle, &state, &call, NOW);
             state.advance(bundle, &call, &judgement, NOW, true);
             state.ended(bundle, &call, &judgement, NOW, NOW, false);
+            rulings.push(judgement.ruling);
         }
-        judge(bundle, &state, &call, NOW).ruling
+        rulings
     };
     for (enforced, observed) in kinds("").into_iter().zip(kinds("mode = \"observe\"")) {
-        assert_ne!(third(&bundle(&enforced)).outcome(), Outcome::Allow, "{enforced}");
-        let ruling = third(&bundle(&observed));
-        assert_eq!(
-            (ruling.outcome(), ruling.locks()),
-            (Outcome::Allow, false),
+        let stops = |ruling: &Ruling| ruling.outcome() != Outcome::Allow;
+        assert!(three(&bundle(&enforced)).iter().any(stops), "{enforced}");
+        let rulings = three(&bundle(&observed));
+        assert!(
+            !rulings.iter().any(|ruling| stops(ruling) || ruling.locks()),
             "{observed}"
         );
-        assert_eq!(
-            ruling
-                .findings()
-                .iter()
-                .filter(|finding| finding.would().is_some())
-                .count(),
-            1,
+        let findings = rulings.iter().flat_map(Ruling::findings);
+        assert!(
+            findings.filter(|finding| finding.would().is_some()).count() > 0,
             "{observed}"
         );
     }

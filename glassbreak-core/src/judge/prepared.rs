@@ -8,7 +8,7 @@ use crate::call::{Call, CallDigest, Exec, Operation, Tool, Workspace};
 use crate::clock::Timestamp;
 use crate::error::{nearest, shown};
 use crate::facts::{Facts, SeqFacts};
-use crate::finding::{Finding, Findings, Layer, Level, RuleId, Ruling};
+use crate::finding::{Finding, Findings, Layer, Level, Outcome, RuleId, Ruling};
 use crate::label::Risk;
 use crate::policy::{Action, Question, Resource};
 
@@ -90,11 +90,17 @@ impl Prepared<'_> {
     /// Steps 3 to 5: budgets and policy over the facts, then all findings together. `shared` says where the counts of
     /// shared budgets come from, and `attempt` which judging of this call it is, from 0.
     pub fn conclude(self, state: &SessionState, at: Timestamp, shared: Shared<'_>, attempt: u32) -> Judgement {
+        let (bundle, call) = (self.bundle, self.call);
         let (seq, budget) = self.count(state, at, shared, attempt);
-        let budget = self.bundle.budgets().unenforced(budget);
-        let policy = self.bundle.policies().decide(&self.question(&seq));
+        let budget = bundle.budgets().unenforced(budget);
+        let policy = bundle.policies().decide(&self.question(&seq));
         let counted = matches!(shared, Shared::Counted(_));
-        self.ruled(seq, policy, budget, counted, attempt)
+        let mut judgement = self.ruled(seq, policy, budget, counted, attempt);
+        if judgement.ruling.outcome() == Outcome::Deny {
+            let found = state.against_event(bundle, call, &judgement, at);
+            judgement.ruling = judgement.ruling.and(found);
+        }
+        judgement
     }
 
     /// Ends it before budgets and policy are asked, because `finding` denies: a lock, a ceiling in the store, a store

@@ -1,6 +1,6 @@
 //! Which clause of a policy decided: the part of its condition, as written, where it stands, and the values it saw.
 //!
-//! Nothing here decides anything. It is looked at after a call is denied for want of a permit, and for explanations.
+//! Nothing here decides anything. It is looked at after a call is denied, and for explanations.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use super::plan::{Plan, Rule};
 use super::reads::{Reads, Tree};
 use super::{Class, Policies};
 use crate::error::{shown, shown_once};
-use crate::source::Source;
+use crate::source::{Lines, Source};
 
 /// The most permits that are looked at for the nearest.
 const MAX_CANDIDATES: usize = 8;
@@ -50,7 +50,7 @@ pub(super) struct Conjunct {
 
 /// The parts of the condition of `policy`, in the order that Cedar evaluates them. `policy` has its places in `source`
 /// still, and begins at the byte `at`.
-pub(super) fn conjuncts(policy: &Policy, source: &Source<'_>, at: usize) -> Box<[Conjunct]> {
+pub(super) fn conjuncts(policy: &Policy, source: &Source<'_>, lines: &Lines<'_>, at: usize) -> Box<[Conjunct]> {
     let mut parts = Vec::new();
     if let Some(condition) = policy.as_ref().non_scope_constraints() {
         split(condition, &mut parts);
@@ -66,10 +66,7 @@ pub(super) fn conjuncts(policy: &Policy, source: &Source<'_>, at: usize) -> Box<
         } else {
             written.to_owned()
         };
-        let (line, column) = {
-            let problem = source.problem(start, "", "");
-            (problem.line(), problem.column())
-        };
+        let (line, column) = lines.place(start);
         Conjunct {
             expression: Expression::from(part.clone()),
             reads: Reads::of(part).tree,
@@ -150,24 +147,33 @@ impl Policies {
                 .count()
         };
         let nearest = candidates.min_by_key(|rule| missing(rule))?;
-        let Clause {
+        let wants = self.clause(nearest, request)?.in_words();
+        Some(format!("the nearest is `{}`, which wants {wants}", nearest.id))
+    }
+
+    /// In words: by which part of its condition `rule` decided.
+    pub(super) fn because(&self, rule: &Rule, request: &Request) -> Option<String> {
+        Some(format!("it forbids where {}", self.clause(rule, request)?.in_words()))
+    }
+}
+
+impl Clause {
+    /// The text, its place, and what it saw.
+    fn in_words(self) -> String {
+        let Self {
             text,
             file,
             line,
             column,
             saw,
-        } = self.clause(nearest, request)?;
-        let mut out = format!(
-            "the nearest is `{}`, which wants `{}` ({file}:{line}:{column})",
-            nearest.id,
-            cut(text, 160)
-        );
+        } = self;
+        let mut out = format!("`{}` ({file}:{line}:{column})", cut(text, 160));
         let saw: Vec<String> = saw.iter().map(|(name, value)| format!("{name} is {value}")).collect();
         if !saw.is_empty() {
             out.push_str("; here ");
             out.push_str(&cut(saw.join(", "), 320));
         }
-        Some(out)
+        out
     }
 }
 

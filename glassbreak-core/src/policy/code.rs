@@ -11,6 +11,7 @@ use cedar_policy_core::ast::{
     BinaryOp, EntityType, Expr, ExprKind, ExtensionFunction, PartialValue, Pattern, PatternElem, UnaryOp, Value, Var,
 };
 use cedar_policy_core::extensions::Extensions;
+use cedar_policy_core::pst;
 
 /// An expression, ready to be worked out.
 #[derive(Debug)]
@@ -49,7 +50,7 @@ impl Code {
 
     /// An expression that stands where a truth is wanted.
     fn truth(expr: &Expr) -> Self {
-        Self::value(expr).unwrap_or_else(|| Self::Cedar(Box::new(Expression::from(expr.clone()))))
+        Self::value(expr).unwrap_or_else(|| Self::Cedar(Box::new(without_places(expr))))
     }
 
     /// Any expression; `None` where it, or what it is made of, is not known here.
@@ -94,6 +95,15 @@ impl Code {
             _ => return None,
         })
     }
+}
+
+/// The same for Cedar, without places in its text: evaluation clones a place at every step, and all threads then meet at
+/// its reference count.
+pub(super) fn without_places(expr: &Expr) -> Expression {
+    let bare = pst::Expr::try_from(expr.clone()).map(Expr::from).ok();
+    // Else the text says the same, only slower.
+    let bare = bare.filter(|bare| bare == expr).unwrap_or_else(|| expr.clone());
+    Expression::from(bare)
 }
 
 /// The parts of a chain of `&&`, or of `||`, in the order that they are evaluated.

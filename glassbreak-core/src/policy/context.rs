@@ -2,7 +2,7 @@
 //! entity or an extension value; and only as far as the matching policies read it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use cedar_policy::Context;
 use cedar_policy_core::ast::{self, Literal, Value};
@@ -344,12 +344,15 @@ fn texts(texts: &BTreeSet<Arc<str>>) -> Result<Value, Finding> {
 }
 
 fn set(items: impl Iterator<Item = Literal>, count: usize) -> Result<Value, Finding> {
-    /// Most calls have no labels and few options; an empty set is the same for all of them.
-    static EMPTY: LazyLock<Value> = LazyLock::new(|| Value::set_of_lits([], None));
+    // Most calls have no labels and few options; an empty set is the same for all of them. One for each thread, because
+    // all would write its reference counts.
+    thread_local! {
+        static EMPTY: Value = Value::set_of_lits([], None);
+    }
     within(count)?;
     let mut items = items.peekable();
     if items.peek().is_none() {
-        return Ok(EMPTY.clone());
+        return Ok(EMPTY.with(Value::clone));
     }
     Ok(Value::set_of_lits(items, None))
 }

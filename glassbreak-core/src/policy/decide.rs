@@ -24,9 +24,9 @@ fn not_taken() -> Finding {
 }
 
 impl Rule {
-    /// Its condition holds.
+    /// What it says where its condition holds. Its name is a copy, for one plan.
     pub(super) fn holds(&self) -> Finding {
-        let (rule, why) = (self.held.clone(), self.why.clone());
+        let (rule, why) = (self.held.apart(), self.why.clone());
         match self.class {
             Class::Permit => Finding::clear(rule, why),
             Class::SoftForbid => Finding::ask(rule, why, self.hint.clone(), self.requirement.clone()),

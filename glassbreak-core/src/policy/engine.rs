@@ -17,7 +17,7 @@ use cedar_policy::{
     Response, eval_expression,
 };
 
-use super::code::Code;
+use super::code::{Code, without_places};
 use super::run::Query;
 
 /// Policies, ready to be evaluated.
@@ -49,10 +49,14 @@ struct Condition {
 impl Condition {
     fn of(policy: &Policy) -> Option<Self> {
         let written = policy.as_ref().non_scope_constraints()?;
-        Some(Self {
-            code: Code::of(written),
-            written: Expression::from(written.clone()),
-        })
+        let code = Code::of(written);
+        // What is worked out here meets Cedar only where it is in error.
+        let written = if code.is_some() {
+            Expression::from(written.clone())
+        } else {
+            without_places(written)
+        };
+        Some(Self { code, written })
     }
 }
 

@@ -7,7 +7,7 @@ use std::cell::Cell;
 
 use super::decide::reason_of;
 use super::engine::Truth;
-use super::plan::{Plan, REPORT, refusal};
+use super::plan::{Plan, REPORT, Rule, refusal};
 use super::run::Query;
 use super::{Class, Policies};
 use crate::finding::{Finding, Level};
@@ -38,8 +38,8 @@ impl Policies {
         let mut findings = plan.unread.clone();
         let mut denied = plan.unread_denies;
         let mut permitted = false;
-        for place in &plan.evaluated {
-            let Some(rule) = self.rules.get(*place) else {
+        for (n, place) in plan.evaluated.iter().enumerate() {
+            let (Some(rule), Some(held)) = (self.rules.get(*place), plan.held.get(n)) else {
                 return vec![lost()];
             };
             if denied && rule.class == Class::Permit {
@@ -49,18 +49,36 @@ impl Policies {
                 Truth::DoesNot => continue,
                 Truth::Holds => {
                     permitted |= rule.class == Class::Permit;
-                    rule.holds()
+                    held.clone()
                 }
                 Truth::Error(error) => rule.failed(&reason_of(&error)),
                 Truth::Neither => rule.failed("it is neither true nor false"),
             };
-            denied |= finding.level() >= Level::Deny;
-            findings.push(finding);
+            if finding.level() < Level::Deny {
+                findings.push(finding);
+                continue;
+            }
+            denied = true;
+            findings.push(self.explained(rule, finding, query));
         }
         if !denied && !permitted {
             findings.push(self.no_permit(plan, query));
         }
         findings
+    }
+
+    /// A denial, and which part of the policy's condition decided.
+    fn explained(&self, rule: &Rule, finding: Finding, query: &Query<'_>) -> Finding {
+        let Some(because) = query.request().and_then(|request| self.because(rule, request)) else {
+            return finding;
+        };
+        let hint = [
+            finding.hint(),
+            if finding.hint().is_empty() { "" } else { "; " },
+            &because,
+        ]
+        .concat();
+        Finding::deny(finding.rule().clone(), finding.why(), hint)
     }
 
     /// That nothing permits the call, and for a denial what came nearest. A question to people stays the same whatever

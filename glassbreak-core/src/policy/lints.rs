@@ -97,9 +97,19 @@ fn fact(expr: &Expr) -> Option<Moves> {
     }
     path.reverse();
     match path.as_slice() {
-        ["seq", "budget", _, "limit"] => Some(Moves::default()),
+        ["seq", "budget" | "distinct", _, "limit"] | ["seq", "latch", _, "labels"] => Some(Moves::default()),
+        // What time heals, how a breaker recovers and that a thing is new are said by rules that forgive on purpose.
+        ["seq", "pattern", _, "age_s"] | ["seq", "breaker", _, "state"] | ["seq", "distinct", _, "is_new"] => {
+            Some(Moves::default())
+        }
         ["seq", "budget", _, "remaining"] => Some(Moves::DOWN),
-        ["seq", "budget", _, "count" | "over" | "fired"] | ["seq", "loop", _, "streak" | "fired"] => Some(Moves::UP),
+        ["seq", "elapsed_s" | "actions"] => Some(Moves::UP),
+        [
+            "seq",
+            "budget" | "loop" | "distinct" | "pattern" | "latch" | "breaker",
+            _,
+            "count" | "over" | "streak" | "fired" | "armed" | "step" | "latched" | "failures",
+        ] => Some(Moves::UP),
         // A record of them taken whole, or a fact that is not known here.
         ["seq", ..] => Some(Moves::BOTH),
         _ => None,
@@ -279,6 +289,9 @@ mod tests {
             "context.seq.budget.b.fired || context.risk == \"high\"".to_owned(),
             "context.seq[\"loop\"].l.streak > 2".to_owned(),
             "if context.risk == \"low\" then context.seq.budget.b.fired else false".to_owned(),
+            "context.seq.distinct.d.count > context.seq.distinct.d.limit".to_owned(),
+            "context.seq.pattern.p.armed || context.seq.latch.l.latched > 1".to_owned(),
+            "context.seq.breaker.b.failures > 2 || context.seq.actions > 9 || context.seq.elapsed_s > 60".to_owned(),
         ] {
             assert_eq!((permit(&grown), forbid(&grown)), (1, 0), "{grown}");
             let not = format!("!({grown})");
@@ -301,6 +314,8 @@ mod tests {
         }
         for still in [
             "context.seq.budget.b.limit > 3",
+            "context.seq.breaker.b.state == \"open\"",
+            "context.seq.pattern.p.age_s < 60 || context.seq.distinct.d.is_new",
             "context has seq && context.risk == \"low\"",
             "context.args.seq > 3",
             "principal.count > 3",

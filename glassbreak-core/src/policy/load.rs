@@ -144,10 +144,7 @@ fn check_cedar() -> Result<Uids, Problem> {
 /// A policy that was read, and the number of its file.
 pub(super) struct Read {
     pub(super) rule: Rule,
-    /// As it is evaluated: without places in its text.
     pub(super) policy: Policy,
-    /// As written, with places, for messages about the text.
-    pub(super) source: Policy,
     pub(super) file: usize,
     /// The byte it begins at.
     pub(super) at: usize,
@@ -173,6 +170,7 @@ fn read_policies(
                 continue;
             }
         };
+        let lines = source.lines();
         for template in set.templates() {
             let at = template.as_ref().loc().map_or(0, |place| place.start());
             let help = "write a policy without `?principal` and `?resource`";
@@ -187,7 +185,7 @@ fn read_policies(
                     continue;
                 }
             };
-            let line = source.problem(at, "", "").line();
+            let (line, _) = lines.place(at);
             if let Some((other, line)) = seen.insert(annotations.id.clone(), (source.file.to_owned(), line)) {
                 let what = format!("the id `{}` is already used at {other}:{line}", annotations.id);
                 problems.push(source.problem(at, what, "give every policy an id of its own"));
@@ -211,14 +209,11 @@ fn read_policies(
                     "write `action in Action::\"call\"`, or name actions of calls: only calls can be asked about";
                 problems.push(source.problem(at, what, help));
             }
-            let conjuncts = clause::conjuncts(policy, source, at);
-            let named = policy.new_id(PolicyId::new(&annotations.id));
-            // Else every node that is evaluated clones where it stands, a count that all threads share.
-            let policy = without_places(&named);
+            let conjuncts = clause::conjuncts(policy, source, &lines, at);
+            let policy = policy.new_id(PolicyId::new(&annotations.id));
             read.push(Read {
                 rule: rule_of(&policy, annotations, conjuncts, source.file, line),
                 policy,
-                source: named,
                 file,
                 at,
             });
@@ -387,15 +382,4 @@ fn who(requirement: &Requirement) -> String {
         let _ = write!(out, ", and may open a window of {window}");
     }
     out
-}
-
-/// The same policy without places in its text: evaluation clones a place at every step, and all threads then meet at
-/// its reference count.
-fn without_places(policy: &Policy) -> Policy {
-    let stripped = policy.to_pst().and_then(Policy::from_pst);
-    match stripped {
-        Ok(stripped) if stripped == *policy => stripped,
-        // The text says the same, only slower.
-        _ => policy.clone(),
-    }
 }

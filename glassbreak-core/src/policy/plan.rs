@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, RwLock};
 
 use cedar_policy::{EntityTypeName, EntityUid};
@@ -79,6 +80,8 @@ pub(super) struct Plan {
     pub(super) names: Names,
     /// The policies to evaluate: plain forbids, soft ones, permits.
     pub(super) evaluated: Vec<usize>,
+    /// What each of those says where it holds, in the same order.
+    pub(super) held: Vec<Finding>,
     /// What they read.
     pub(super) reads: Reads,
     /// What those say that are not to be evaluated.
@@ -124,22 +127,29 @@ impl Plan {
     }
 }
 
-/// The plans made so far.
+/// The plans made so far, apart for some threads: a lock and a count that all threads write would cost them more than
+/// a decision does.
 #[derive(Debug)]
 pub(super) struct Plans {
     uids: Uids,
-    /// By the hash of what they are for, so that looking one up copies nothing.
-    made: RwLock<HashMap<u64, Vec<Arc<Plan>>>>,
+    apart: [Made; APART],
 }
 
-/// The most plans kept. The host's resource ids come from calls, so an agent could make any number of them.
-const MAX_PLANS: usize = 4096;
+/// By the hash of what they are for, so that looking one up copies nothing. On a cache line of its own.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+struct Made(RwLock<HashMap<u64, Vec<Arc<Plan>>>>);
+
+/// How many threads keep plans of their own; others share with one of them.
+const APART: usize = 8;
+/// The most plans kept by each. The host's resource ids come from calls, so an agent could make any number of them.
+const MAX_PLANS: usize = 512;
 
 impl Plans {
     pub(super) fn new(uids: Uids) -> Self {
         Self {
             uids,
-            made: RwLock::default(),
+            apart: Default::default(),
         }
     }
 
@@ -148,10 +158,21 @@ impl Plans {
         &self.uids
     }
 
+    /// Those of this thread.
+    fn here(&self) -> &RwLock<HashMap<u64, Vec<Arc<Plan>>>> {
+        static THREADS: AtomicUsize = AtomicUsize::new(0);
+        thread_local! {
+            static THREAD: usize = THREADS.fetch_add(1, Ordering::Relaxed) % APART;
+        }
+        let [first, ..] = &self.apart;
+        &THREAD.with(|thread| self.apart.get(*thread).unwrap_or(first)).0
+    }
+
     /// How many are kept.
     #[cfg(test)]
     pub(super) fn len(&self) -> usize {
-        self.made.read().map_or(0, |made| made.values().map(Vec::len).sum())
+        let made = self.apart.iter().filter_map(|made| made.0.read().ok());
+        made.map(|made| made.values().map(Vec::len).sum::<usize>()).sum()
     }
 }
 
@@ -176,8 +197,9 @@ impl Policies {
         let key = self
             .hasher
             .hash_one((question.actor.role.as_str(), question.action, question.resource, known));
+        let made = self.plans.here();
         // A lock that another thread broke is as good as an empty one: the plan is made anew.
-        if let Ok(made) = self.plans.made.read()
+        if let Ok(made) = made.read()
             && let Some(plan) = made
                 .get(&key)
                 .into_iter()
@@ -187,7 +209,7 @@ impl Policies {
             return Ok((Arc::clone(plan), facts));
         }
         let plan = Arc::new(self.make_plan(question, known, action)?);
-        if let Ok(mut made) = self.plans.made.write()
+        if let Ok(mut made) = made.write()
             && made.len() < MAX_PLANS
         {
             let same = made.entry(key).or_default();
@@ -234,6 +256,7 @@ impl Policies {
                 Resource::Host { ty, id } => OwnedResource::Host(ty.into(), id.into()),
             },
             evaluated: Vec::new(),
+            held: Vec::new(),
             unread_denies: false,
             reads: Reads::default(),
             unread: Vec::new(),
@@ -264,6 +287,8 @@ impl Policies {
                 Some(Class::SoftForbid) => 1,
                 Some(Class::Permit) => 2,
             });
+        let rules = plan.evaluated.iter().filter_map(|n| self.rules.get(*n));
+        plan.held = rules.map(Rule::holds).collect();
         Ok(plan)
     }
 

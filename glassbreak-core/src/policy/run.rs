@@ -305,12 +305,17 @@ fn binary<'a>(op: BinaryOp, left: Seen<'a>, right: Seen<'a>, entities: &Entities
     })
 }
 
-/// Up to so many comparisons are cheaper than one hash of each element, which is how Cedar looks.
+/// Up to so many comparisons of literals are cheaper than one hash of each, which is how Cedar looks.
 const FEW: usize = 64;
+
+/// Whether both hold nothing but literals, and so few that each is compared with each.
+fn few(one: &Set, other: &Set) -> bool {
+    one.fast.is_some() && other.fast.is_some() && one.len().saturating_mul(other.len()) <= FEW
+}
 
 fn contains(set: &Set, wanted: &Seen<'_>) -> bool {
     match wanted {
-        Seen::Value(wanted) if set.len() <= FEW => set.iter().any(|value| *value == **wanted),
+        Seen::Value(wanted) if set.fast.is_some() && set.len() <= FEW => set.iter().any(|value| *value == **wanted),
         Seen::Value(wanted) => set.contains(wanted),
         Seen::Bool(truth) => set.contains(&(*truth).into()),
         Seen::Long(number) => set.contains(&(*number).into()),
@@ -319,17 +324,17 @@ fn contains(set: &Set, wanted: &Seen<'_>) -> bool {
 }
 
 fn subset(small: &Set, large: &Set) -> bool {
-    if small.len().saturating_mul(large.len()) > FEW {
-        return small.is_subset(large);
+    if few(small, large) {
+        return small.iter().all(|value| large.iter().any(|other| value == other));
     }
-    small.iter().all(|value| large.iter().any(|other| value == other))
+    small.is_subset(large)
 }
 
 fn disjoint(one: &Set, other: &Set) -> bool {
-    if one.len().saturating_mul(other.len()) > FEW {
-        return one.is_disjoint(other);
+    if few(one, other) {
+        return !one.iter().any(|value| other.iter().any(|other| value == other));
     }
-    !one.iter().any(|value| other.iter().any(|other| value == other))
+    one.is_disjoint(other)
 }
 
 /// Whether the entity is one of these, or in one of them.

@@ -29,7 +29,7 @@ pub(super) fn lints(read: &[Read], input: &PolicyInput<'_>, uids: &Uids) -> Vec<
             out.push(source.problem(read.at, what, help));
         };
         strangers(read, input.shape, uids, &mut say);
-        let met = Met::of(&read.source, input.shape);
+        let met = Met::of(&read.policy, input.shape);
         if met.programs.is_empty() && met.tools.is_empty() {
             continue;
         }
@@ -40,7 +40,7 @@ pub(super) fn lints(read: &[Read], input: &PolicyInput<'_>, uids: &Uids) -> Vec<
                 say(what, help.to_owned());
             }
         }
-        let words = read.source.as_ref().non_scope_constraints().map(reads::fixed_words);
+        let words = read.policy.as_ref().non_scope_constraints().map(reads::fixed_words);
         let labels: BTreeSet<String> = (words.into_iter().flatten())
             .filter_map(|(kind, word, _)| (kind == Fixed::Label).then_some(word))
             .collect();
@@ -61,7 +61,7 @@ pub(super) fn lints(read: &[Read], input: &PolicyInput<'_>, uids: &Uids) -> Vec<
 
 /// Programs that have no profile. Where unlisted programs are denied, nothing is ever one of them.
 fn strangers(read: &Read, shape: &Shape, uids: &Uids, say: &mut impl FnMut(String, String)) {
-    let programs: BTreeSet<EntityUid> = read.source.entity_literals().into_iter().collect();
+    let programs: BTreeSet<EntityUid> = read.policy.entity_literals().into_iter().collect();
     for program in programs.iter().filter(|name| *name.type_name() == uids.program) {
         let id = program.id().unescaped();
         if shape.programs.iter().any(|known| known.program == id) {

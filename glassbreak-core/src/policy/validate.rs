@@ -23,14 +23,14 @@ pub(super) fn validate(
     let mut problems = Vec::new();
     let mut refused = HashSet::new();
     let place = |id: &PolicyId| {
-        let found = read.iter().find(|read| read.source.id() == id);
+        let found = read.iter().find(|read| read.policy.id() == id);
         found.and_then(|read| files.get(read.file).map(|file| (file, read.at)))
     };
     let object = |id: &PolicyId, error: &dyn Diagnostic, help: &str| match place(id) {
         Some((file, at)) => problem_from(error, file, at, help),
         None => Problem::in_file(".", one_line(error), help),
     };
-    let set = match PolicySet::from_policies(read.iter().map(|read| read.source.clone())) {
+    let set = match PolicySet::from_policies(read.iter().map(|read| read.policy.clone())) {
         Ok(set) => set,
         Err(error) => return Err(vec![Problem::in_file(".", one_line(&error), "report this")]),
     };
@@ -60,7 +60,7 @@ pub(super) fn validate(
     problems.dedup_by(|a, b| (a.file(), a.line(), a.column()) == (b.file(), b.line(), b.column()));
     for read in read {
         let Some(file) = files.get(read.file) else { continue };
-        for name in read.source.entity_literals() {
+        for name in read.policy.entity_literals() {
             if let Err(near) = snapshot.declared(&name) {
                 let what = format!("`{}` is not declared", shown(&name.to_string()));
                 let help = match near {

@@ -204,7 +204,7 @@ pub struct Settle {
     pub attempt: Attempt,
     /// What became of it.
     pub outcome: Outcome,
-    /// What it really came to, where that is known and not what was reserved.
+    /// What it really came to, where that is known and not what was reserved; the first word on each demand counts.
     pub actual: Vec<Actual>,
     /// What time the caller takes it to be.
     pub at: Timestamp,

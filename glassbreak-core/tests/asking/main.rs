@@ -13,8 +13,11 @@ mod grants;
 #[cfg(feature = "macros")]
 mod guarded;
 mod hostile;
+mod kill;
 mod people;
 mod reload;
 mod shared;
 mod support;
+#[cfg(feature = "tower")]
+mod tower;
 mod waiting;

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 
-use glassbreak_core::clock::Timestamp;
+use glassbreak_core::budget::Period;
+use glassbreak_core::clock::{Span, Timestamp};
 use glassbreak_core::lock::Target;
 use glassbreak_core::store::{
-    Attempt, Fate, Outcome, Position, Reserve, Reserved, Settled, StoreError, StoreErrorKind, Unlocked,
+    Actual, Attempt, Fate, Outcome, Position, Reserve, Reserved, Settle, Settled, StoreError, StoreErrorKind, Unlocked,
+    Window,
 };
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
@@ -33,6 +35,7 @@ enum Step {
         which: usize,
         outcome: Outcome,
         another: bool,
+        actual: Vec<Actual>,
     },
     Lock(u8),
     Unlock(u8),
@@ -40,12 +43,44 @@ enum Step {
     Jump(i64),
 }
 
-/// A demand: of which rule, in which scope, under which key if it is known, and of how many at most.
-type Wants = (bool, u8, Option<u64>, u32);
+/// A demand: of which rule, in which scope, under which key if it is known, how much, and of how much at most.
+type Wants = (usize, u8, Option<u64>, u64, u64);
+
+const STEP: i64 = 77_777;
+const HOUR: i64 = 3_600_000;
+
+/// The rules, each with a window of its own.
+const RULES: [(&str, Window); 5] = [
+    ("a", Window::Sliding(Span::from_millis(WINDOW.unsigned_abs()))),
+    ("b", Window::Sliding(Span::from_millis(WINDOW.unsigned_abs()))),
+    (
+        "steps",
+        Window::Buckets {
+            span: Span::from_millis(WINDOW.unsigned_abs()),
+            size: Span::from_millis(STEP.unsigned_abs()),
+        },
+    ),
+    ("hour", Window::Calendar(Period::Hour)),
+    ("all", Window::Lifetime),
+];
+
+/// When what was counted at `at` no longer counts, by the words of the contract; `None` for never.
+fn ends(window: Window, at: i64) -> Option<i64> {
+    match window {
+        Window::Sliding(_) => Some(at + WINDOW + 1),
+        // With the last moment of its step.
+        Window::Buckets { .. } => Some((at.div_euclid(STEP) + 1) * STEP + WINDOW),
+        Window::Calendar(_) => Some((at.div_euclid(HOUR) + 1) * HOUR),
+        Window::Lifetime => None,
+    }
+}
 
 fn step() -> impl Strategy<Value = Step> {
     let key = proptest::option::weighted(0.8, 0..3_u64);
-    let demand = (proptest::bool::weighted(0.8), 0..2_u8, key, 0..7_u32);
+    let rule = prop_oneof![4 => Just(0_usize), 1 => 1..RULES.len()];
+    let amount = prop_oneof![6 => Just(1_u64), 1 => 0..4_u64];
+    let demand = (rule, 0..2_u8, key, amount, 0..7_u64);
+    let actual = (0..3_usize, 0..5_u64).prop_map(|(demand, amount)| Actual { demand, amount });
     let lease = prop_oneof![Just(0), Just(1_000), Just(60_000), Just(2 * WINDOW)];
     let outcome = prop_oneof![
         1 => Just(Outcome::Done),
@@ -66,8 +101,8 @@ fn step() -> impl Strategy<Value = Step> {
         12 => (vec(demand, 0..4), lease).prop_map(|(demands, lease)| Step::Call { demands, lease }),
         4 => (any::<usize>(), any::<bool>(), rarely())
             .prop_map(|(which, another, other_digest)| Step::Again { which, another, other_digest }),
-        8 => (any::<usize>(), outcome, rarely())
-            .prop_map(|(which, outcome, another)| Step::Settle { which, outcome, another }),
+        8 => (any::<usize>(), outcome, rarely(), vec(actual, 0..3))
+            .prop_map(|(which, outcome, another, actual)| Step::Settle { which, outcome, another, actual }),
         1 => (0..4_u8).prop_map(Step::Lock),
         2 => (0..4_u8).prop_map(Step::Unlock),
         6 => span.prop_map(Step::Pass),
@@ -104,6 +139,8 @@ struct Row {
     at: i64,
     deadline: i64,
     settled: Option<Settled>,
+    /// What each demand counts.
+    amounts: Vec<u64>,
 }
 
 impl Row {
@@ -179,7 +216,7 @@ impl Model {
         for (place, demand) in call.demands.iter().enumerate() {
             let count = self.count(call, place, now);
             if count > demand.ceiling {
-                let leaving = self.rows.iter().map(|row| row.at + WINDOW + 1);
+                let leaving = self.rows.iter().filter_map(|row| ends(demand.window, row.at));
                 let free = leaving.filter(|at| *at > now && self.count(call, place, *at) <= demand.ceiling);
                 let free_at = free.min();
                 match answer {
@@ -207,10 +244,12 @@ impl Model {
             at: now,
             deadline,
             settled: None,
+            amounts: call.demands.iter().map(|demand| demand.amount).collect(),
         });
     }
 
-    fn settled(&mut self, call: &Reserve, at: i64, outcome: Outcome, answer: Result<Settled, StoreError>) {
+    fn settled(&mut self, call: &Reserve, settle: &Settle, answer: Result<Settled, StoreError>) {
+        let (at, outcome) = (settle.at.as_millis(), settle.outcome);
         let kind = answer.as_ref().err().map(StoreError::kind);
         let Some(place) = self.rows.iter().position(|row| row.call.op == call.op) else {
             return assert_eq!(kind, Some(StoreErrorKind::UnknownOp));
@@ -238,26 +277,50 @@ impl Model {
         self.moved(answer.position);
         if let Some(row) = self.rows.get_mut(place) {
             row.settled = Some(answer);
+            let mut said = Vec::new();
+            for actual in settle.actual.iter().filter(|_| !outcome.refunds()) {
+                if said.contains(&actual.demand) {
+                    continue;
+                }
+                said.push(actual.demand);
+                if let Some(amount) = row.amounts.get_mut(actual.demand) {
+                    // Less only in time.
+                    *amount = if late {
+                        actual.amount.max(*amount)
+                    } else {
+                        actual.amount
+                    };
+                }
+            }
         }
     }
 
-    /// How many count at a time under the demand at `place` of a call, it and those before it included.
-    fn count(&self, call: &Reserve, place: usize, now: i64) -> u32 {
-        let counted = self.rows.iter().filter(|row| row.counts() && now - row.at <= WINDOW);
-        let before = counted.flat_map(|row| &row.call.demands);
-        let all = before.chain(call.demands.iter().take(place + 1));
+    /// How much counts at a time under the demand at `place` of a call, it and those before it included.
+    fn count(&self, call: &Reserve, place: usize, now: i64) -> u64 {
         let Some(demand) = call.demands.get(place) else {
             return 0;
         };
-        let same = all.filter(|other| (&other.rule, other.scope) == (&demand.rule, demand.scope));
-        let keys: Vec<_> = same.map(|demand| demand.key).collect();
-        let under = |key: Option<[u8; 16]>| keys.iter().filter(|other| other.is_none() || **other == key).count();
-        let count = match demand.key {
+        let inside = |row: &&Row| row.counts() && ends(demand.window, row.at).is_none_or(|end| now < end);
+        let before = self.rows.iter().filter(inside);
+        let before = before.flat_map(|row| row.call.demands.iter().zip(row.amounts.iter().copied()));
+        let own = call
+            .demands
+            .iter()
+            .take(place + 1)
+            .map(|demand| (demand, demand.amount));
+        let same = before
+            .chain(own)
+            .filter(|(other, _)| (&other.rule, other.scope) == (&demand.rule, demand.scope));
+        let same: Vec<_> = same.map(|(demand, amount)| (demand.key, amount)).collect();
+        let under = |key: Option<[u8; 16]>| -> u64 {
+            let counted = same.iter().filter(|(other, _)| other.is_none() || *other == key);
+            counted.map(|(_, amount)| amount).sum()
+        };
+        match demand.key {
             Some(_) => under(demand.key),
             // The keys that are not known count under each, and under none besides.
-            None => keys.iter().map(|key| under(*key)).max().unwrap_or(0),
-        };
-        u32::try_from(count).unwrap_or(u32::MAX)
+            None => same.iter().map(|(key, _)| under(*key)).max().unwrap_or(0),
+        }
     }
 
     fn moved(&mut self, position: Position) {
@@ -282,11 +345,13 @@ async fn play(rig: Rig, steps: Vec<Step>) {
     for step in steps {
         match step {
             Step::Call { demands, lease } => {
-                let draft = demands
-                    .iter()
-                    .fold(rig.call().leased(lease), |draft, (rule, scope, key, ceiling)| {
-                        draft.within(if *rule { "a" } else { "b" }, *scope, *key, *ceiling)
-                    });
+                let draft = demands.iter().fold(
+                    rig.call().leased(lease),
+                    |draft, (rule, scope, key, amount, ceiling)| {
+                        let rule = RULES.get(*rule).copied().unwrap_or(("a", Window::Lifetime));
+                        draft.worth(rule, *scope, *key, *amount, *ceiling)
+                    },
+                );
                 let call = draft.done();
                 model.reserved(&call, rig.ask(call.clone()).await);
                 calls.push(call);
@@ -315,12 +380,17 @@ async fn play(rig: Rig, steps: Vec<Step>) {
                 which,
                 outcome,
                 another,
+                actual,
             } => {
                 let Some(call) = pick(&calls, which) else { continue };
                 let draft = rig.again(&call);
                 let call = if another { draft.by_another() } else { draft }.done();
-                let settle = rig.settling(&call, outcome);
-                model.settled(&call, settle.at.as_millis(), outcome, rig.store.settle(settle).await);
+                let settle = Settle {
+                    actual,
+                    ..rig.settling(&call, outcome)
+                };
+                let answer = rig.store.settle(settle.clone()).await;
+                model.settled(&call, &settle, answer);
             }
             Step::Lock(n) => {
                 let position = rig.lock(target(n)).await;

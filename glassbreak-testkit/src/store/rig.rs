@@ -131,8 +131,8 @@ impl Rig {
         held(self.ask(call).await)
     }
 
-    /// How many count under a key, asked by a call that counts elsewhere no more.
-    pub async fn count(&self, key: u64) -> u32 {
+    /// How much counts under a key, asked by a call that counts elsewhere no more.
+    pub async fn count(&self, key: u64) -> u64 {
         let look = self.call().on(key, u32::MAX).done();
         let held = self.hold(look.clone()).await;
         self.settle(&look, Outcome::NotRun).await;
@@ -229,6 +229,27 @@ impl Draft {
             window: Window::Sliding(Span::from_millis(WINDOW.unsigned_abs())),
             amount: 1,
             ceiling: u64::from(ceiling),
+        });
+        self
+    }
+
+    /// So much more in a window, in a scope, under a key where it is known.
+    #[must_use]
+    pub fn worth(
+        mut self,
+        (rule, window): (&str, Window),
+        scope: u8,
+        key: Option<u64>,
+        amount: u64,
+        ceiling: u64,
+    ) -> Self {
+        self.0.demands.push(Demand {
+            rule: rule.into(),
+            scope: [scope; 16],
+            key: key.map(spread),
+            window,
+            amount,
+            ceiling,
         });
         self
     }

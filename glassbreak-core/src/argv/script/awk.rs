@@ -71,6 +71,9 @@ pub(super) fn check(text: &str) -> Result<(), String> {
             c if c.is_ascii_alphabetic() || c == '_' => {
                 let rest = chars.take_while(is_name);
                 let name: String = std::iter::once(c).chain(rest.chars()).collect();
+                if never_ends(&name, chars.rest) {
+                    return Err("a loop whose condition always holds".to_owned());
+                }
                 word(&name, depth, &mut printing)?
             }
             c if "{[,!~&=<+-*%^?:".contains(c) => Before::Open,
@@ -84,6 +87,29 @@ pub(super) fn check(text: &str) -> Result<(), String> {
         };
     }
     Ok(())
+}
+
+/// Whether what stands behind `while` or `for` is a condition of numbers and texts only, or none.
+fn never_ends(name: &str, behind: &str) -> bool {
+    let Some(inner) = behind.trim_start().strip_prefix('(') else {
+        return false;
+    };
+    let mut depth = 1usize;
+    let end = inner.find(|c| {
+        depth = match c {
+            '(' => depth + 1,
+            ')' => depth - 1,
+            _ => depth,
+        };
+        depth == 0
+    });
+    let inner = end.and_then(|end| inner.get(..end)).unwrap_or(inner);
+    let constant = |text: &str| text.starts_with('"') || !text.contains(|c: char| c == '$' || c.is_ascii_alphabetic());
+    match name {
+        "while" => constant(inner.trim()),
+        "for" => inner.split(';').nth(1).is_some_and(|text| constant(text.trim())),
+        _ => false,
+    }
 }
 
 fn string(chars: &mut Chars<'_>) -> Result<Before, String> {
@@ -180,6 +206,9 @@ mod tests {
                 "{print \"a > b | c\"}",
                 "{print toupper($1) ; if ($2>1) n++}",
                 "BEGIN{while (i<3) {i++; print i}}",
+                "BEGIN{for (i=0; i<3; i++) print i}",
+                "{do i++; while (a[i] != \"\")}",
+                "{for (k in a) print k}",
             ],
             &[
                 "BEGIN{system(\"id\")}",
@@ -219,6 +248,12 @@ mod tests {
                 "$/x/",
                 "BEGIN { printf(\"x\") > \"f\" }",
                 "{ print $1 \\\n > \"f\" }",
+                "BEGIN{while(1) print}",
+                "BEGIN{while ( (1) ) {}}",
+                "BEGIN{for(;;) print 1}",
+                "BEGIN{for (i=0; ; i++) print i}",
+                "BEGIN{do print 1; while (1==1)}",
+                "BEGIN{while (\"x\") {}}",
             ],
         );
     }

@@ -90,6 +90,12 @@ fn string(chars: &mut Chars<'_>, open: &mut Vec<Open>) -> Result<(), String> {
     }
 }
 
+/// Whether the first argument is `true` or `false` by itself.
+fn is_constant(behind: &str) -> bool {
+    let first = behind.strip_prefix('(').and_then(|rest| rest.split(';').next());
+    first.is_some_and(|text| matches!(text.trim(), "true" | "false"))
+}
+
 fn word(name: &str, behind: &str) -> Result<(), String> {
     if behind.starts_with("::") {
         return Err(format!("`{name}::` names a module"));
@@ -97,7 +103,9 @@ fn word(name: &str, behind: &str) -> Result<(), String> {
     match name {
         "env" | "getenv" => Err(format!("`{name}` shows what the environment holds")),
         "import" | "include" | "module" | "modulemeta" => Err(format!("`{name}` loads code from a file")),
-        "input_filename" | "get_search_list" => Err(format!("`{name}` shows where files lie")),
+        "repeat" | "infinite" => Err(format!("`{name}` has no end")),
+        "while" | "until" if is_constant(behind) => Err(format!("a `{name}` whose condition never changes")),
+        "get_search_list" => Err(format!("`{name}` shows where files lie")),
         _ => Ok(()),
     }
 }
@@ -134,6 +142,9 @@ mod tests {
                 "sort_by(-.x)[:5]",
                 "limit(3; .[])",
                 "group_by(.env)|map({env: .[0].env})",
+                "input_filename",
+                "[.|until(. > 100; . * 2)]",
+                "{repeat: .repeat}",
             ],
             &[
                 "env",
@@ -159,7 +170,11 @@ mod tests {
                 "$__prog_args",
                 "# x\nenv",
                 ". # x",
-                "input_filename",
+                "get_search_list",
+                "repeat(1)",
+                "[range(infinite)]",
+                "until(false; .)",
+                "[while( true ; .+1)]",
                 "modulemeta",
                 "(",
                 ")",

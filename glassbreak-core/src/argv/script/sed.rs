@@ -4,14 +4,27 @@ use super::Chars;
 
 pub(super) fn check(text: &str) -> Result<(), String> {
     let mut chars = Chars::new(text);
+    // The labels that no line was read, ended or left behind since: a jump back to one goes on for ever.
+    let mut labels: Vec<&str> = Vec::new();
     loop {
         chars.take_while(|c| c.is_ascii_whitespace() || c == ';');
         if chars.peek().is_none() {
             return Ok(());
         }
+        let before = chars.rest.len();
         address(&mut chars)?;
         chars.take_while(|c| c == '!' || c == ' ' || c == '\t');
+        let always = chars.rest.len() == before;
+        let at = chars.rest;
         command(&mut chars)?;
+        let written = at.get(1..at.len() - chars.rest.len()).unwrap_or_default();
+        let name = written.trim_matches(|c: char| c.is_ascii_whitespace() || c == ';');
+        match at.chars().next() {
+            Some(':') => labels.push(name),
+            Some('n' | 'N' | 'd' | 'D' | 'q' | 'Q') => labels.clear(),
+            Some('b') if always && labels.contains(&name) => return Err("a loop that never ends".to_owned()),
+            _ => {}
+        }
     }
 }
 
@@ -321,6 +334,9 @@ mod tests {
                 "s/x/[/",
                 "1~2p",
                 "s/a/é/",
+                ":a;/x$/{N;s/x\\n//;ba}",
+                ":a;s/a/b/;ta",
+                "b a;p;:a",
             ],
             &[
                 "e",
@@ -371,6 +387,9 @@ mod tests {
                 "1",
                 "a\\\n",
                 "#n\ne id",
+                ":a;ba",
+                ":a\ns/a/b/\nb a",
+                ":a;{ba}",
                 "s/a[]/]b/e;s/x/y/",
                 "s/[\\]/]/e;p;#/",
             ],

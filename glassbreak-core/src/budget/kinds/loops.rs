@@ -66,10 +66,6 @@ impl Laps {
     }
 }
 
-/// The most bytes of [`Laps`] outside itself.
-pub(in crate::budget) const LAPS_BYTES: usize =
-    2 * (MOST_PERIOD * size_of::<(u64, Ended)>() + (MOST_PERIOD + FAILED) * 8);
-
 /// What repeats.
 enum Repeat {
     Exact(u64),
@@ -109,6 +105,15 @@ impl Loop {
         if self.repeats(Some(laps), event, streak).is_some() {
             laps.hits = laps.hits.saturating_add(1);
         }
+    }
+
+    /// The most bytes that its state takes outside itself.
+    pub(in crate::budget) fn most_bytes(&self) -> usize {
+        let cycle = self
+            .cycle
+            .map_or(0, |cycle| (cycle.max_period + 1) * (size_of::<(u64, Ended)>() + 8));
+        let failing = self.failing_repeat.map_or(0, |_| FAILED * 8);
+        2 * (cycle + failing)
     }
 
     /// A call has ended.

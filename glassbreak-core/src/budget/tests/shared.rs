@@ -76,7 +76,10 @@ fn a_store_is_asked_for_each_shared_budget_that_is_met_in_order() {
         .iter()
         .map(|d| (&*d.rule, d.window.to_string(), d.ceiling))
         .collect();
-    assert_eq!(said, [("agents", "10m".to_owned(), 5), ("all", "1d".to_owned(), 9)]);
+    assert_eq!(
+        said,
+        [("agents", "in 10m".to_owned(), 5), ("all", "in 1d".to_owned(), 9)]
+    );
     assert_eq!(
         demands[1].key.map(|key| key[..4].to_vec()),
         Some(vec![0xe3, 0xb0, 0xc4, 0x42])

@@ -220,7 +220,7 @@ fn each_mistake_in_the_manifest_is_named_at_its_place() {
         ),
         (
             "[tools.a]\nlabels = []\ncost = 1",
-            "tools.toml:3:1: `cost`: costs are not built",
+            "tools.toml:3:8: `cost` is an integer, and a table is wanted",
         ),
         (
             "[tools.a]\nlabels = []\nabuot = \"x\"",

@@ -124,7 +124,7 @@ fn one(line: &[u8], entry: &ToolEntry, policies: &Policies, tally: &mut Tally) -
         teaches(finding)?;
     }
     let facts = Facts {
-        args: Some(tool.arguments.clone()),
+        args: Some(tool.arguments),
         ..Facts::default()
     };
     let word = |text: &str| Word::new(text).map_err(odd);
@@ -143,7 +143,7 @@ fn one(line: &[u8], entry: &ToolEntry, policies: &Policies, tally: &mut Tally) -
         (Ok(built), judged) => {
             // Bounds and patterns are the manifest's alone: the types fit here whether or not it takes the values.
             tally.fitting += u64::from(judged.is_ok());
-            let expected = facts::expected(&question, &[], &[])?;
+            let expected = facts::expected(&question, &Shape::default())?;
             if built != expected {
                 return Err(format!("the context is {built:?}, and should be {expected:?}"));
             }

@@ -50,25 +50,31 @@ struct World {
     atoms: &'static [&'static str],
 }
 
-const ANY: [&str; 8] = [
+const ANY: [&str; 10] = [
     "context.risk == \"high\"",
     "context.labels.contains(\"mutating\")",
     "context.target.name == \"web-1\"",
     "(context.target has name && context.target.name == \"web-1\")",
     "context.target == {kind: \"\", namespace: \"\", name: \"web-1\", owner: \"\"}",
+    "context.seq.breaker.api.state == \"open\"",
+    "context.seq.distinct.pods.is_new",
     "context.actor.parents.contains(\"planner\")",
     "context.actor.session like \"s-*\"",
     "principal in Team::\"ops-agents\"",
 ];
 
 /// What becomes true while calls add up: a forbid may say so, and a permit only the contrary.
-const GROWING: [&str; 6] = [
+const GROWING: [&str; 10] = [
     "context.seq.budget.pod_delete.count > 3",
     "context.seq.budget.pod_delete.count + 1 > 3",
     "context.seq.budget.pod_delete.count * 2 >= 7",
     "-context.seq.budget.pod_delete.count < 1",
     "context.seq.budget.pod_delete.remaining <= 0",
     "context.seq.loop.same.fired",
+    "context.seq.distinct.pods.count > context.seq.distinct.pods.limit",
+    "context.seq.pattern.leak.armed",
+    "context.seq.latch.trifecta.latched + context.seq.actions > 5",
+    "context.seq.breaker.api.failures > 3",
 ];
 
 const WORLDS: [World; 3] = [

@@ -78,7 +78,7 @@ const RESOURCES: [&str; 10] = [
 ];
 /// Every kind of expression that the engine works out by itself, and some that it leaves to Cedar; each with values that
 /// make it true, false and in error.
-const ATOMS: [&str; 74] = [
+const ATOMS: [&str; 75] = [
     "true",
     "false",
     "context.n > 3",
@@ -148,6 +148,7 @@ const ATOMS: [&str; 74] = [
     "principal.tags.containsAny([\"x\", \"z\"])",
     "context.n - 9223372036854775807 < -9223372036854775806",
     "-context.n * 3 <= -12",
+    "context.n * 9223372036854775807 > 0",
     "(if context.flag then context.n else context.s) == 4",
     "ip(context.s).isInRange(ip(\"127.0.0.0/8\"))",
     "ip(\"127.0.0.1\") == ip(context.s)",
@@ -230,11 +231,11 @@ fn entities(dice: &mut Dice<'_>) -> Result<(Entities, HashSet<EntityUid>), Strin
                 continue;
             }
             let groups = all.iter().skip(groups_from.max(n + 1)).filter(|_| !dice.once_in(2));
-            let parents: Result<HashSet<EntityUid>, _> = groups.map(|group| group.parse()).collect();
+            let parents: Result<HashSet<EntityUid>, _> = groups.map(|group| group.parse().map_err(odd)).collect();
             let uid: EntityUid = name.parse().map_err(odd)?;
             let attributes = attributes(dice, name)?;
             there.insert(uid.clone());
-            out.push(Entity::new(uid, attributes, parents.map_err(odd)?).map_err(odd)?);
+            out.push(Entity::new(uid, attributes, parents?).map_err(odd)?);
         }
     }
     Ok((Entities::from_entities(out, None).map_err(odd)?, there))

@@ -7,9 +7,13 @@ use cedar_policy::{Context, RestrictedExpression};
 use super::super::{Action, Policies, Question, Resource};
 use super::{Dice, odd, world};
 use crate::call::{Actor, ArgValue, Args, Word};
-use crate::facts::{ArgvFacts, BudgetFacts, Fact, Facts, LoopFacts, SeqFacts, Target};
+use crate::facts::{
+    ArgvFacts, BreakerFacts, BudgetFacts, DistinctFacts, Fact, Facts, LatchFacts, LoopFacts, PatternFacts, SeqFacts,
+    Target,
+};
 use crate::finding::{Finding, Findings, Outcome, Ruling};
 use crate::label::{LabelSet, Risk, Vocabulary};
+use crate::shape::Shape;
 
 /// A question that owns what it asks about.
 #[derive(Debug)]
@@ -68,6 +72,10 @@ pub(in crate::policy) fn seq(count: i64) -> SeqFacts {
     SeqFacts {
         budgets: vec![budget, BudgetFacts::default()],
         loops: vec![LoopFacts::default()],
+        distincts: vec![DistinctFacts::default()],
+        patterns: vec![PatternFacts::default()],
+        latches: vec![LatchFacts::default()],
+        breakers: vec![BreakerFacts::default()],
         ..SeqFacts::default()
     }
 }
@@ -133,6 +141,30 @@ impl Asked {
             seen.fired = streak > 0;
             seen.streak = streak;
         });
+        asked.seq.actions = dice.of(&[1, 9, i64::MAX]);
+        asked.seq.elapsed_s = dice.of(&[0, 60]);
+        let fired = dice.once_in(2);
+        asked.seq.patterns = vec![PatternFacts {
+            armed: fired,
+            fired,
+            step: i64::from(fired),
+            age_s: 5,
+        }];
+        asked.seq.latches = vec![LatchFacts {
+            latched: i64::from(fired),
+            labels: 3,
+            fired: false,
+        }];
+        asked.seq.distincts = vec![DistinctFacts {
+            count: dice.of(&[0, 4]),
+            limit: 3,
+            is_new: fired,
+            fired: false,
+        }];
+        asked.seq.breakers = vec![BreakerFacts {
+            state: dice.of(&["closed", "open", "half-open"]),
+            failures: dice.of(&[0, 5]),
+        }];
         asked.facts.target.name = match dice.roll(3) {
             0 => Fact::Absent,
             1 => Fact::Is("web-1".into()),
@@ -227,12 +259,17 @@ fn arg(value: &ArgValue) -> Result<E, String> {
     })
 }
 
-/// What the whole context of a call should be, where `budgets` and `loops` are the ids of those.
-pub(in crate::policy) fn expected(
-    question: &Question<'_>,
-    budgets: &[String],
-    loops: &[String],
-) -> Result<Context, String> {
+/// The facts of each rule of one kind, by its id.
+fn rules<T>(ids: &[String], all: &[T], fields: impl Fn(&T) -> Vec<(&'static str, E)>) -> Result<E, String> {
+    let each = ids
+        .iter()
+        .zip(all)
+        .map(|(id, facts)| Ok((id.as_str(), record(fields(facts))?)));
+    record(each.collect::<Result<Vec<_>, String>>()?)
+}
+
+/// What the whole context of a call should be under this shape.
+pub(in crate::policy) fn expected(question: &Question<'_>, shape: &Shape) -> Result<Context, String> {
     let facts = question.facts;
     let mut pairs = Vec::new();
     if let Some(argv) = &facts.argv {
@@ -257,27 +294,71 @@ pub(in crate::policy) fn expected(
     pairs.push(("target".to_owned(), record(target)?));
     pairs.push(("labels".to_owned(), set(question.vocabulary.words_of(facts.labels))));
     pairs.push(("risk".to_owned(), text(facts.risk.as_str())));
-    let budgets = budgets.iter().zip(&question.seq.budgets).map(|(id, facts)| {
-        let facts = record([
-            ("count", E::new_long(facts.count)),
-            ("limit", E::new_long(facts.limit)),
-            ("remaining", E::new_long(facts.remaining)),
-            ("over", E::new_long(facts.over)),
-            ("fired", E::new_bool(facts.fired)),
-        ]);
-        Ok((id.as_str(), facts?))
-    });
-    let loops = loops.iter().zip(&question.seq.loops).map(|(id, facts)| {
-        let facts = record([
-            ("streak", E::new_long(facts.streak)),
-            ("period", E::new_long(facts.period)),
-            ("fired", E::new_bool(facts.fired)),
-        ]);
-        Ok((id.as_str(), facts?))
-    });
+    let (long, flag) = (E::new_long, E::new_bool);
+    let seq = question.seq;
     let seq = record([
-        ("budget", record(budgets.collect::<Result<Vec<_>, String>>()?)?),
-        ("loop", record(loops.collect::<Result<Vec<_>, String>>()?)?),
+        (
+            "budget",
+            rules(&shape.budgets, &seq.budgets, |facts| {
+                vec![
+                    ("count", long(facts.count)),
+                    ("limit", long(facts.limit)),
+                    ("remaining", long(facts.remaining)),
+                    ("over", long(facts.over)),
+                    ("fired", flag(facts.fired)),
+                ]
+            })?,
+        ),
+        (
+            "loop",
+            rules(&shape.loops, &seq.loops, |facts| {
+                vec![
+                    ("streak", long(facts.streak)),
+                    ("period", long(facts.period)),
+                    ("fired", flag(facts.fired)),
+                ]
+            })?,
+        ),
+        (
+            "distinct",
+            rules(&shape.distincts, &seq.distincts, |facts| {
+                vec![
+                    ("count", long(facts.count)),
+                    ("limit", long(facts.limit)),
+                    ("is_new", flag(facts.is_new)),
+                    ("fired", flag(facts.fired)),
+                ]
+            })?,
+        ),
+        (
+            "pattern",
+            rules(&shape.patterns, &seq.patterns, |facts| {
+                vec![
+                    ("armed", flag(facts.armed)),
+                    ("fired", flag(facts.fired)),
+                    ("step", long(facts.step)),
+                    ("age_s", long(facts.age_s)),
+                ]
+            })?,
+        ),
+        (
+            "latch",
+            rules(&shape.latches, &seq.latches, |facts| {
+                vec![
+                    ("latched", long(facts.latched)),
+                    ("labels", long(facts.labels)),
+                    ("fired", flag(facts.fired)),
+                ]
+            })?,
+        ),
+        (
+            "breaker",
+            rules(&shape.breakers, &seq.breakers, |facts| {
+                vec![("state", text(facts.state)), ("failures", long(facts.failures))]
+            })?,
+        ),
+        ("elapsed_s", long(seq.elapsed_s)),
+        ("actions", long(seq.actions)),
     ]);
     pairs.push(("seq".to_owned(), seq?));
     let actor = question.actor;
@@ -296,5 +377,5 @@ pub(in crate::policy) fn expected(
 /// The same for a call of the world.
 pub(in crate::policy) fn expected_of(asked: &Asked) -> Result<Context, String> {
     let shape = world::shape()?;
-    asked.question(|question| expected(question, &shape.budgets, &shape.loops))?
+    asked.question(|question| expected(question, &shape))?
 }

@@ -85,7 +85,10 @@ pub(in crate::policy) fn shape() -> Result<Shape, String> {
         ],
         budgets: vec!["pod_delete".to_owned(), "all-calls".to_owned()],
         loops: vec!["same".to_owned()],
-        ..Shape::default()
+        distincts: vec!["pods".to_owned()],
+        patterns: vec!["leak".to_owned()],
+        latches: vec!["trifecta".to_owned()],
+        breakers: vec!["api".to_owned()],
     })
 }
 

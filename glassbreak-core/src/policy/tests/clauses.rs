@@ -102,6 +102,55 @@ fn a_forbid_that_holds_is_told_with_all_of_its_condition() {
 }
 
 #[test]
+fn a_denial_names_the_clause_that_forbids_and_the_values_it_saw() {
+    let deny = |policies: &Policies, asked: &Asked| {
+        let findings = asked.with(|question| policies.decide(question));
+        let denial = findings
+            .into_iter()
+            .find(|finding| finding.level() == Level::Deny)
+            .unwrap();
+        (denial.rule().to_string(), denial.hint().to_owned())
+    };
+    let (rule, hint) = deny(&load(SAMPLE), &Asked::kubectl("delete", &["namespace"]));
+    assert_eq!(rule, "policy.no-namespace-delete");
+    assert_eq!(
+        hint,
+        "this is final: no approval lifts it; it forbids where \
+         `context.argv.command == \"delete\" && context.argv.kinds.contains(\"namespace\")` (main.cedar:14:8); \
+         here context.argv.command is \"delete\", context.argv.kinds is [\"namespace\"]"
+    );
+    let by_argument = with_permit(
+        "@id(\"x\") forbid (principal, action == Action::\"tool:restart_service\", resource)\n\
+         when { context.args.name == \"web\" };",
+    );
+    let (_, hint) = deny(&by_argument, &Asked::restart("web"));
+    assert!(hint.ends_with("here context.args.name is not shown"), "{hint}");
+    let in_error = with_permit(
+        "@id(\"x\") forbid (principal, action == Action::\"tool:restart_service\", resource)\n\
+         when { context.risk == \"low\" && resource.tier == 1 };",
+    );
+    let (rule, hint) = deny(&in_error, &Asked::restart("unheard-of"));
+    assert_eq!(
+        (rule.as_str(), hint.as_str()),
+        (
+            "policy.x.error",
+            "it forbids where `resource.tier == 1` (main.cedar:3:33)"
+        )
+    );
+    // Without a condition there is no clause; what people are asked stays the same whatever the values.
+    let bare = with_permit("@id(\"x\") forbid (principal, action == Action::\"exec:kubectl\", resource);");
+    assert_eq!(
+        deny(&bare, &Asked::kubectl("get", &[])).1,
+        "this is final: no approval lifts it"
+    );
+    let asks = Asked::kubectl("delete", &["pod"]).with(|question| load(SAMPLE).decide(question));
+    assert!(
+        asks.iter().all(|finding| !finding.hint().contains("context.")),
+        "{asks:?}"
+    );
+}
+
+#[test]
 fn a_policy_in_error_is_told_with_the_clause_that_is() {
     let text = "@id(\"x\") forbid (principal, action == Action::\"tool:restart_service\", resource)\n\
                 when { context.risk == \"low\" && resource.tier == 1 };";

@@ -80,8 +80,8 @@ mod recorded {
         audit.sync().unwrap();
         let text = std::fs::read_to_string(audit.path()).unwrap();
         let judged = |record: &serde_json::Value| record["bundle"].is_string();
-        let records = text.lines().map(|line| serde_json::from_str(line).unwrap());
-        let last = records.filter(judged).last().unwrap();
+        let mut records = text.lines().map(|line| serde_json::from_str(line).unwrap());
+        let last = records.rfind(judged).unwrap();
         std::fs::remove_dir_all(root).unwrap();
         (allowed, last)
     }

@@ -619,6 +619,8 @@ impl Gathered<'_> {
             rule: Arc::clone(&demand.rule),
             scope: demand.scope,
             key: demand.key,
+            window: demand.window,
+            ceiling: demand.ceiling,
             stamp,
             amount: demand.amount,
         }

@@ -17,6 +17,8 @@ pub(super) struct Charge {
     pub(super) rule: Arc<str>,
     pub(super) scope: [u8; 16],
     pub(super) key: Option<[u8; 16]>,
+    pub(super) window: Window,
+    pub(super) ceiling: u64,
     /// What it is kept at.
     pub(super) stamp: Timestamp,
     pub(super) amount: u64,
@@ -162,9 +164,22 @@ impl Counters {
 
     /// Counts `more` on top of a charge.
     pub(super) fn add(&mut self, charge: &Charge, more: u64, now: Timestamp) {
-        if let Some(counter) = self.counter_of(charge) {
-            counter.add(charge.stamp, more, now);
+        if charge.stamp < charge.window.begin(now) || more == 0 {
+            return;
         }
+        if let Some(counter) = self.counter_of(charge) {
+            return counter.add(charge, more);
+        }
+        // It counted nothing until now.
+        let groups = self.rules.entry(Arc::clone(&charge.rule)).or_default();
+        let group = groups.entry(charge.scope).or_default();
+        let counter = match charge.key {
+            Some(key) => group.keys.entry(key).or_default(),
+            None => group.unknown.get_or_insert_default(),
+        };
+        counter.add(charge, more);
+        self.round
+            .push_back((Arc::clone(&charge.rule), charge.scope, charge.key));
     }
 
     fn counter_of(&mut self, charge: &Charge) -> Option<&mut Counter> {
@@ -245,15 +260,7 @@ impl Counter {
     }
 
     fn push(&mut self, now: Timestamp, demand: &Demand) -> Timestamp {
-        let known = self.window.unwrap_or(demand.window);
-        let window = if known.begin(now) < demand.window.begin(now) {
-            known
-        } else {
-            demand.window
-        };
-        self.window = Some(window);
-        // Nothing is admitted past the ceiling, so so many are all there can be.
-        self.most = self.most.max(demand.window.entries(demand.ceiling.saturating_sub(1)));
+        let window = self.hold(now, demand.window, demand.ceiling);
         let oldest = self.ring.within(now, window).next();
         let (stamp, shed) = self
             .ring
@@ -275,10 +282,23 @@ impl Counter {
         self.ring.remove(stamp, charged, amount);
     }
 
-    fn add(&mut self, stamp: Timestamp, more: u64, now: Timestamp) {
-        if self.window.is_some_and(|window| stamp >= window.begin(now)) {
-            self.ring.add(stamp, more);
-        }
+    fn add(&mut self, charge: &Charge, more: u64) {
+        self.hold(charge.stamp, charge.window, charge.ceiling);
+        self.ring.add(charge.stamp, more, self.most);
+    }
+
+    /// Keeps what this window and ceiling need, too. Returns the wider window.
+    fn hold(&mut self, now: Timestamp, window: Window, ceiling: u64) -> Window {
+        let known = self.window.unwrap_or(window);
+        let wider = if known.begin(now) < window.begin(now) {
+            known
+        } else {
+            window
+        };
+        self.window = Some(wider);
+        // Nothing is admitted past the ceiling, so so many are all there can be.
+        self.most = self.most.max(window.entries(ceiling.saturating_sub(1)));
+        wider
     }
 
     fn is_empty(&self, now: Timestamp) -> bool {

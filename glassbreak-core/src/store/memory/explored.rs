@@ -32,7 +32,7 @@ use self::books::Books;
 use super::counter;
 use super::tests::{Reserving, T0, lock_all, settling};
 use crate::clock::Timestamp;
-use crate::store::{Attempt, FakeClock, Outcome, Reserved, Unlock, Unlocked};
+use crate::store::{Actual, Attempt, FakeClock, Outcome, Reserved, Settle, Unlock, Unlocked};
 
 /// Runs `body` under many schedules: uniform ones, and ones that hold few threads back for long.
 fn explore(body: impl Fn() + Send + Sync + Clone + 'static) {
@@ -71,6 +71,36 @@ fn racing_calls_are_admitted_up_to_the_ceiling_exactly() {
         });
         let answers = race(jobs.collect());
         assert_eq!(answers.iter().filter(|answer| is_held(answer)).count(), 2);
+    });
+}
+
+#[test]
+fn racing_amounts_are_admitted_up_to_the_ceiling_and_what_they_really_came_to_is_counted_in_full() {
+    explore(|| {
+        let books = books();
+        // Three of four fit below eight, in each kind of window; each then turns out to be five.
+        let wanting = || Reserving::new().worth(1, 2, 7).done();
+        let jobs = (0..4).map(|_| {
+            let (books, reserve) = (Arc::clone(&books), wanting());
+            job(move || {
+                let held = is_held(&books.reserve(reserve.clone()).unwrap());
+                if held {
+                    let actual = (0..3).map(|demand| Actual { demand, amount: 5 }).collect();
+                    let settle = Settle {
+                        actual,
+                        ..settling(&reserve, Outcome::Done)
+                    };
+                    books.settle(settle).unwrap();
+                }
+                held
+            })
+        });
+        let held = race(jobs.collect()).into_iter().filter(|held| *held).count();
+        // A correction that comes first leaves less room, never more.
+        assert!((1..=3).contains(&held), "{held}");
+        let look = books.reserve(Reserving::new().worth(1, 0, 99).done()).unwrap();
+        let all = u64::try_from(held).unwrap() * 5;
+        assert!(matches!(look, Reserved::Held(held) if *held.counts == [all; 3]));
     });
 }
 

@@ -54,6 +54,33 @@ impl Reserving {
         self
     }
 
+    /// So much more under `key`, of at most `ceiling`, in a window of each kind.
+    pub(super) fn worth(mut self, key: u8, amount: u64, ceiling: u64) -> Self {
+        let ten_minutes = Span::from_millis(600_000);
+        let size = Span::from_millis(60_000);
+        for (rule, window) in [
+            ("rows", Window::Sliding(ten_minutes)),
+            (
+                "steps",
+                Window::Buckets {
+                    span: ten_minutes,
+                    size,
+                },
+            ),
+            ("all", Window::Lifetime),
+        ] {
+            self.0.demands.push(Demand {
+                rule: rule.into(),
+                scope: [key; 16],
+                key: Some([0; 16]),
+                window,
+                amount,
+                ceiling,
+            });
+        }
+        self
+    }
+
     pub(super) fn at(mut self, millis: i64) -> Self {
         self.0.at = Timestamp::from_millis(millis);
         self

@@ -69,7 +69,7 @@ pub async fn calls_that_race_for_one_budget_are_admitted_up_to_it_exactly(rig: R
         let mut admitted = Vec::new();
         for round in 0..rounds {
             if let Reserved::Held(held) = rig.ask(rig.call().on(round, PLACES)).await {
-                assert!(held.counts.iter().all(|count| *count <= PLACES));
+                assert!(held.counts.iter().all(|count| *count <= u64::from(PLACES)));
                 admitted.push(round);
             }
             // Everybody is in the same round, about.
@@ -117,7 +117,7 @@ pub async fn calls_with_many_demands_are_counted_whole_or_not(rig: Rig) {
         let held = answers.await.into_iter().filter(|held| *held).count();
         assert_eq!(u32::try_from(held).ok(), Some(PLACES));
         for key in first..first + KEYS {
-            assert_eq!(rig.count(key).await, PLACES);
+            assert_eq!(rig.count(key).await, u64::from(PLACES));
         }
     }
 }
@@ -142,6 +142,7 @@ pub async fn what_is_given_back_while_others_reserve_stays_within_the_ceiling(ri
     });
     let kept: u32 = kept.await.into_iter().sum();
     assert!(kept <= PLACES);
+    let kept = u64::from(kept);
     assert_eq!((rig.count(1).await, rig.count(2).await), (kept, kept));
 }
 
@@ -180,10 +181,10 @@ pub async fn the_order_of_epochs_explains_every_count(rig: Rig) {
     /// Ordered: changes at their epochs, and after each what was refused there.
     #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
     enum What {
-        Held { keys: [u64; 2], counts: Vec<u32> },
+        Held { keys: [u64; 2], counts: Vec<u64> },
         GivenBack { keys: [u64; 2] },
         Settled,
-        Over { keys: [u64; 2], demand: usize, count: u32 },
+        Over { keys: [u64; 2], demand: usize, count: u64 },
     }
     const PLACES: u32 = 12;
     let events = race(&rig, 16, |rig, n| async move {
@@ -225,17 +226,17 @@ pub async fn the_order_of_epochs_explains_every_count(rig: Rig) {
     });
     let mut events: Vec<_> = events.await.into_iter().flatten().collect();
     events.sort();
-    let mut counts: BTreeMap<u64, u32> = BTreeMap::new();
+    let mut counts: BTreeMap<u64, u64> = BTreeMap::new();
     let mut change = 0;
     for (epoch, what) in events {
-        let of = |key: u64, counts: &BTreeMap<u64, u32>| counts.get(&key).copied().unwrap_or(0);
+        let of = |key: u64, counts: &BTreeMap<u64, u64>| counts.get(&key).copied().unwrap_or(0);
         match what {
             What::Over { keys, demand, count } => {
                 assert!(
                     keys.get(demand).is_some_and(|key| of(*key, &counts) + 1 == count),
                     "epoch {epoch}"
                 );
-                assert!(count > PLACES);
+                assert!(count > u64::from(PLACES));
                 continue;
             }
             What::Held { keys, counts: told } => {
