@@ -194,11 +194,11 @@ fn facts(bundle: &Bundle, judgement: &Judgement) -> Value {
     });
     let seq = &judgement.seq;
     let rules = bundle.budgets();
-    let budgets = of(
+    let budgets = by_id(
         rules.budget_ids().zip(&seq.budgets),
         |b| json!({"count": b.count, "limit": b.limit, "remaining": b.remaining, "over": b.over, "fired": b.fired}),
     );
-    let loops = of(
+    let loops = by_id(
         rules.loop_ids().zip(&seq.loops),
         |l| json!({"streak": l.streak, "period": l.period, "fired": l.fired}),
     );
@@ -211,16 +211,16 @@ fn facts(bundle: &Bundle, judgement: &Judgement) -> Value {
         "seq": {
             "budget": budgets,
             "loop": loops,
-            "distinct": of(rules.distinct_ids().zip(&seq.distincts), |d| {
+            "distinct": by_id(rules.distinct_ids().zip(&seq.distincts), |d| {
                 json!({"count": d.count, "limit": d.limit, "is_new": d.is_new, "fired": d.fired})
             }),
-            "pattern": of(rules.pattern_ids().zip(&seq.patterns), |p| {
+            "pattern": by_id(rules.pattern_ids().zip(&seq.patterns), |p| {
                 json!({"armed": p.armed, "fired": p.fired, "step": p.step, "age_s": p.age_s})
             }),
-            "latch": of(rules.latch_ids().zip(&seq.latches), |l| {
+            "latch": by_id(rules.latch_ids().zip(&seq.latches), |l| {
                 json!({"latched": l.latched, "labels": l.labels, "fired": l.fired})
             }),
-            "breaker": of(rules.breaker_ids().zip(&seq.breakers), |b| {
+            "breaker": by_id(rules.breaker_ids().zip(&seq.breakers), |b| {
                 json!({"state": b.state, "failures": b.failures})
             }),
             "elapsed_s": seq.elapsed_s,
@@ -230,7 +230,7 @@ fn facts(bundle: &Bundle, judgement: &Judgement) -> Value {
 }
 
 /// The facts of the rules of one kind, by their ids.
-fn of<'a, T: 'a>(rules: impl Iterator<Item = (&'a str, &'a T)>, told: impl Fn(&T) -> Value) -> Map<String, Value> {
+fn by_id<'a, T: 'a>(rules: impl Iterator<Item = (&'a str, &'a T)>, told: impl Fn(&T) -> Value) -> Map<String, Value> {
     rules.map(|(id, facts)| (id.to_owned(), told(facts))).collect()
 }
 

@@ -359,8 +359,8 @@ async fn probe(store: &SqliteStore, left: &Left) {
         let Reserved::Held(held) = store.reserve(reserve).await.unwrap() else {
             panic!("not held")
         };
-        assert_eq!(*held.counts, [rows + 1]);
-        assert!(held.counts[0] > left.restarts(), "{held:?}, {:?}", left.effects);
+        assert_eq!(*held.counts, [u64::from(rows) + 1]);
+        assert!(held.counts[0] > u64::from(left.restarts()), "{held:?}, {:?}", left.effects);
         let settle = Settle {
             op,
             attempt,
