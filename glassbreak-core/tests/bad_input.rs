@@ -466,7 +466,7 @@ fn a_policy_with_an_unknown_attribute() {
         ("context.argv.comand == \"x\"", "comand"),
         ("context.nothing", "nothing"),
         ("context.argv.kinds.contains(\"pod\")", "kinds"),
-        ("context.seq.budget.gone.count > 3", "gone"),
+        ("context.seq.budget.gone.count <= 3", "gone"),
         ("principal.admin", "admin"),
     ] {
         rejects("all.cedar", &policy(condition), "all.cedar:3:", &[told]);

@@ -108,8 +108,15 @@ pub(super) fn read(
                 ..requirement
             }),
         }),
-        _ => Err(problems),
+        // Where it has a good id, it is named by that.
+        Some(id) => Err(problems.iter().map(|problem| named(&id, problem)).collect()),
+        None => Err(problems),
     }
+}
+
+fn named(id: &str, problem: &Problem) -> Problem {
+    let what = format!("policy `{id}`: {}", problem.what());
+    Problem::at(problem.file(), problem.line(), problem.column(), what, problem.help())
 }
 
 fn asks(policy: &Policy) -> bool {

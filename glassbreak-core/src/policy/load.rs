@@ -204,7 +204,7 @@ fn read_policies(
                     }),
             );
             if annotations.requirement.is_some() && !within_calls(policy, snapshot, schema, uids) {
-                let what = format!("`{}` asks about more than calls", annotations.id);
+                let what = format!("policy `{}` asks about more than calls", annotations.id);
                 let help =
                     "write `action in Action::\"call\"`, or name actions of calls: only calls can be asked about";
                 problems.push(source.problem(at, what, help));

@@ -27,7 +27,7 @@ pub(super) fn validate(
         found.and_then(|read| files.get(read.file).map(|file| (file, read.at)))
     };
     let object = |id: &PolicyId, error: &dyn Diagnostic, help: &str| match place(id) {
-        Some((file, at)) => problem_from(error, file, at, help),
+        Some((file, at)) => problem_from(error, Some(id), file, at, help),
         None => Problem::in_file(".", one_line(error), help),
     };
     let set = match PolicySet::from_policies(read.iter().map(|read| read.policy.clone())) {
@@ -62,7 +62,8 @@ pub(super) fn validate(
         let Some(file) = files.get(read.file) else { continue };
         for name in read.policy.entity_literals() {
             if let Err(near) = snapshot.declared(&name) {
-                let what = format!("`{}` is not declared", shown(&name.to_string()));
+                let name_shown = shown(&name.to_string());
+                let what = format!("policy `{}`: `{name_shown}` is not declared", read.rule.id);
                 let help = match near {
                     Some(near) => format!("did you mean `{}`?", shown(&near)),
                     None => "declare it, or remove the policy: it would never match".to_owned(),
@@ -79,10 +80,16 @@ pub(super) fn validate(
 
 /// What Cedar says, at the place it says it of.
 pub(super) fn problem_of(error: &dyn Diagnostic, source: &Source<'_>, help: &str) -> Problem {
-    problem_from(error, source, 0, help)
+    problem_from(error, None, source, 0, help)
 }
 
-fn problem_from(error: &dyn Diagnostic, source: &Source<'_>, otherwise: usize, help: &str) -> Problem {
+fn problem_from(
+    error: &dyn Diagnostic,
+    policy: Option<&PolicyId>,
+    source: &Source<'_>,
+    otherwise: usize,
+    help: &str,
+) -> Problem {
     let at = error
         .labels()
         .and_then(|mut labels| labels.next())
@@ -90,7 +97,13 @@ fn problem_from(error: &dyn Diagnostic, source: &Source<'_>, otherwise: usize, h
     let help = error
         .help()
         .map_or_else(|| help.to_owned(), |help| cleaned(&help.to_string()));
-    source.problem(at, one_line(error), help)
+    let what = one_line(error);
+    // Most of what Cedar says of a policy names it, but not all.
+    let policy = policy.map(|id| format!("policy `{id}`"));
+    match policy.filter(|policy| !what.contains(policy)) {
+        Some(policy) => source.problem(at, format!("{policy}: {what}"), help),
+        None => source.problem(at, what, help),
+    }
 }
 
 /// An error and its causes in one line.

@@ -147,6 +147,48 @@ fn what_is_wrong_in_a_policy_is_told_with_its_place() {
     assert!(problem.is_err());
 }
 
+/// What a person mends is a policy, a file and a line; the guard says all three, whichever of its checks objects.
+#[test]
+fn every_refusal_of_a_policy_names_it_its_file_and_its_line() {
+    let forbid = |annotations: &str, scope: &str, condition: &str| {
+        format!("\n@id(\"the-one\") {annotations}\nforbid (principal, {scope}, resource)\nwhen {{ {condition} }};")
+    };
+    let (git, fine) = ("action == Action::\"exec:git\"", "context.argv.command == \"push\"");
+    let long = format!("context.argv.command like \"*{}*\"", "x".repeat(300));
+    let deep = ["context.risk == \"low\""; 70].join(" && ");
+    for text in [
+        forbid("@aks(\"oncall\")", git, fine),
+        forbid("@quorum(\"2\")", git, fine),
+        forbid("@ask(\"nobody\")", git, fine),
+        forbid("@ask(\"oncall\")", "action", "principal is Role"),
+        forbid("", "action == Action::\"exec:gti\"", fine),
+        forbid("", git, "context.argv.comand == \"push\""),
+        forbid("", git, "context.argv.command == 1"),
+        forbid("", git, "context.argv.options.contains(1)"),
+        forbid("", git, "context.argv.options == []"),
+        forbid("", git, "principal in Team::\"gone\""),
+        forbid("", git, "resource is Tool"),
+        forbid("", git, "context.argv.command == \"p\u{443}sh\""),
+        forbid("", git, "context.argv.command == \"pu\u{200b}sh\""),
+        forbid("", git, "context.labels.contains(\"mutatng\")"),
+        forbid("", git, "context.seq.budget.pod_delete.count < 3"),
+        forbid("", git, "!(context.target.name like \"/srv/*\")"),
+        forbid("", git, "ip(context.argv.command).isLoopback()"),
+        forbid("", git, &long),
+        forbid("", git, &deep),
+    ] {
+        let problems = Folder::of(&text).load().expect_err(&text);
+        for problem in problems {
+            assert!(problem.what().contains("policy `the-one`"), "{text}\n{problem}");
+            let line = problem.line();
+            assert!(
+                problem.file() == "main.cedar" && (2..=4).contains(&line),
+                "{text}\n{problem}"
+            );
+        }
+    }
+}
+
 #[test]
 fn labels_and_risks_that_no_call_can_have_are_refused() {
     let forbid = |condition: &str| {
