@@ -78,7 +78,7 @@ const RESOURCES: [&str; 10] = [
 ];
 /// Every kind of expression that the engine works out by itself, and some that it leaves to Cedar; each with values that
 /// make it true, false and in error.
-const ATOMS: [&str; 75] = [
+const ATOMS: [&str; 78] = [
     "true",
     "false",
     "context.n > 3",
@@ -133,6 +133,9 @@ const ATOMS: [&str; 75] = [
     "context.s like \"**b*\"",
     "context.s like \"*0.*.1\"",
     "context.s like \"a*ab*b\"",
+    "context.s like \"a*a\"",
+    "context.s like \"*7*.2\"",
+    "context.s like \"*0.0.*0.*\"",
     "context.n like \"4\"",
     "principal is U",
     "resource is R in F::\"sub\"",
