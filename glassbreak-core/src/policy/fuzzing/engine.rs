@@ -78,7 +78,7 @@ const RESOURCES: [&str; 10] = [
 ];
 /// Every kind of expression that the engine works out by itself, and some that it leaves to Cedar; each with values that
 /// make it true, false and in error.
-const ATOMS: [&str; 78] = [
+const ATOMS: [&str; 79] = [
     "true",
     "false",
     "context.n > 3",
@@ -114,6 +114,7 @@ const ATOMS: [&str; 78] = [
     "[1, 4, \"4\"].contains(context.n)",
     "[\"ab\", \"127.0.0.1\"].contains(context.s)",
     "context.set.containsAll([1, \"y\"])",
+    "context.set.containsAll([1, 2, \"x\"])",
     "context.set.containsAll(context.many)",
     "context.many.containsAll(context.set)",
     "context.many.containsAll([1, 2, 3, 4, 5, 6, 7, 8, 9, 10])",
