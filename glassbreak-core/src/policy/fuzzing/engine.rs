@@ -78,7 +78,7 @@ const RESOURCES: [&str; 10] = [
 ];
 /// Every kind of expression that the engine works out by itself, and some that it leaves to Cedar; each with values that
 /// make it true, false and in error.
-const ATOMS: [&str; 79] = [
+const ATOMS: [&str; 81] = [
     "true",
     "false",
     "context.n > 3",
@@ -124,6 +124,8 @@ const ATOMS: [&str; 79] = [
     "context.set != context.many",
     "context has r.a.b",
     "context.r has a",
+    "context.r has b",
+    "context has r.x.y",
     "context.r.a has b.c",
     "context has who.level",
     "context.s has a",
