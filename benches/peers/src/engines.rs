@@ -1,7 +1,6 @@
 //! The other engines. Of `count` policies one matters, and the rest are of other actions.
 
 use std::hint::black_box;
-use std::sync::Arc;
 
 use casbin::{CoreApi, DefaultModel, Enforcer, MemoryAdapter, MgmtApi};
 use cedar_policy::{Authorizer, Context, Decision, Entities, EntityUid, PolicySet, Request, Schema};
@@ -187,7 +186,7 @@ m = r.act == p.act && r.argv0 == p.argv0 && r.obj == p.obj && g(r.sub, p.sub) &&
         enforcer.add_policies(policies).await.expect("policies");
         let group = vec!["coder".to_owned(), "coders".to_owned()];
         enforcer.add_grouping_policy(group).await.expect("a group");
-        Arc::new(enforcer)
+        enforcer
     });
     Box::new(move || {
         let asked = ("coder", "shell", "shell", "git", "/home/ann/src/web");

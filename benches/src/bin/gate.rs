@@ -11,6 +11,13 @@ use serde_json::Value;
 /// With a thousand policies that do not matter, a decision costs at most so much of one without them.
 const FLAT: f64 = 1.05;
 
+/// What the policy layer may cost: what, of what, and how much of that at most.
+const LAYER: [(&str, &str, f64); 3] = [
+    ("policy_ready among_1", "yardstick small_task", 0.5),
+    ("policy_decide among_1", "yardstick small_task", 0.75),
+    ("policy_ready eight", "policy_cedar eight", 0.3),
+];
+
 /// The same for a whole call through the gate, also with more rules and a longer session.
 const FLAT_GATE: f64 = 1.05;
 
@@ -71,6 +78,9 @@ fn main() -> ExitCode {
             return fail(&format!("`{key}` is missing; there are {counts:?}"));
         };
         println!("{name:>44} {count:>12} {:>7.2}", ratio(count, yardstick));
+    }
+    if let Some(why) = dear(&counts) {
+        return fail(&why);
     }
     let among = |count| of(&format!("policy_decide among_{count}"));
     if let (Some(one), Some(many)) = (among(1), among(1000))
@@ -234,6 +244,17 @@ fn report(instructions: &Layers, blocks: &Layers, what: &str, yardstick: u64) {
     for ((name, count), (_, blocks)) in instructions.rows().into_iter().zip(blocks.rows()) {
         println!("{name:>44} {count:>12} {:>7.2} {blocks:>12}", ratio(count, yardstick));
     }
+}
+
+/// What of the policy layer is over its limit, or missing.
+fn dear(counts: &BTreeMap<String, u64>) -> Option<String> {
+    LAYER.into_iter().find_map(|(what, whose, most)| {
+        let (Some(cost), Some(of)) = (counts.get(what), counts.get(whose)) else {
+            return Some(format!("`{what}` or `{whose}` is missing; there are {counts:?}"));
+        };
+        let ratio = ratio(*cost, *of);
+        (ratio > most).then(|| format!("`{what}` costs {ratio:.2} of `{whose}`, and may cost {most}"))
+    })
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts of some thousands")]

@@ -88,14 +88,14 @@ pub(super) fn read(
             "`@ask` stands on a permit",
             "write `@ask` on a forbid: it asks where the forbid holds",
         )),
-        (None, _, Some((key, here))) if !asks(policy) => problems.push(source.problem(
+        (None, _, Some((key, here))) if !stands(policy, "ask") => problems.push(source.problem(
             here,
             format!("`@{key}` stands without `@ask`"),
             "add `@ask(\"group\")`, or remove it",
         )),
         _ => {}
     }
-    if policy.annotation("id").is_none() {
+    if !stands(policy, "id") {
         let help = "write `@id(\"a-name\")` before it; records, grants and refusals name it";
         problems.push(source.problem(at, "this policy has no `@id`", help));
     }
@@ -119,8 +119,12 @@ fn named(id: &str, problem: &Problem) -> Problem {
     Problem::at(problem.file(), problem.line(), problem.column(), what, problem.help())
 }
 
-fn asks(policy: &Policy) -> bool {
-    policy.annotation("ask").is_some()
+/// Whether the annotation stands before it, whatever it says. Cedar would parse the key to look.
+fn stands(policy: &Policy, key: &str) -> bool {
+    policy.as_ref().annotations().any(|(known, _)| {
+        let known: &str = known.as_ref();
+        known == key
+    })
 }
 
 type Bad = (String, String);

@@ -78,7 +78,7 @@ const RESOURCES: [&str; 10] = [
 ];
 /// Every kind of expression that the engine works out by itself, and some that it leaves to Cedar; each with values that
 /// make it true, false and in error.
-const ATOMS: [&str; 75] = [
+const ATOMS: [&str; 81] = [
     "true",
     "false",
     "context.n > 3",
@@ -114,6 +114,7 @@ const ATOMS: [&str; 75] = [
     "[1, 4, \"4\"].contains(context.n)",
     "[\"ab\", \"127.0.0.1\"].contains(context.s)",
     "context.set.containsAll([1, \"y\"])",
+    "context.set.containsAll([1, 2, \"x\"])",
     "context.set.containsAll(context.many)",
     "context.many.containsAll(context.set)",
     "context.many.containsAll([1, 2, 3, 4, 5, 6, 7, 8, 9, 10])",
@@ -123,6 +124,8 @@ const ATOMS: [&str; 75] = [
     "context.set != context.many",
     "context has r.a.b",
     "context.r has a",
+    "context.r has b",
+    "context has r.x.y",
     "context.r.a has b.c",
     "context has who.level",
     "context.s has a",
@@ -133,6 +136,9 @@ const ATOMS: [&str; 75] = [
     "context.s like \"**b*\"",
     "context.s like \"*0.*.1\"",
     "context.s like \"a*ab*b\"",
+    "context.s like \"a*a\"",
+    "context.s like \"*7*.2\"",
+    "context.s like \"*0.0.*0.*\"",
     "context.n like \"4\"",
     "principal is U",
     "resource is R in F::\"sub\"",
