@@ -267,8 +267,7 @@ impl Calling {
 
     /// Lets the gate ask its store for locks: what it knows of them is too old after a second, and valgrind is slow.
     fn learn_locks(&self) {
-        self.runtime
-            .block_on(async { tokio::time::sleep(LOCKS_KNOWN).await });
+        self.runtime.block_on(async { tokio::time::sleep(LOCKS_KNOWN).await });
     }
 
     fn call(&self) -> SessionCall {
