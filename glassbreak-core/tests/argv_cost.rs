@@ -40,7 +40,11 @@ fn loading_every_pack_beside_a_hundred_policies_of_cedar() {
     let cedar = least(5, || {
         let (schema, _) = Schema::from_cedarschema_str(schema).unwrap();
         let set = PolicySet::from_str(&policies).unwrap();
-        assert!(Validator::new(schema).validate(&set, ValidationMode::Strict).validation_passed());
+        assert!(
+            Validator::new(schema)
+                .validate(&set, ValidationMode::Strict)
+                .validation_passed()
+        );
     });
     println!("every pack, a bundle of them   {packs:?}\n100 policies of Cedar          {cedar:?}");
 }

@@ -360,7 +360,11 @@ async fn probe(store: &SqliteStore, left: &Left) {
             panic!("not held")
         };
         assert_eq!(*held.counts, [u64::from(rows) + 1]);
-        assert!(held.counts[0] > u64::from(left.restarts()), "{held:?}, {:?}", left.effects);
+        assert!(
+            held.counts[0] > u64::from(left.restarts()),
+            "{held:?}, {:?}",
+            left.effects
+        );
         let settle = Settle {
             op,
             attempt,
