@@ -115,11 +115,15 @@ pub(crate) fn suspect(program: &Program, mut outer: Judged, words: &[Box<str>], 
         if let Some((variable, _)) = word.split_once('=').filter(|(name, _)| environment::is_loader(name)) {
             outer.findings.push(environment::refuse(&program.name, variable));
         }
-        let found = others.find(word).filter(|found| found.name != program.name);
+        // Two are denied whatever they would be run for, so no more is looked for than that: the cost stays linear.
+        let found = others
+            .find(word)
+            .filter(|found| found.name != program.name && named.len() < 2);
         if let Some(found) = found.filter(|found| named.iter().all(|(_, known)| known.name != found.name)) {
-            outer
-                .findings
-                .extend(deny::suspect(found, words.get(at..).unwrap_or_default()));
+            if named.is_empty() {
+                let behind = words.get(at..).unwrap_or_default();
+                outer.findings.extend(deny::suspect(found, behind));
+            }
             outer.possible_labels = outer.possible_labels.union(found.all_labels);
             named.push((at, found));
         }
