@@ -17,8 +17,11 @@ use glassbreak_core::call::{Argv, Exec, Workspace};
 
 /// An option that no program has.
 const UNKNOWN: &str = "--glassbreak-zz";
-/// The most options of one program that are tried, and the most verbs.
-const MOST: usize = 24;
+/// The most options of one verb that are tried, and the most verbs of one program.
+const MOST_OPTIONS: usize = 8;
+const MOST_VERBS: usize = 4;
+/// How long one program may take for all its probes.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the program says, of words behind its name; `None` if it did not end in time.
 fn said(program: &Path, folder: &Path, words: &[&str]) -> Option<String> {
@@ -74,7 +77,8 @@ fn harmless<'a>(options: &'a [KnownOption<'a>], command: &str) -> impl Iterator<
                 .copied()
         });
     // These answer at once, whatever else is said.
-    here.filter(|name| !matches!(*name, "--help" | "--version")).take(MOST)
+    here.filter(|name| !matches!(*name, "--help" | "--version"))
+        .take(MOST_OPTIONS)
 }
 
 #[test]
@@ -96,8 +100,9 @@ fn each_dialect_reads_as_the_real_program_does() {
             .iter()
             .filter(|(_, verdict)| *verdict == Verdict::Allow)
             .map(|(path, _)| *path);
-        let mut tells = false;
-        for command in free.take(MOST) {
+        let (mut tells, mut slow) = (false, false);
+        let begun = Instant::now();
+        for command in free.take(MOST_VERBS) {
             let verbs: Vec<&str> = command.split(' ').filter(|verb| !verb.is_empty()).collect();
             let say = |words: &[&str]| said(&program, &folder, &[&verbs[..], words].concat()).unwrap_or_default();
             if !took(&say(&[UNKNOWN])) {
@@ -113,6 +118,10 @@ fn each_dialect_reads_as_the_real_program_does() {
             };
             let known: Vec<&str> = harmless(&options, command).collect();
             for option in &known {
+                slow |= begun.elapsed() > PATIENCE;
+                if slow {
+                    break;
+                }
                 tried += 1;
                 if took(&say(&[option, UNKNOWN])) {
                     agreed += 1;
@@ -143,6 +152,9 @@ fn each_dialect_reads_as_the_real_program_does() {
                     );
                 }
             }
+        }
+        if slow {
+            not_run.push(format!("{name}: some of it, it takes too long here"));
         }
         if !tells {
             not_run.push(format!("{name}: says nothing of options it does not know"));
