@@ -303,9 +303,9 @@ fn as_list(words: &Words) -> String {
     format!("[{}]", words.join(", "))
 }
 
-/// A text as TOML writes it, on one line.
+/// A text as TOML writes it, on one line: what JSON escapes, TOML escapes in the same way.
 fn quoted(text: &str) -> String {
-    toml::Value::String(text.to_owned()).to_string().replace('\n', "\\n")
+    Value::from(text).to_string()
 }
 
 fn is_name(program: &str) -> bool {
