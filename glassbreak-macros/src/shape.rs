@@ -127,7 +127,7 @@ fn open(ty: &mut Type) -> bool {
         Type::Paren(paren) => open(&mut paren.elem),
         Type::Group(group) => open(&mut group.elem),
         Type::Array(array) => open(&mut array.elem),
-        Type::Tuple(tuple) => tuple.elems.iter_mut().fold(false, |opened, ty| open(ty) || opened),
+        Type::Tuple(tuple) => open_all(tuple.elems.iter_mut()),
         Type::Path(path) => {
             let arguments = path
                 .path
@@ -137,13 +137,22 @@ fn open(ty: &mut Type) -> bool {
                     PathArguments::AngleBracketed(arguments) => Some(&mut arguments.args),
                     _ => None,
                 });
-            arguments.flatten().fold(false, |opened, argument| match argument {
-                GenericArgument::Type(ty) => open(ty) || opened,
-                _ => opened,
-            })
+            open_all(arguments.flatten().filter_map(|argument| match argument {
+                GenericArgument::Type(ty) => Some(ty),
+                _ => None,
+            }))
         }
         _ => false,
     }
+}
+
+/// Opens them all, and says whether any was.
+fn open_all<'a>(types: impl Iterator<Item = &'a mut Type>) -> bool {
+    let mut opened = false;
+    for ty in types {
+        opened |= open(ty);
+    }
+    opened
 }
 
 /// A type as one reads it.
