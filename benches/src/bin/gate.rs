@@ -18,8 +18,9 @@ const LAYER: [(&str, &str, f64); 3] = [
     ("policy_ready eight", "policy_cedar eight", 0.3),
 ];
 
-/// The same for a whole call through the gate, also with more rules and a longer session.
-const FLAT_GATE: f64 = 1.05;
+/// The same for a whole call through the gate, also with more rules and a longer session. Each rule of a bundle is looked
+/// at, whatever it is about, so this is not as flat as policies are.
+const FLAT_GATE: f64 = 1.2;
 
 /// Judging one allowed call of eight words costs at most so much of the yardstick, by one permit or by the ops policy;
 /// the digest is in it, though callgrind counts a SHA-256 in software and most machines have it in hardware.
@@ -30,7 +31,7 @@ const ARGV: (u64, u64, f64) = (15_000, 24, 0.5);
 
 /// A whole call of kubectl through the gate costs at most so many instructions and allocations, hashing and the
 /// program's file left out, and so much of Cedar alone on the same policies.
-const GATE: (u64, u64, f64) = (85_000, 30, 3.0);
+const GATE: (u64, u64, f64) = (85_000, 30, 2.1);
 
 fn main() -> ExitCode {
     let mut counts = BTreeMap::new();
