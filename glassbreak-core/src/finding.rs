@@ -528,9 +528,9 @@ fn joined<'a>(parts: impl Iterator<Item = &'a str>) -> String {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Denial {
     kind: DenialKind,
-    rules: Vec<RuleId>,
-    why: String,
-    hint: String,
+    rules: Box<[RuleId]>,
+    why: Box<str>,
+    hint: Box<str>,
     digest: Option<CallDigest>,
     asks: bool,
     request: Option<RequestId>,
@@ -559,8 +559,8 @@ impl Denial {
                 DenialKind::Refused
             },
             rules: ruling.deciding().map(|finding| finding.rule().clone()).collect(),
-            why: ruling.why(),
-            hint: ruling.hint(),
+            why: ruling.why().into(),
+            hint: ruling.hint().into(),
             digest,
             asks: ruling.outcome() == Outcome::Ask,
             request: None,
@@ -571,9 +571,9 @@ impl Denial {
     pub(crate) fn unavailable(rule: RuleId, why: impl Into<String>) -> Self {
         Self {
             kind: DenialKind::Unavailable,
-            rules: vec![rule],
-            why: why.into(),
-            hint: "try again in a moment".to_owned(),
+            rules: Box::new([rule]),
+            why: why.into().into(),
+            hint: "try again in a moment".into(),
             digest: None,
             asks: false,
             request: None,
@@ -584,7 +584,7 @@ impl Denial {
     #[cfg(target_os = "linux")]
     pub(crate) fn pending(mut self, request: RequestId, hint: String) -> Self {
         self.request = Some(request);
-        self.hint = hint;
+        self.hint = hint.into();
         self
     }
 
