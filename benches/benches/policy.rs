@@ -83,6 +83,7 @@ fn threads() {
     }
 }
 
+#[expect(clippy::expect_used, reason = "a bench that cannot set up has nothing to measure")]
 fn load() {
     const TIMES: usize = 15;
     let texts = Texts::among(1_000);
