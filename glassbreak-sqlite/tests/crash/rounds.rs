@@ -359,7 +359,7 @@ async fn probe(store: &SqliteStore, left: &Left) {
         let Reserved::Held(held) = store.reserve(reserve).await.unwrap() else {
             panic!("not held")
         };
-        assert_eq!(*held.counts, [u64::from(rows) + 1]);
+        assert_eq!(*held.counts, [u64::from(*rows) + 1]);
         assert!(
             held.counts[0] > u64::from(left.restarts()),
             "{held:?}, {:?}",
