@@ -58,7 +58,8 @@ impl Service<Deploy> for Web {
 }
 
 fn refused(denied: Denied) -> Result<u16, Infallible> {
-    assert!(!denied.denial().rules().is_empty());
+    let Denied(denial) = denied;
+    assert!(!denial.rules().is_empty());
     Ok(403)
 }
 
