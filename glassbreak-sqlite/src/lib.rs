@@ -35,10 +35,13 @@
 //! It keeps the contract of [`glassbreak_core::store`], for any number of processes of one machine and one user that
 //! open the same file. What it acknowledged survives a crash and a loss of power.
 //!
+//! [`SqliteStore::look`] opens it only to look, as `glassbreak pending`, `show` and `locks` do.
+//!
 //! # Where what lives
 //!
 //! - `store` is the public type: it hands each request to one of two threads, and waits.
 //! - `writer` owns the connection that writes, and commits many requests at once; `reader` the one that reads.
+//!   `look` reads where nothing may be written.
 //! - `ledger`, `counts`, `requests`, `grants`, `locks` do one request each in an open transaction (`books`). No rule is
 //!   in them: what a grant covers, what a vote is worth and what a lock stops is asked of core.
 //! - `schema` is what the file holds, `meta` the row that every change writes.
@@ -68,6 +71,7 @@ mod error;
 mod grants;
 mod ledger;
 mod locks;
+mod look;
 mod meta;
 mod open;
 mod place;

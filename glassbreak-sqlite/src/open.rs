@@ -1,7 +1,7 @@
 //! Opening: the settings, whose database it is, whether it is whole, and whether it is the newest state known.
 
 use std::hash::{BuildHasher, RandomState};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -54,7 +54,7 @@ pub(crate) struct Ready {
 pub(crate) struct Patience(Arc<Mutex<Instant>>);
 
 impl Patience {
-    fn new(limit: Duration) -> Self {
+    pub(crate) fn new(limit: Duration) -> Self {
         Self(Arc::new(Mutex::new(Instant::now() + limit)))
     }
 
@@ -80,16 +80,10 @@ impl Patience {
 pub(crate) fn open(settings: &Settings) -> Result<Ready, Fault> {
     let place = Place::new(&settings.path)?;
     let patience = Patience::new(settings.busy);
-    let damaged = |fault| match fault {
-        Fault::Broken(what) | Fault::Damaged(what) => Fault::Damaged(format!(
-            "{} is damaged or no database: {what}",
-            place.database.display()
-        )),
-        other => other,
-    };
+    let damaged = |fault| damaged(&place, fault);
     let writer = write(&place, &patience, settings).map_err(damaged)?;
     let identity = place.identity()?;
-    let (meta, seen, fault) = recognise(&place, &writer).map_err(damaged)?;
+    let (meta, seen, fault) = recognise(&place, &writer, Told::Written).map_err(damaged)?;
     let reading = Patience::new(settings.busy);
     let reader = connect(&place, OpenFlags::SQLITE_OPEN_READ_ONLY, &reading)?;
     reader.pragma_update(None, "query_only", true)?;
@@ -106,9 +100,25 @@ pub(crate) fn open(settings: &Settings) -> Result<Ready, Fault> {
     })
 }
 
+/// What breaks while a database is opened is the database.
+pub(crate) fn damaged(place: &Place, fault: Fault) -> Fault {
+    match fault {
+        Fault::Broken(what) | Fault::Damaged(what) => Fault::Damaged(format!(
+            "{} is damaged or no database: {what}",
+            place.database.display()
+        )),
+        other => other,
+    }
+}
+
 fn connect(place: &Place, how: OpenFlags, patience: &Patience) -> Result<Connection, Fault> {
+    connect_to(&place.database, how, patience)
+}
+
+/// The same, by whatever name SQLite knows the file.
+pub(crate) fn connect_to(name: &Path, how: OpenFlags, patience: &Patience) -> Result<Connection, Fault> {
     let flags = how | OpenFlags::SQLITE_OPEN_NOFOLLOW | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let mut db = Connection::open_with_flags(&place.database, flags)?;
+    let mut db = Connection::open_with_flags(name, flags)?;
     let patience = patience.clone();
     db.busy_handler(Some(move |_| patience.nap()))?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
@@ -165,7 +175,7 @@ fn write(place: &Place, patience: &Patience, settings: &Settings) -> Result<Conn
 }
 
 /// Whether the database is whole, as far as that can be told in a second or so.
-fn check(db: &Connection, place: &Place, found: Found) -> Result<(), Fault> {
+pub(crate) fn check(db: &Connection, place: &Place, found: Found) -> Result<(), Fault> {
     if found == Found::Empty {
         return Ok(());
     }
@@ -194,8 +204,16 @@ fn check(db: &Connection, place: &Place, found: Found) -> Result<(), Fault> {
     }
 }
 
+/// What becomes of the anchor of a store in which nothing was ever changed, if there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Told {
+    Written,
+    /// It is left to whoever opens the store to write.
+    Left,
+}
+
 /// Whether the database is the one that the anchor knows, and not an older state of it.
-fn recognise(place: &Place, db: &Connection) -> Result<(Meta, Seen, Option<Fault>), Fault> {
+pub(crate) fn recognise(place: &Place, db: &Connection, told: Told) -> Result<(Meta, Seen, Option<Fault>), Fault> {
     let mut again = true;
     loop {
         // In this order: what the anchor says was on disk before.
@@ -204,7 +222,9 @@ fn recognise(place: &Place, db: &Connection) -> Result<(Meta, Seen, Option<Fault
         let (seen, fault) = match said {
             Ok(Some(said)) => (said, said.check(db, &meta).err()),
             Ok(None) if meta.epoch == 0 => {
-                anchor::write(place, &meta.seen(), Turn::Wait)?;
+                if told == Told::Written {
+                    anchor::write(place, &meta.seen(), Turn::Wait)?;
+                }
                 (meta.seen(), None)
             }
             Ok(None) => {

@@ -16,7 +16,9 @@ const STICKY: u32 = 0o1000;
 pub(crate) struct Place {
     pub(crate) folder: PathBuf,
     pub(crate) database: PathBuf,
-    wal: PathBuf,
+    pub(crate) wal: PathBuf,
+    /// Of the log, in memory that processes share.
+    pub(crate) index: PathBuf,
     pub(crate) anchor: PathBuf,
 }
 
@@ -30,15 +32,28 @@ pub(crate) struct Identity {
 impl Place {
     /// Checks a path, and makes the folder if there is none.
     pub(crate) fn new(path: &Path) -> Result<Self, Fault> {
-        let name = path
-            .file_name()
-            .ok_or_else(|| Fault::Place(format!("{} does not name a file; name the database", path.display())))?;
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-        let folder = folder.unwrap_or(Path::new("."));
+        let folder = folder_of(path);
         if fs::symlink_metadata(folder).is_err() {
             let made = DirBuilder::new().recursive(true).mode(0o700).create(folder);
             made.map_err(|error| file(format_args!("cannot make the folder {}", folder.display()), &error))?;
         }
+        Self::of(path)
+    }
+
+    /// Checks a path where a database is, and makes nothing.
+    pub(crate) fn existing(path: &Path) -> Result<Self, Fault> {
+        if fs::symlink_metadata(path).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+            let what = "is not there, and looking makes no store; name the file that the gate was given";
+            return Err(Fault::Place(format!("{} {what}", path.display())));
+        }
+        Self::of(path)
+    }
+
+    fn of(path: &Path) -> Result<Self, Fault> {
+        let name = path
+            .file_name()
+            .ok_or_else(|| Fault::Place(format!("{} does not name a file; name the database", path.display())))?;
+        let folder = folder_of(path);
         let found = look(folder)?;
         if !found.is_dir() {
             let what = "is a link, or no folder; name the folder itself";
@@ -56,6 +71,7 @@ impl Place {
         let place = Self {
             database: folder.join(name),
             wal: beside("-wal"),
+            index: beside("-shm"),
             anchor: beside(".anchor"),
             folder,
         };
@@ -119,6 +135,11 @@ impl Place {
             self.database.display()
         )))
     }
+}
+
+fn folder_of(path: &Path) -> &Path {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new("."))
 }
 
 fn look(path: &Path) -> Result<Metadata, Fault> {

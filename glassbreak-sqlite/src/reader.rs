@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use crate::error::Fault;
+use crate::look::{Looked, Once};
 use crate::meta::Meta;
 use crate::open::Patience;
 use crate::shared::Shared;
@@ -30,14 +31,33 @@ pub(crate) enum Order {
 pub(crate) struct View<'a> {
     pub(crate) db: &'a Connection,
     pub(crate) meta: Meta,
+    /// The look that it is, where nothing else has the database open for this process.
+    pub(crate) look: Option<(&'a Looked, &'a Once)>,
+}
+
+impl View<'_> {
+    /// To be asked when all was read: whether it was of one moment.
+    pub(crate) fn end(&self) -> Result<(), Fault> {
+        self.look.map_or(Ok(()), |(looked, once)| looked.end(once))
+    }
+}
+
+/// Where the thread reads.
+#[derive(Debug)]
+pub(crate) enum Source {
+    /// Beside the thread that writes.
+    Held {
+        db: Connection,
+        patience: Patience,
+        busy: Duration,
+    },
+    Looked(Looked),
 }
 
 /// The thread's own.
 #[derive(Debug)]
 pub(crate) struct Reader {
-    pub(crate) db: Connection,
-    pub(crate) patience: Patience,
-    pub(crate) busy: Duration,
+    pub(crate) source: Source,
     pub(crate) shared: Arc<Shared>,
     pub(crate) orders: Receiver<Order>,
 }
@@ -67,40 +87,60 @@ impl Reader {
     }
 
     fn look(&self, look: Look) {
-        match self.view() {
+        let (db, patience, busy) = match &self.source {
+            Source::Held { db, patience, busy } => (db, patience, *busy),
+            Source::Looked(looked) => return self.look_once(looked, look),
+        };
+        match self.view(db, patience, busy) {
             Ok(view) => look(Ok(view)),
             Err(fault) => {
                 self.shared.fail(&fault);
                 look(Err(fault));
             }
         }
-        if !self.db.is_autocommit()
-            && let Err(error) = self.db.execute_batch("COMMIT")
+        if !db.is_autocommit()
+            && let Err(error) = db.execute_batch("COMMIT")
         {
             self.shared.fail(&Fault::from(error));
         }
     }
 
-    fn view(&self) -> Result<View<'_>, Fault> {
+    /// What fails fails this look alone: nothing is counted by it.
+    fn look_once(&self, looked: &Looked, look: Look) {
+        let seen = self.shared.seen();
+        let once = match looked.connect() {
+            Ok(once) => once,
+            Err(fault) => return look(Err(fault)),
+        };
+        look(looked.view(&once).and_then(|view| {
+            seen.check(view.db, &view.meta)?;
+            self.shared.saw(view.meta.seen());
+            Ok(view)
+        }));
+    }
+
+    fn view<'a>(&self, db: &'a Connection, patience: &Patience, busy: Duration) -> Result<View<'a>, Fault> {
         if let Some(fault) = self.shared.fault() {
             return Err(fault);
         }
         self.shared.check_identity()?;
         // Before the snapshot is taken: what is committed in between is not missing from it.
         let seen = self.shared.seen();
-        self.patience.until(Instant::now() + self.busy);
-        self.db.prepare_cached("BEGIN")?.execute([])?;
-        let meta = Meta::load(&self.db)?;
-        seen.check(&self.db, &meta)?;
+        patience.until(Instant::now() + busy);
+        db.prepare_cached("BEGIN")?.execute([])?;
+        let meta = Meta::load(db)?;
+        seen.check(db, &meta)?;
         self.shared.saw(meta.seen());
-        Ok(View { db: &self.db, meta })
+        Ok(View { db, meta, look: None })
     }
 
     /// Whether another connection has changed anything since.
     fn poll(&self, version: &mut Option<i64>) {
-        let read = self
-            .db
-            .pragma_query_value(None, "data_version", |row| row.get::<_, i64>(0));
+        let Source::Held { db, .. } = &self.source else {
+            // Whoever waits looks again.
+            return self.shared.tell();
+        };
+        let read = db.pragma_query_value(None, "data_version", |row| row.get::<_, i64>(0));
         match read {
             Ok(now) if *version == Some(now) => {}
             Ok(now) => {

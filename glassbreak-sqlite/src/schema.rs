@@ -4,6 +4,7 @@
 //! the columns that it is looked up by. Triggers hold what no statement of this library does, so that a mistake in it
 //! is an error and not a second permit.
 
+use glassbreak_core::store::StoreErrorKind;
 use rusqlite::Connection;
 
 use crate::error::Fault;
@@ -155,9 +156,12 @@ pub(crate) fn find(db: &Connection) -> Result<Found, Fault> {
     match (application, version) {
         (0, 0) if tables == 0 => Ok(Found::Empty),
         (APPLICATION, version @ 1..=VERSION) => Ok(Found::Store(version)),
-        (APPLICATION, version) => Err(Fault::Place(format!(
-            "the database has schema {version}, and this version of glassbreak knows {VERSION}; use a newer glassbreak"
-        ))),
+        (APPLICATION, version) => Err(Fault::answer(
+            StoreErrorKind::OtherVersion,
+            format!(
+                "the database has schema {version}, and this version of glassbreak knows {VERSION}; use a newer glassbreak"
+            ),
+        )),
         _ => Err(Fault::Place(
             "the file is a database of another application; name another path".to_owned(),
         )),

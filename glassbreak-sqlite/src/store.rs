@@ -15,15 +15,16 @@ use glassbreak_core::grant::{Grant, GrantId};
 use glassbreak_core::lock::Lock;
 use glassbreak_core::store::{
     Claim, Claimed, Clock, Decide, Decided, Durability, Ended, Ledger, LockView, Locks, Open, Opened, Position,
-    Requests, Reserve, Reserved, Revoke, Settle, Settled, Store, StoreError, Unlock, Unlocked,
+    Requests, Reserve, Reserved, Revoke, Settle, Settled, Store, StoreError, StoreErrorKind, Unlock, Unlocked,
 };
 use tokio::sync::oneshot;
 
 use crate::adopt::Adopt;
 use crate::books::{self, Books};
 use crate::error::Fault;
+use crate::look::Looked;
 use crate::open::{self, Settings};
-use crate::reader::{self, Reader, View};
+use crate::reader::{self, Reader, Source, View};
 use crate::shared::Shared;
 use crate::time::Elapsed;
 use crate::writer::{self, Ask, Writer};
@@ -45,6 +46,7 @@ pub struct SqliteStore {
 /// Ends both threads when the last clone goes.
 #[derive(Debug)]
 struct Handle {
+    /// None where the store is only looked at.
     writes: Option<Sender<writer::Order>>,
     reads: Option<Sender<reader::Order>>,
     shared: Arc<Shared>,
@@ -70,7 +72,37 @@ impl SqliteStore {
         Self::builder(path).open().await
     }
 
-    /// The same, with other settings.
+    /// Opens the store at `path` only to look: makes no file, writes nothing, leads no schema on, also while gates write
+    /// and where the file may not be written (mode 0400). What would change the store is refused, as
+    /// [`ReadOnly`](StoreErrorKind::ReadOnly). Each question is answered by the database as it then is.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); where there is no store; and [`OtherVersion`](StoreErrorKind::OtherVersion) where what is
+    /// kept is of an older version too.
+    pub async fn look(path: impl AsRef<Path>) -> Result<Self, StoreError> {
+        const HERE: &str = "look";
+        let settings = Self::builder(path).settings;
+        let (reply, answer) = oneshot::channel();
+        let thread = thread::Builder::new().name("glassbreak-sqlite-read".to_owned());
+        let started = thread.spawn(move || match start_looking(&settings) {
+            Ok((store, reader, ended)) => match reply.send(Ok(store)) {
+                Ok(()) => {
+                    reader.work();
+                    drop(ended);
+                }
+                // As in `open`: the handle's end waits for this thread.
+                Err(unwanted) => {
+                    drop(ended);
+                    drop(unwanted);
+                }
+            },
+            Err(fault) => drop(reply.send(Err(fault.told(HERE)))),
+        });
+        started.map_err(|error| Fault::Place(format!("no thread can be started: {error}")).told(HERE))?;
+        answer.await.map_err(|_| gone(HERE))?
+    }
+
+    /// Opens a store with other settings.
     pub fn builder(path: impl AsRef<Path>) -> SqliteBuilder {
         SqliteBuilder {
             settings: Settings {
@@ -111,7 +143,7 @@ impl SqliteStore {
         self.check_process(HERE)?;
         let (reply, answer) = oneshot::channel();
         let order = writer::Order::Adopt(Adopt { by, reason, at }, reply);
-        self.handle.writes.as_ref().map(|writes| writes.send(order));
+        self.order(HERE, order)?;
         answer.await.map_err(|_| gone(HERE))?
     }
 
@@ -141,9 +173,18 @@ impl SqliteStore {
             done: None,
             reply,
         };
-        let order = writer::Order::Job(Box::new(ask));
-        self.handle.writes.as_ref().map(|writes| writes.send(order));
+        self.order(operation, writer::Order::Job(Box::new(ask)))?;
         answer.await.map_err(|_| gone(operation))?
+    }
+
+    /// Hands the writer an order, if there is a writer. One that has ended answers by its silence.
+    fn order(&self, operation: &'static str, order: writer::Order) -> Result<(), StoreError> {
+        let Some(writes) = &self.handle.writes else {
+            let what = "the store was opened only to look, and this would change it; open it with SqliteStore::open";
+            return Err(Fault::answer(StoreErrorKind::ReadOnly, what).told(operation));
+        };
+        let _ = writes.send(order);
+        Ok(())
     }
 
     async fn read<T, F>(&self, operation: &'static str, look: F) -> Result<T, StoreError>
@@ -154,7 +195,11 @@ impl SqliteStore {
         self.check_process(operation)?;
         let (reply, answer) = oneshot::channel();
         let order = reader::Order::Look(Box::new(move |view| {
-            let seen = view.and_then(|view| look(&view));
+            let seen = view.and_then(|view| {
+                let seen = look(&view)?;
+                view.end()?;
+                Ok(seen)
+            });
             let _ = reply.send(seen.map_err(|fault| fault.told(operation)));
         }));
         self.handle.reads.as_ref().map(|reads| reads.send(order));
@@ -264,9 +309,11 @@ fn start(settings: &Settings) -> Result<(SqliteStore, Writer, Sender<()>), Fault
     let (reads, read_orders) = mpsc::channel();
     let (ends, ended) = mpsc::channel();
     let reader = Reader {
-        db: ready.reader,
-        patience: ready.reading,
-        busy: settings.busy,
+        source: Source::Held {
+            db: ready.reader,
+            patience: ready.reading,
+            busy: settings.busy,
+        },
         shared: Arc::clone(&shared),
         orders: read_orders,
     };
@@ -296,6 +343,32 @@ fn start(settings: &Settings) -> Result<(SqliteStore, Writer, Sender<()>), Fault
         handle: Arc::new(handle),
     };
     Ok((store, writer, ends))
+}
+
+/// The store and the thread that reads, where nothing is to be written.
+fn start_looking(settings: &Settings) -> Result<(SqliteStore, Reader, Sender<()>), Fault> {
+    let (looked, meta) = Looked::open(settings)?;
+    let place = looked.place().clone();
+    let identity = place.identity()?;
+    let shared = Arc::new(Shared::new(place, identity, meta.seen(), None));
+    let (reads, orders) = mpsc::channel();
+    let (ends, ended) = mpsc::channel();
+    let handle = Handle {
+        writes: None,
+        reads: Some(reads),
+        shared: Arc::clone(&shared),
+        process: std::process::id(),
+        ended: Mutex::new(ended),
+    };
+    let reader = Reader {
+        source: Source::Looked(looked),
+        shared,
+        orders,
+    };
+    let store = SqliteStore {
+        handle: Arc::new(handle),
+    };
+    Ok((store, reader, ends))
 }
 
 #[async_trait]

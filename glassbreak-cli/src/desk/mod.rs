@@ -58,6 +58,11 @@ pub(crate) struct Seat {
     audit: PathBuf,
 }
 
+/// Opens a store that is there, only to look.
+async fn look_at(path: &Path) -> Result<Arc<dyn Store>, Failure> {
+    Ok(Arc::new(SqliteStore::look(path).await?))
+}
+
 /// Opens a store that is there. A mistyped path must not make a new one, in which nothing is pending and nothing locked.
 async fn open_store(path: &Path) -> Result<Arc<dyn Store>, Failure> {
     if !path.exists() {
@@ -77,9 +82,9 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         .map_err(unavailable)
 }
 
-/// Does something at the store alone.
+/// Looks at the store, and changes nothing of it.
 fn at_store<T>(place: &Place, work: impl AsyncFnOnce(Arc<dyn Store>) -> Result<T, Failure>) -> Result<T, Failure> {
-    runtime()?.block_on(async { work(open_store(&place.store).await?).await })
+    runtime()?.block_on(async { work(look_at(&place.store).await?).await })
 }
 
 impl Seat {

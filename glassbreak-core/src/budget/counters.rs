@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::key::{self, Key};
+use super::key::{self, Key, Whose};
 use super::kinds::States;
 use super::kinds::breaker::Fuses;
 use super::kinds::distinct::Members;
@@ -243,12 +243,14 @@ const KEY_BYTES: usize = (size_of::<Box<[u8]>>() + size_of::<Ring>()) * 3 / 2;
 /// The most bytes that `budget` may take in one session.
 pub(super) fn most_bytes(budget: &Budget) -> usize {
     let ring = budget.most_entries().saturating_mul(ENTRY_BYTES);
-    let alone = budget.key.is_empty() && !budget.is_shared();
-    let (keys, longest) = if alone { (1, 0) } else { (MAX_KEYS, key::LONGEST) };
-    let key = KEY_BYTES.saturating_add(longest).saturating_add(ring);
+    if budget.key.is_empty() && (!budget.is_shared() || budget.whose == Whose::Session) {
+        // One key, which is always known: the rings of what is not, and of what finds no place, stay empty.
+        return (TALLY_BYTES + KEY_BYTES + key::SCOPE).saturating_add(ring);
+    }
+    let key = (KEY_BYTES + key::LONGEST).saturating_add(ring);
     TALLY_BYTES
         .saturating_add(ring.saturating_mul(2))
-        .saturating_add(keys.saturating_mul(key))
+        .saturating_add(key.saturating_mul(MAX_KEYS))
 }
 
 /// What most bytes of state are, besides those of the budgets.

@@ -163,6 +163,8 @@ pub(super) const LONGEST: usize = 96;
 const HASHED: u8 = 0xff;
 /// Begins the scope of a shared budget; no part has this tag.
 const SCOPED: u8 = 0xfe;
+/// The bytes of a scope in a key, with what begins it.
+pub(super) const SCOPE: usize = 17;
 
 impl Key {
     /// The key of `event` under `parts`, within `scope` where the sessions of a store would share the count.
@@ -170,7 +172,7 @@ impl Key {
         let Some(rest) = written(parts, event) else {
             return Self::Unknown;
         };
-        let mut bytes = Vec::with_capacity(rest.len() + 17);
+        let mut bytes = Vec::with_capacity(rest.len() + SCOPE);
         if let Some(scope) = scope {
             bytes.push(SCOPED);
             bytes.extend(scope);

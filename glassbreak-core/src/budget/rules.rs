@@ -92,8 +92,8 @@ impl Rules {
 
     /// The most bytes that the [`Counters`](super::Counters) of one session can take under these rules, about.
     ///
-    /// A rule keeps at most `ceiling + 1` times of 8 bytes for each of at most 256 keys, and for two more that keys
-    /// share; a rule keyed by the session alone has one key. Shared ones take nothing where a store counts them.
+    /// A rule keeps at most `ceiling + 1` times and amounts, of 16 bytes together, for each of at most 256 keys, and for
+    /// two more that keys share; a rule keyed by the session alone has one key and no more. Shared ones take nothing where a store counts them.
     pub fn most_bytes(&self) -> usize {
         let budgets = self.budgets.iter().chain(self.events.iter().map(|event| &event.budget));
         let budgets = budgets.map(most_bytes).fold(BASE_BYTES, usize::saturating_add);

@@ -15,6 +15,7 @@ mod kinds;
 mod load;
 mod model;
 mod shared;
+mod size;
 mod store;
 
 const OPS: &str = r#"

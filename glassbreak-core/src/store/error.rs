@@ -32,6 +32,10 @@ pub enum StoreErrorKind {
     NotHolder,
     /// The store is another one, or an older state of the same: its counts would be too low.
     RolledBack,
+    /// The store was opened only to look, and this would have changed it.
+    ReadOnly,
+    /// What is kept was written by another version of glassbreak.
+    OtherVersion,
 }
 
 impl StoreErrorKind {
@@ -45,6 +49,8 @@ impl StoreErrorKind {
             Self::UnknownOp => "unknown-op",
             Self::NotHolder => "not-holder",
             Self::RolledBack => "rolled-back",
+            Self::ReadOnly => "read-only",
+            Self::OtherVersion => "other-version",
         }
     }
 }
