@@ -110,12 +110,11 @@ fn one(policy: &dogwood_language::ParsedPolicy<'_>) -> Result<Policy, Why> {
     })
 }
 
-/// Whether the one clause is a temporal block and nothing besides.
+/// Whether the one clause is a temporal block and nothing besides: Dogwood renders `when { temporal { … } };`.
 fn is_alone(source: &str) -> bool {
     let Some((before, block)) = source.split_once("temporal {") else {
         return false;
     };
-    let before = before.trim_end();
     let (mut depth, mut end) = (1, None);
     for (at, c) in block.char_indices() {
         depth += match c {
@@ -128,6 +127,7 @@ fn is_alone(source: &str) -> bool {
             break;
         }
     }
-    let after = end.map_or("?", |end| block[end..].trim());
-    (before.ends_with("when") || before.ends_with("unless")) && after == ";"
+    let words = |text: &str| -> String { text.split_whitespace().collect() };
+    let (before, after) = (words(before), end.map_or(String::new(), |end| words(&block[end..])));
+    (before.ends_with("when{") || before.ends_with("unless{")) && after == "};"
 }
