@@ -90,7 +90,13 @@ fn one(policy: &dogwood_language::ParsedPolicy<'_>) -> Result<Policy, Why> {
         (0, 1) => false,
         _ => return Err("a rule that cannot be told apart"),
     };
+    if source.contains('\\') {
+        return Err("an escaped name");
+    }
     let conditions: Vec<_> = policy.temporal_conditions().collect();
+    if !conditions.is_empty() && !is_alone(&source) {
+        return Err("a rule with conditions of other kinds");
+    }
     let condition = match (conditions.as_slice(), number("when"), number("unless")) {
         ([], 0, 0) => None,
         ([condition], 1, 0) => Some((false, said(condition, &action)?)),
@@ -102,4 +108,26 @@ fn one(policy: &dogwood_language::ParsedPolicy<'_>) -> Result<Policy, Why> {
         action,
         condition,
     })
+}
+
+/// Whether the one clause is a temporal block and nothing besides: Dogwood renders `when { temporal { … } };`.
+fn is_alone(source: &str) -> bool {
+    let Some((before, block)) = source.split_once("temporal {") else {
+        return false;
+    };
+    let (mut depth, mut end) = (1, None);
+    for (at, c) in block.char_indices() {
+        depth += match c {
+            '{' => 1,
+            '}' => -1,
+            _ => 0,
+        };
+        if depth == 0 {
+            end = Some(at + 1);
+            break;
+        }
+    }
+    let words = |text: &str| -> String { text.split_whitespace().collect() };
+    let (before, after) = (words(before), end.map_or(String::new(), |end| words(&block[end..])));
+    (before.ends_with("when{") || before.ends_with("unless{")) && after == "};"
 }

@@ -34,6 +34,7 @@ pub(crate) enum Rule {
 pub(crate) struct Leaf {
     bundle: Bundle,
     counts: bool,
+    op: String,
     sessions: BTreeMap<String, SessionState>,
 }
 
@@ -57,17 +58,17 @@ impl Leaf {
                     "schema = 1\n[[budget]]\nid = \"leaf\"\nmatch = {{ tools = [\"now\"] }}\nkey = [\"session\"]\nlimit = 9\n\
                      window = {{ sliding = \"{within}s\" }}\ndurability = \"none\"\nladder = []\n"
                 );
-                let policy = format!(
-                    "@id(\"leaf\") forbid (principal, action == Action::\"tool:now\", resource)\n\
-                     when {{ context.seq.budget.leaf.count {op} {with} }};\n"
-                );
-                (budget, policy)
+                (budget, above(op, *with)?)
             }
         };
         let tools = ["past", "now", "breaks"].map(|name| format!("[tools.{name}]\nlabels = []\n"));
         Ok(Self {
             bundle: bundle(&tools.concat(), &budgets, &policy)?,
             counts: matches!(rule, Rule::Count { .. }),
+            op: match rule {
+                Rule::Count { op, .. } => op.clone(),
+                Rule::Formerly { .. } => String::new(),
+            },
             sessions: BTreeMap::new(),
         })
     }
@@ -86,13 +87,38 @@ impl Leaf {
             if self.counts {
                 came(&self.bundle, state, &call, &judgement, at);
             }
-            return Ok(Some(refused));
+            let denied = |id: &str| judgement.ruling.deciding().any(|finding| finding.rule().as_str() == id);
+            let (least, above) = (denied("policy.least"), denied("policy.above"));
+            return Ok(Some(match self.op.as_str() {
+                "<" => !least,
+                "<=" => !above,
+                "==" => least && !above,
+                "!=" => !least || above,
+                _ => refused,
+            }));
         }
         if refused {
             return Err(judgement.ruling.why());
         }
         came(&self.bundle, state, &call, &judgement, at);
         Ok(None)
+    }
+}
+
+/// Policies on the count. A forbid that no longer holds once enough calls were made does not load: what Dogwood says of
+/// less is taken from whether there is more.
+fn above(op: &str, with: i64) -> Result<String, String> {
+    let forbid = |id: &str, op: &str| {
+        format!(
+            "@id(\"{id}\") forbid (principal, action == Action::\"tool:now\", resource)\n\
+             when {{ context.seq.budget.leaf.count {op} {with} }};\n"
+        )
+    };
+    match op {
+        ">" => Ok(forbid("above", ">")),
+        ">=" => Ok(forbid("least", ">=")),
+        "<" | "<=" | "==" | "!=" => Ok(forbid("least", ">=") + &forbid("above", ">")),
+        _ => Err(format!("`{op}` is no comparison")),
     }
 }
 
