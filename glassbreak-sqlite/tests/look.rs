@@ -110,7 +110,7 @@ async fn looking_while_a_gate_writes_sees_each_change_and_writes_nothing() {
         async move { look.moved(request.id, request.version).await }
     });
     tokio::time::sleep(Duration::from_millis(120)).await;
-    gate.decide(denial(&request, "bob")).await.unwrap();
+    let _ = gate.decide(denial(&request, "bob")).await.unwrap();
     let moved = waiting.await.unwrap().unwrap().unwrap();
     assert!(matches!(moved.state, State::Denied { .. }), "{:?}", moved.state);
     // The gate ends, and the next begins: the same handle goes on.
