@@ -3,7 +3,6 @@
 //! Every probe ends with an option that no program has. A program that reads its options before it acts refuses that
 //! one, and so tells whether it took the word before it. A program that is not installed is listed as NOT RUN at the end
 //! (`cargo test -p glassbreak-core --test dialects -- --nocapture`), and so is one that says nothing of unknown options.
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on fails")]
 
 use std::fmt::Write;
 use std::path::Path;
