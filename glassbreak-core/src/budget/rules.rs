@@ -7,7 +7,7 @@ use super::amount::{Amount, MOST};
 use super::counters::{BASE_BYTES, most_bytes};
 use super::key::{KeyPart, Whose};
 use super::kinds::Head;
-use super::kinds::breaker::{Breaker, FUSES_BYTES};
+use super::kinds::breaker::Breaker;
 use super::kinds::distinct::Distinct;
 use super::kinds::latch::Latch;
 use super::kinds::loops::Loop;
@@ -100,12 +100,13 @@ impl Rules {
         let distincts: usize = self.distincts.iter().map(|rule| KIND_BYTES + rule.most_bytes()).sum();
         let latches: usize = self.latches.iter().map(|rule| KIND_BYTES + 8 * rule.labels.len()).sum();
         let loops: usize = self.loops.iter().map(|rule| KIND_BYTES + rule.most_bytes()).sum();
+        let breakers: usize = self.breakers.iter().map(|rule| KIND_BYTES + rule.most_bytes()).sum();
         budgets
             .saturating_add(distincts)
             .saturating_add(latches)
             .saturating_add(self.patterns.len() * KIND_BYTES)
             .saturating_add(loops)
-            .saturating_add(self.breakers.len() * (KIND_BYTES + FUSES_BYTES))
+            .saturating_add(breakers)
     }
 
     /// The hash of what the rule `id` says, with the values of `[defaults]` that it uses: a grant lifts

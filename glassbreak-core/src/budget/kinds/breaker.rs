@@ -69,8 +69,6 @@ impl Fuses {
 
 /// What one takes; half again for the tree's free places.
 const FUSE_BYTES: usize = size_of::<([u8; 16], Fuse)>() * 3 / 2;
-/// The most bytes that the state of a rule takes outside itself.
-pub(in crate::budget) const FUSES_BYTES: usize = (MOST_KEYS + 1) * FUSE_BYTES;
 
 /// Where a breaker stands at a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -236,6 +234,16 @@ impl Breaker {
             Stand::Closed => (0, 0),
             Stand::HalfOpen { left } => (1, -i64::from(left)),
             Stand::Open { until } => (2, until.as_millis()),
+        }
+    }
+
+    /// The most bytes that its state takes outside itself.
+    pub(in crate::budget) fn most_bytes(&self) -> usize {
+        // Where nothing is told apart there is one key, which is always known.
+        if self.key.is_empty() {
+            FUSE_BYTES
+        } else {
+            (MOST_KEYS + 1) * FUSE_BYTES
         }
     }
 

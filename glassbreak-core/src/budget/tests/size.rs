@@ -10,18 +10,19 @@ fn many() -> String {
     let mut text = String::from("schema = 1\n");
     for n in 0..20 {
         let window = match n % 5 {
-            0 | 1 => "{ sliding = \"10m\" }",
-            2 => "{ sliding = \"12h\", buckets = 12 }",
-            3 => "{ calendar = \"day\" }",
-            _ => "\"lifetime\"",
+            0 | 1 => "window = { sliding = \"10m\" }\n",
+            2 => "window = { sliding = \"12h\", buckets = 12 }\n",
+            3 => "window = { calendar = \"day\" }\n",
+            // A lifetime.
+            _ => "",
         };
         let durability = if n % 2 == 0 { "none" } else { "strict" };
         text += &format!(
             "[[budget]]\nid = \"b{n}\"\nmatch = {{ labels = [\"mutating\"] }}\nkey = [\"session\"]\nlimit = 10\n\
-             window = {window}\ndurability = \"{durability}\"\nladder = []\nceiling = 20\n"
+             {window}durability = \"{durability}\"\nladder = []\nceiling = 20\n"
         );
     }
-    text + "[[approvals]]\nid = \"tired\"\nkey = [\"session\"]\nlimit = 5\nthen = \"deny\"\nwindow = { sliding = \"1h\" }\n\
+    text + "[[approvals]]\nid = \"tired\"\nkey = [\"session\"]\nlimit = 5\nthen = \"deny\"\nwindow = { sliding = \"1h\", buckets = 12 }\n\
             [[denials]]\nid = \"probing\"\nkey = [\"session\"]\nlimit = 5\nthen = \"kill\"\n\
             [[distinct]]\nid = \"d\"\nmatch = { labels = [\"mutating\"] }\nof = \"target.namespace\"\nlimit = 10\n\
             [[pattern]]\nid = \"p\"\nsteps = [{ labels = [\"secret.read\"] }, { labels = [\"net.egress\"] }]\nwithin = \"1h\"\n\

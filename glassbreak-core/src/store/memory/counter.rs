@@ -3,10 +3,16 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use foldhash::fast::RandomState;
+
 use crate::budget::Window;
 use crate::budget::window::Ring;
 use crate::clock::Timestamp;
 use crate::store::Demand;
+
+/// What is looked up for every demand of every call. Nobody chooses these words freely: ids of rules, and SHA-256 of the
+/// rest, so a quick hash with a seed of the process will do.
+type Quick<K, V> = HashMap<K, V, RandomState>;
 
 /// Whose counter it is.
 type Place = (Arc<str>, [u8; 16], Option<[u8; 16]>);
@@ -27,7 +33,7 @@ pub(super) struct Charge {
 /// The counters of some scopes.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
-    rules: HashMap<Arc<str>, HashMap<[u8; 16], Group>>,
+    rules: Quick<Arc<str>, Quick<[u8; 16], Group>>,
     /// Every counter once, in the order in which they are next looked at for being empty.
     round: VecDeque<Place>,
 }
@@ -35,7 +41,7 @@ pub(super) struct Counters {
 /// The counters of one rule in one scope.
 #[derive(Debug, Default)]
 struct Group {
-    keys: HashMap<[u8; 16], Counter>,
+    keys: Quick<[u8; 16], Counter>,
     /// Calls whose key is not known: they count under every key.
     unknown: Option<Counter>,
 }
