@@ -82,6 +82,10 @@ mod tests {
             ("[defaults]", "/properties/defaults/properties"),
             ("[[budget]]", "/properties/budget/items/properties"),
             ("[[loop]]", "/properties/loop/items/properties"),
+            ("[[distinct]]", "/properties/distinct/items/properties"),
+            ("[[pattern]]", "/properties/pattern/items/properties"),
+            ("[[latch]]", "/properties/latch/items/properties"),
+            ("[[breaker]]", "/properties/breaker/items/properties"),
         ] {
             let refusal = reads(&format!("{table}\nzzzzzzzzzz = 1")).unwrap_err();
             let known = refusal
@@ -94,7 +98,7 @@ mod tests {
             described.sort_unstable();
             assert_eq!(known, described, "{table}");
         }
-        for whose in words("/properties/budget/items/properties/key/prefixItems/0/enum") {
+        for whose in words("/$defs/key/prefixItems/0/enum") {
             for durability in words("/$defs/durability/enum") {
                 let budget = format!(
                     "[[budget]]\nid = \"x\"\nmatch = {{ labels = [] }}\nkey = [\"{whose}\"]\nlimit = 1\n\

@@ -196,7 +196,10 @@ impl Agent {
         self.call_until(tool, args, Dies::Never, false)
     }
 
-    #[expect(clippy::needless_pass_by_value, reason = "callers write the arguments where they call")]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "callers write the arguments where they call"
+    )]
     pub(crate) fn call_until(&mut self, tool: &str, args: serde_json::Value, dies: Dies, works: bool) -> Got {
         let arguments = wire::arguments(&args).unwrap();
         let call = Call {
