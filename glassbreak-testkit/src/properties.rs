@@ -551,11 +551,11 @@ mod tests {
     #[test]
     fn a_rule_that_wants_more_calls_is_found() {
         let (mut files, _) = plain();
-        let budgets = "schema = 1\n[[budget]]\nid = \"b\"\nmatch = { labels = [] }\nkey = [\"session\"]\nlimit = 9\n\
-                       window = { sliding = \"1h\" }\ndurability = \"none\"\nladder = []\n";
+        let budgets = "schema = 1\n[[distinct]]\nid = \"d\"\nmatch = { labels = [] }\nof = \"program\"\nlimit = 9\n";
         files.insert("budgets.toml".to_owned(), budgets.as_bytes().to_vec());
+        // One on a count would not load.
         let policy = "@id(\"again\") permit (principal, action in Action::\"call\", resource)\n\
-                      when { context.seq.budget.b.count > 1 };";
+                      when { !context.seq.distinct.d.is_new };";
         let bundle = with(&files, "rules.cedar", policy);
         let show = step(r#"["rig","show"]"#, 0);
         assert!(earlier_calls_never_allow_more(&bundle, std::slice::from_ref(&show), &show.call, 0).is_err());
@@ -564,10 +564,13 @@ mod tests {
     #[test]
     fn a_type_that_takes_any_word_is_found() {
         let (files, _) = plain();
-        let text = String::from_utf8_lossy(&files["safe-bins.toml"]).replace("type = \"thing\"", "type = \"lines\"");
-        // Behind `--` everything is an operand, and of this type every word is.
+        let text = String::from_utf8_lossy(&files["safe-bins.toml"]).replace(
+            r#""--name"], value = "thing""#,
+            r#""--name"], value = "lines", dash-value = true"#,
+        );
+        // Every word is a value of this type.
         let bundle = with(&files, "safe-bins.toml", &text);
-        let show = step(r#"["rig","show","--","web"]"#, 0);
+        let show = step(r#"["rig","show","-n","web"]"#, 0);
         let state = session().unwrap();
         let error = an_unknown_word_never_allows_more(&bundle, &state, &show.call, show.at).unwrap_err();
         assert!(error.starts_with("\"--glassbreak\\nunknown\""), "{error}");
