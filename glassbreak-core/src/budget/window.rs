@@ -166,6 +166,11 @@ impl Ring {
         left.map(|(stamp, amount)| (Timestamp::from_millis(*stamp), *amount))
     }
 
+    /// Whether `most` entries are kept, counting or not.
+    pub(crate) fn is_full(&self, most: usize) -> bool {
+        self.entries.len() >= most.max(1)
+    }
+
     /// Counts `amount` at `at`, which is not before the newest, and keeps the last `most` entries. Returns what it is
     /// kept at, for [`remove`](Self::remove), and whether an entry that still counted had to go.
     pub(crate) fn push(&mut self, at: Timestamp, window: Window, amount: u64, most: usize) -> (Timestamp, bool) {
@@ -196,7 +201,7 @@ impl Ring {
             return (kept, false);
         }
         let mut shed = false;
-        while self.entries.len() >= most.max(1) {
+        while self.is_full(most) {
             self.drop_oldest();
             shed = true;
         }

@@ -590,9 +590,9 @@ impl Gathered<'_> {
     /// How many each demand would count, all of them passing; or the first that does not.
     fn count(&self, demands: &[Demand], now: Timestamp) -> Result<Box<[u64]>, Excess> {
         let mut counts = Vec::with_capacity(demands.len());
+        let none = Counters::default();
         for (place, demand) in demands.iter().enumerate() {
             let earlier = demands.get(..place).unwrap_or_default();
-            let none = Counters::default();
             let shard = self.place(&demand.scope).and_then(|place| self.shards.get(place));
             let counters = shard.map_or(&none, |shard| &**shard);
             let count = counters.count(demand, now, earlier);

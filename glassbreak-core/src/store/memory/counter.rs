@@ -123,7 +123,7 @@ impl Counters {
         earlier: &[Demand],
         visit: &mut dyn FnMut(Option<&Counter>, u64),
     ) {
-        let same = |other: &&Demand| other.rule == demand.rule && other.scope == demand.scope;
+        let same = |other: &&Demand| other.scope == demand.scope && other.rule == demand.rule;
         let earlier: Vec<&Demand> = earlier.iter().filter(same).collect();
         match self.group(demand) {
             Some(group) => group.against(demand, now, &earlier, visit),
@@ -267,7 +267,9 @@ impl Counter {
 
     fn push(&mut self, now: Timestamp, demand: &Demand) -> Timestamp {
         let window = self.hold(now, demand.window, demand.ceiling);
-        let oldest = self.ring.within(now, window).next();
+        // One that still counts has to go only where there is no room.
+        let full = self.ring.is_full(self.most);
+        let oldest = full.then(|| self.ring.within(now, window).next()).flatten();
         let (stamp, shed) = self
             .ring
             .push_keeping(now, demand.window, demand.amount, self.most, window);
@@ -296,7 +298,7 @@ impl Counter {
     /// Keeps what this window and ceiling need, too. Returns the wider window.
     fn hold(&mut self, now: Timestamp, window: Window, ceiling: u64) -> Window {
         let known = self.window.unwrap_or(window);
-        let wider = if known.begin(now) < window.begin(now) {
+        let wider = if known != window && known.begin(now) < window.begin(now) {
             known
         } else {
             window
