@@ -573,7 +573,7 @@ mod tests {
         let show = step(r#"["rig","show","-n","web"]"#, 0);
         let state = session().unwrap();
         let error = an_unknown_word_never_allows_more(&bundle, &state, &show.call, show.at).unwrap_err();
-        assert!(error.starts_with("\"--glassbreak\\nunknown\""), "{error}");
+        assert!(error.starts_with(&format!("{POISON:?}")), "{error}");
     }
 
     #[test]
