@@ -133,7 +133,7 @@ fn kubectl_bundle(policies: usize, rules: usize) -> Bundle {
         let _ = writeln!(
             cedar,
             "@id(\"other{n}\") permit (principal in Team::\"ops-agents\", action == Action::\"exec:git\", resource) \
-             when {{ context.argv.command == \"c{n}\" }};"
+             when {{ context.argv.operands.contains(\"c{n}\") }};"
         );
     }
     let mut budgets = KUBECTL_BUDGETS.to_owned();

@@ -261,3 +261,21 @@ fn exec(words: &[&str]) -> Call {
     let line = serde_json::json!({ "actor": { "role": "ops-agent" }, "exec": { "argv": words } }).to_string();
     wire::read(line.as_bytes()).expect("a call").call
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The benches run in release under valgrind, minutes from here; what does not load should be told at once.
+    #[test]
+    fn what_is_measured_loads_and_is_allowed() {
+        let allowed = |judging: &Judging| judging.judge().ruling.outcome() == Outcome::Allow;
+        assert!(allowed(&Judging::one_permit()) && allowed(&Judging::ops()) && allowed(&Judging::twelve_words()));
+        for asking in [Asking::among(20), Asking::eight()] {
+            assert!(!asking.decide().is_empty());
+        }
+        Calling::kubectl().made().whole();
+        Calling::kubectl_among(20, 5, 10).made().whole();
+        Calling::tool().made().whole();
+    }
+}

@@ -20,11 +20,11 @@ pub struct Asking {
     seq: SeqFacts,
 }
 
-/// One condition as complex as the yardstick's.
+/// The yardstick's condition, and what a permit by such a pattern must also say to load.
 const CONDITION: &str = r#"context.args.argv0 == "git" &&
   !context.args.flags.containsAny(["--force", "--exec", "-c"]) &&
   context.args.spent + context.args.cost <= 5000 &&
-  context.args.cwd like "/home/*/src/*""#;
+  context.args.cwd like "/home/*/src/*" && !(context.args.cwd like "*..*")"#;
 
 /// A folder with policies, to be loaded as often as one likes.
 #[derive(Debug)]
