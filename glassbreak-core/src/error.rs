@@ -60,8 +60,9 @@ impl Problem {
             file: file.into(),
             line,
             column,
-            what: what.into(),
-            help: help.into(),
+            // Both may quote what a file says, and nothing of that may do more than be seen.
+            what: shown_once(&what.into()),
+            help: shown_once(&help.into()),
             whole: false,
         }
     }
