@@ -31,7 +31,7 @@ const ARGV: (u64, u64, f64) = (15_000, 24, 0.5);
 
 /// A whole call of kubectl through the gate costs at most so many instructions and allocations, hashing and the
 /// program's file left out, and so much of Cedar alone on the same policies.
-const GATE: (u64, u64, f64) = (85_000, 30, 2.1);
+const GATE: (u64, u64, f64) = (75_000, 45, 1.8);
 
 fn main() -> ExitCode {
     let mut counts = BTreeMap::new();
