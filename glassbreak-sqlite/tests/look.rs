@@ -1,10 +1,9 @@
 //! A store that is opened only to look: it sees what gates do, and changes nothing, not even a file beside the database.
 
-#![allow(
+#![expect(
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
-    clippy::allow_attributes,
     reason = "tests stop where they cannot go on, in helpers too"
 )]
 

@@ -9,11 +9,10 @@
 //!
 //! A killed process loses nothing that it has handed to the kernel: what a loss of power leaves is not tested here.
 #![cfg(unix)]
-#![allow(
+#![expect(
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
-    clippy::allow_attributes,
     reason = "tests stop where they cannot go on, in helpers too"
 )]
 
