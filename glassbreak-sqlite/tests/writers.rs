@@ -11,7 +11,6 @@
 #![cfg(unix)]
 #![expect(
     clippy::unwrap_used,
-    clippy::panic,
     clippy::indexing_slicing,
     reason = "tests stop where they cannot go on, in helpers too"
 )]
