@@ -204,18 +204,26 @@ impl Tally {
         let (window, most) = (budget.window, budget.most_entries());
         let ring = match key {
             Key::Unknown => &mut self.unknown,
-            Key::Known(key) => {
-                if self.keys.len() >= MAX_KEYS && !self.keys.contains_key(&*key) {
-                    self.keys.retain(|_, ring| ring.count(at, window) > 0);
-                }
-                if !self.keys.contains_key(&*key) && self.is_full(window, at) {
-                    &mut self.overflow
-                } else {
-                    self.keys.entry(key).or_default()
-                }
-            }
+            Key::Known(key) => self.ring_of(&key, window, at),
         };
         ring.push(at, window, amount, most);
+    }
+
+    /// Where a key is counted: in a ring of its own, as long as there are places.
+    fn ring_of(&mut self, key: &[u8], window: Window, at: Timestamp) -> &mut Ring {
+        if !self.keys.contains_key(key) {
+            if self.keys.len() >= MAX_KEYS {
+                self.keys.retain(|_, ring| ring.count(at, window) > 0);
+            }
+            if self.is_full(window, at) {
+                return &mut self.overflow;
+            }
+            self.keys.insert(key.into(), Ring::default());
+        }
+        match self.keys.get_mut(key) {
+            Some(ring) => ring,
+            None => &mut self.overflow,
+        }
     }
 
     /// Whether a new key must share the overflow: all places are taken, or some of its calls may be there already.

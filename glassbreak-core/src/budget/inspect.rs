@@ -6,8 +6,8 @@ use super::key::Key;
 use super::kinds::loops::Ended;
 use super::rules::{Budget, Counts, EventBudget, Rules, Then};
 use super::story::{Story, Times};
-use super::{Event, Shared, Taken};
-use crate::call::Actor;
+use super::{Event, Shared, Taken, norm};
+use crate::call::{Actor, Operation};
 use crate::clock::Timestamp;
 use crate::facts::{BudgetFacts, SeqFacts};
 use crate::finding::{Finding, Requirement, RuleId};
@@ -73,6 +73,14 @@ impl Rules {
         }
         self.inspect_kinds(counters, event, at, &mut facts, &mut findings);
         (facts, findings)
+    }
+
+    /// What the call and others like it have in common, for loop rules: nothing else looks at it.
+    pub(crate) fn norm(&self, operation: &Operation) -> u64 {
+        if self.loops.is_empty() {
+            return 0;
+        }
+        norm(operation)
     }
 
     fn inspect_kinds(
@@ -221,18 +229,17 @@ impl Rules {
 
 impl Budget {
     /// What the session's own counters hold `event` under.
-    pub(super) fn keys_of(&self, event: &Event<'_>, actor: &Actor) -> Vec<Key> {
-        if !self.is_shared() {
-            return vec![Key::of(&self.key, event, None)];
-        }
-        let scopes = self.whose.scopes(actor).into_iter();
-        scopes.map(|scope| Key::of(&self.key, event, Some(scope))).collect()
+    pub(super) fn keys_of(&self, event: &Event<'_>, actor: &Actor) -> impl Iterator<Item = Key> {
+        let own = (!self.is_shared()).then(|| Key::of(&self.key, event, None));
+        let scopes = self.is_shared().then(|| self.whose.scopes(actor));
+        let shared = scopes.into_iter().flatten();
+        own.into_iter()
+            .chain(shared.map(|scope| Key::of(&self.key, event, Some(scope))))
     }
 
     /// The fullest of what `event` counts under, before it.
     fn spent<'a>(&self, counters: &'a Counters, event: &Event<'_>, actor: &Actor, at: Timestamp) -> Spent<'a> {
-        let keys = self.keys_of(event, actor);
-        let all = keys.iter().map(|key| counters.spent(self, key, at));
+        let all = self.keys_of(event, actor).map(|key| counters.spent(self, &key, at));
         all.max_by_key(|spent| spent.count).unwrap_or_default()
     }
 

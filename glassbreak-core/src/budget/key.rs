@@ -3,7 +3,12 @@
 //! Both are written as parts, each a tag of one byte, a length of four bytes (big-endian) and the text, so that no
 //! value can pass for another key. Stores keep hashes of these, so the tags never change their meaning.
 
+mod bytes;
+
 use sha2::{Digest, Sha256};
+
+pub(super) use self::bytes::LONGEST;
+use self::bytes::{KeyBytes, Writer};
 
 use super::{Event, Name};
 use crate::call::Actor;
@@ -47,7 +52,7 @@ impl Whose {
     #[cfg(test)]
     pub(super) fn scope(self, actor: &Actor) -> [u8; 16] {
         let (tag, text) = self.own(actor);
-        short(&part(tag, text))
+        short_of(tag, text)
     }
 
     /// Every scope that a call of `actor` counts in: its own first, then those of the agents that started it, so that a
@@ -55,7 +60,7 @@ impl Whose {
     /// or of a role: it counts as both.
     pub(super) fn scopes(self, actor: &Actor) -> Vec<[u8; 16]> {
         let parts = self.parts(actor);
-        parts.into_iter().map(|(tag, text)| short(&part(tag, text))).collect()
+        parts.into_iter().map(|(tag, text)| short_of(tag, text)).collect()
     }
 
     /// How many scopes those are.
@@ -149,18 +154,14 @@ impl KeyPart {
 }
 
 /// What a call is counted under in a session.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Key {
     /// These parts; hashed where long.
-    Known(Box<[u8]>),
+    Known(KeyBytes),
     /// Some part is not known.
     Unknown,
 }
 
-/// Keys over this many bytes are kept as their SHA-256.
-pub(super) const LONGEST: usize = 96;
-/// Begins a hashed key; no part has this tag.
-const HASHED: u8 = 0xff;
 /// Begins the scope of a shared budget; no part has this tag.
 const SCOPED: u8 = 0xfe;
 /// The bytes of a scope in a key, with what begins it.
@@ -169,29 +170,24 @@ pub(super) const SCOPE: usize = 17;
 impl Key {
     /// The key of `event` under `parts`, within `scope` where the sessions of a store would share the count.
     pub(super) fn of(parts: &[KeyPart], event: &Event<'_>, scope: Option<[u8; 16]>) -> Self {
-        let Some(rest) = written(parts, event) else {
-            return Self::Unknown;
-        };
-        let mut bytes = Vec::with_capacity(rest.len() + SCOPE);
+        let mut writer = Writer::new();
         if let Some(scope) = scope {
-            bytes.push(SCOPED);
-            bytes.extend(scope);
+            writer.push(&[SCOPED]);
+            writer.push(&scope);
         }
-        bytes.extend(rest);
-        if bytes.len() > LONGEST {
-            let hash = Sha256::digest(&bytes);
-            bytes.clear();
-            bytes.push(HASHED);
-            bytes.extend(hash);
+        match write(parts, event, &mut writer) {
+            Some(()) => Self::Known(writer.key()),
+            None => Self::Unknown,
         }
-        Self::Known(bytes.into())
     }
 }
 
 /// What a store counts `event` under: the first 16 bytes of SHA-256 over the parts, of nothing where there are none, or
 /// `None` where some part is not known.
 pub(super) fn hashed(parts: &[KeyPart], event: &Event<'_>) -> Option<[u8; 16]> {
-    written(parts, event).map(|bytes| short(&bytes))
+    let mut writer = Writer::new();
+    write(parts, event, &mut writer)?;
+    Some(short(writer.bytes()))
 }
 
 /// Such as `target.namespace "prod", program "kubectl"`; a part that is not known is shown empty.
@@ -203,18 +199,18 @@ pub(super) fn told(parts: &[KeyPart], event: &Event<'_>) -> String {
     parts.collect::<Vec<_>>().join(", ")
 }
 
-fn written(parts: &[KeyPart], event: &Event<'_>) -> Option<Vec<u8>> {
-    let mut bytes = Vec::new();
-    for known in parts {
-        bytes.extend(part(known.tag(), known.text(event)?));
+fn write(parts: &[KeyPart], event: &Event<'_>, writer: &mut Writer) -> Option<()> {
+    for part in parts {
+        writer.part(part.tag(), part.text(event)?);
     }
-    Some(bytes)
+    Some(())
 }
 
-/// One part, with its tag and length.
-fn part(tag: u8, text: &str) -> Vec<u8> {
-    let length = u32::try_from(text.len()).unwrap_or(u32::MAX);
-    [&[tag], &length.to_be_bytes()[..], text.as_bytes()].concat()
+/// The hash of one part.
+fn short_of(tag: u8, text: &str) -> [u8; 16] {
+    let mut writer = Writer::new();
+    writer.part(tag, text);
+    short(writer.bytes())
 }
 
 fn short(bytes: &[u8]) -> [u8; 16] {
@@ -240,7 +236,7 @@ mod tests {
         // No `Word` is empty; the tags keep the two apart all the same.
         let nobody = Whose::Person.scope(&Actor::new(word("ops"), word("s")));
         assert_eq!(nobody, short(&[6, 0, 0, 0, 0]));
-        assert_ne!(nobody, short(&part(5, "")));
+        assert_ne!(nobody, short_of(5, ""));
     }
 
     #[test]

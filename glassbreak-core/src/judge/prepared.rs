@@ -2,7 +2,7 @@
 
 use super::{Judgement, SessionState, name_of};
 use crate::argv::{ExecPlan, Role};
-use crate::budget::{Demand, Event, Shared, norm};
+use crate::budget::{Demand, Event, Shared};
 use crate::bundle::Bundle;
 use crate::call::{Call, CallDigest, Exec, Operation, Tool, Workspace};
 use crate::clock::Timestamp;
@@ -220,7 +220,7 @@ fn read_exec<'a>(
         resource: Resource::Program(program),
         host: None,
         digest,
-        norm: norm(&call.operation),
+        norm: bundle.budgets().norm(&call.operation),
         findings: judged.findings,
         plan: Some(judged.plan),
         roles: judged.roles,
@@ -259,7 +259,7 @@ fn read_tool<'a>(bundle: &'a Bundle, call: &'a Call, tool: &'a Tool) -> Result<P
         resource: Resource::Tool(name),
         host: facts.resource,
         digest: CallDigest::of_tool(tool),
-        norm: norm(&call.operation),
+        norm: bundle.budgets().norm(&call.operation),
         findings: Vec::new(),
         plan: None,
         roles: Vec::new(),
