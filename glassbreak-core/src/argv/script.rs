@@ -80,6 +80,21 @@ impl<'a> Chars<'a> {
     fn blanks(&mut self) {
         self.take_while(|c| c == ' ' || c == '\t');
     }
+
+    /// Takes the rest of a number. A word that follows it without a blank is refused: programs read `1system` as two
+    /// words, and differ in where the first ends.
+    fn number(&mut self) -> Result<(), String> {
+        self.take_while(|c| c.is_ascii_digit() || c == '.');
+        let exponent = self.eat('e') || self.eat('E');
+        if exponent {
+            let _ = self.eat('-') || self.eat('+');
+        }
+        let digits = self.take_while(|c| c.is_ascii_digit());
+        if exponent && digits.is_empty() || self.peek().is_some_and(is_name) {
+            return Err("a number that runs into a word".to_owned());
+        }
+        Ok(())
+    }
 }
 
 /// A letter, digit or underscore: what names are made of.

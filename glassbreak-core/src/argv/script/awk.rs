@@ -18,12 +18,23 @@ pub(super) fn check(text: &str) -> Result<(), String> {
     let mut chars = Chars::new(text);
     let mut before = Before::Open;
     let mut depth = 0usize;
+    // Whether `if` or the like was the last word, and for each open parenthesis, whether it stands behind one: behind
+    // such a condition a statement is due, and programs differ in what a slash is there.
+    let mut heading = false;
+    let mut headings: Vec<bool> = Vec::new();
     // The depth of parentheses at which a `print` stands whose end has not come: there, `>` writes a file.
     let mut printing: Option<usize> = None;
     while let Some(c) = chars.next() {
+        let headed = std::mem::take(&mut heading);
         before = match c {
-            ' ' | '\t' | '\r' => continue,
-            '\n' => Before::Open,
+            ' ' | '\t' | '\r' => {
+                heading = headed;
+                continue;
+            }
+            '\n' => {
+                heading = headed;
+                Before::Open
+            }
             '"' => string(&mut chars)?,
             '/' => match before {
                 Before::Open => regex(&mut chars)?,
@@ -35,9 +46,13 @@ pub(super) fn check(text: &str) -> Result<(), String> {
                 if comment.ends_with('\\') {
                     return Err("a comment that ends with a backslash".to_owned());
                 }
+                heading = headed;
                 continue;
             }
-            '\\' if chars.eat('\n') => continue,
+            '\\' if chars.eat('\n') => {
+                heading = headed;
+                continue;
+            }
             '|' if chars.eat('|') => Before::Open,
             '|' => return Err("`|` runs a command".to_owned()),
             '>' => {
@@ -49,12 +64,17 @@ pub(super) fn check(text: &str) -> Result<(), String> {
             }
             '(' => {
                 depth += 1;
+                headings.push(headed);
                 Before::Open
             }
             ')' => {
                 depth = depth.saturating_sub(1);
                 printing = printing.filter(|at| *at <= depth);
-                Before::Operand
+                if headings.pop().unwrap_or(false) {
+                    Before::Unclear
+                } else {
+                    Before::Operand
+                }
             }
             ']' => Before::Operand,
             ';' | '}' => {
@@ -65,7 +85,7 @@ pub(super) fn check(text: &str) -> Result<(), String> {
             '-' if chars.eat('-') => Before::Unclear,
             '$' => Before::Unclear,
             c if c.is_ascii_digit() || c == '.' => {
-                chars.take_while(|c| is_name(c) || c == '.');
+                chars.number()?;
                 Before::Operand
             }
             c if c.is_ascii_alphabetic() || c == '_' => {
@@ -74,6 +94,7 @@ pub(super) fn check(text: &str) -> Result<(), String> {
                 if never_ends(&name, chars.rest) {
                     return Err("a loop whose condition always holds".to_owned());
                 }
+                heading = matches!(&*name, "if" | "while" | "for" | "switch");
                 word(&name, depth, &mut printing)?
             }
             c if "{[,!~&=<+-*%^?:".contains(c) => Before::Open,
@@ -209,6 +230,8 @@ mod tests {
                 "BEGIN{for (i=0; i<3; i++) print i}",
                 "{do i++; while (a[i] != \"\")}",
                 "{for (k in a) print k}",
+                "{if (($1 > 2)) x = ($1) / 2; else y = 1.5e3 / .5}",
+                "{while (i < 3) i += 1e-1 / 2; x = f(i) / 4}",
             ],
             &[
                 "BEGIN{system(\"id\")}",
@@ -230,6 +253,18 @@ mod tests {
                 "{printf \"%s\", $1 > \"/dev/tcp/x\"}",
                 "{print |& \"sh\"}",
                 "x = 1 / system(\"id\") / 1",
+                "BEGIN{x=1system(\"id\")}",
+                "BEGIN{x=.5system(\"id\")}",
+                "BEGIN{x=1.system(\"id\")}",
+                "BEGIN{x=1esystem(\"id\")}",
+                "BEGIN{x=1e5system(\"id\")}",
+                "BEGIN{x=0x1system(\"id\")}",
+                "BEGIN{1getline<\"/etc/passwd\"; print}",
+                "BEGIN{if(1) /\"/; system(\"id\")} #\"",
+                "BEGIN{while((i<1)) /\"/; system(\"id\")} #\"",
+                "BEGIN{for(k in a)/\"/; system(\"id\")} #\"",
+                "BEGIN{if # x\n(1) /\"/; system(\"id\")} #\"",
+                "BEGIN{switch(1) /\"/; system(\"id\")} #\"",
                 "{x++ / system(\"id\") / 2}",
                 "{print length / system(\"id\") /1}",
                 "/[/]/ {system(\"id\")} #/",

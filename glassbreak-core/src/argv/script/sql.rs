@@ -228,7 +228,7 @@ pub(super) fn check(text: &str) -> Result<(), String> {
             '.' => Last::Dot,
             ':' if chars.eat(':') => Last::Other,
             c if c.is_ascii_digit() => {
-                chars.take_while(|c| is_name(c) || c == '.');
+                chars.number()?;
                 Last::Name
             }
             c if c.is_ascii_alphabetic() || c == '_' => {
@@ -347,6 +347,7 @@ mod tests {
                 "select a, row_number() over (partition by b order by c) from s.t",
                 "select updated_at, deleted from t",
                 "select x.set from x",
+                "select 1.5e3, 2e-4, .5 from t where a[1] = 0.25",
             ],
             &[
                 "",
@@ -357,6 +358,12 @@ mod tests {
                 "insert into t values (1)",
                 "with x as (delete from t returning *) select * from x",
                 "select * into y from t",
+                "select 1into y from t",
+                "select 1.into y from t",
+                "select .5into y from t",
+                "select 1einto y from t",
+                "with x as (select 1delete from t returning 1) select 1",
+                "select * from t limit 1for share",
                 "select pg_read_file('/etc/passwd')",
                 "select lo_export(1, '/tmp/x')",
                 "select pg_terminate_backend(1)",
