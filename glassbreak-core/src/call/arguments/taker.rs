@@ -1,7 +1,7 @@
 //! What serde says of a value, taken as an argument.
 
 use serde::Serialize;
-use serde::ser::{self, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTupleVariant};
+use serde::ser;
 
 use super::Wrong;
 use crate::call::args::{self, ArgValue, Args};
@@ -89,6 +89,15 @@ fn tagged(variant: Option<&'static str>, value: ArgValue) -> Option<ArgValue> {
     })
 }
 
+/// Whole numbers of every width are taken as the one that arguments have; what does not fit is refused.
+macro_rules! whole {
+    ($($method:ident: $type:ty),*) => {$(
+        fn $method(self, v: $type) -> Result<Self::Ok, Wrong> {
+            i64::try_from(v).map_or_else(|_| Err(Wrong::number(v)), |v| self.serialize_i64(v))
+        }
+    )*};
+}
+
 impl<'a> ser::Serializer for Taker<'a> {
     type Ok = Option<ArgValue>;
     type Error = Wrong;
@@ -104,44 +113,13 @@ impl<'a> ser::Serializer for Taker<'a> {
         Ok(Some(ArgValue::Bool(v)))
     }
 
-    fn serialize_i8(self, v: i8) -> Result<Self::Ok, Wrong> {
-        self.serialize_i64(v.into())
-    }
-
-    fn serialize_i16(self, v: i16) -> Result<Self::Ok, Wrong> {
-        self.serialize_i64(v.into())
-    }
-
-    fn serialize_i32(self, v: i32) -> Result<Self::Ok, Wrong> {
-        self.serialize_i64(v.into())
-    }
+    whole!(
+        serialize_i8: i8, serialize_i16: i16, serialize_i32: i32, serialize_i128: i128,
+        serialize_u8: u8, serialize_u16: u16, serialize_u32: u32, serialize_u64: u64, serialize_u128: u128
+    );
 
     fn serialize_i64(self, v: i64) -> Result<Self::Ok, Wrong> {
         Ok(Some(ArgValue::Int(v)))
-    }
-
-    fn serialize_i128(self, v: i128) -> Result<Self::Ok, Wrong> {
-        i64::try_from(v).map_or_else(|_| Err(Wrong::number(v)), |v| self.serialize_i64(v))
-    }
-
-    fn serialize_u8(self, v: u8) -> Result<Self::Ok, Wrong> {
-        self.serialize_i64(v.into())
-    }
-
-    fn serialize_u16(self, v: u16) -> Result<Self::Ok, Wrong> {
-        self.serialize_i64(v.into())
-    }
-
-    fn serialize_u32(self, v: u32) -> Result<Self::Ok, Wrong> {
-        self.serialize_i64(v.into())
-    }
-
-    fn serialize_u64(self, v: u64) -> Result<Self::Ok, Wrong> {
-        i64::try_from(v).map_or_else(|_| Err(Wrong::number(v)), |v| self.serialize_i64(v))
-    }
-
-    fn serialize_u128(self, v: u128) -> Result<Self::Ok, Wrong> {
-        i64::try_from(v).map_or_else(|_| Err(Wrong::number(v)), |v| self.serialize_i64(v))
     }
 
     fn serialize_f32(self, v: f32) -> Result<Self::Ok, Wrong> {
@@ -281,57 +259,30 @@ impl List<'_> {
     }
 }
 
-impl SerializeSeq for List<'_> {
-    type Ok = Option<ArgValue>;
-    type Error = Wrong;
+/// serde tells lists apart that are one thing here.
+macro_rules! lists {
+    ($($trait:ident: $method:ident),*) => {$(
+        impl ser::$trait for List<'_> {
+            type Ok = Option<ArgValue>;
+            type Error = Wrong;
 
-    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Wrong> {
-        self.push(value)
-    }
+            fn $method<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Wrong> {
+                self.push(value)
+            }
 
-    fn end(self) -> Result<Self::Ok, Wrong> {
-        Ok(tagged(self.variant, ArgValue::List(self.items)))
-    }
+            fn end(self) -> Result<Self::Ok, Wrong> {
+                Ok(tagged(self.variant, ArgValue::List(self.items)))
+            }
+        }
+    )*};
 }
 
-impl ser::SerializeTuple for List<'_> {
-    type Ok = Option<ArgValue>;
-    type Error = Wrong;
-
-    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Wrong> {
-        self.push(value)
-    }
-
-    fn end(self) -> Result<Self::Ok, Wrong> {
-        SerializeSeq::end(self)
-    }
-}
-
-impl ser::SerializeTupleStruct for List<'_> {
-    type Ok = Option<ArgValue>;
-    type Error = Wrong;
-
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Wrong> {
-        self.push(value)
-    }
-
-    fn end(self) -> Result<Self::Ok, Wrong> {
-        SerializeSeq::end(self)
-    }
-}
-
-impl SerializeTupleVariant for List<'_> {
-    type Ok = Option<ArgValue>;
-    type Error = Wrong;
-
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Wrong> {
-        self.push(value)
-    }
-
-    fn end(self) -> Result<Self::Ok, Wrong> {
-        SerializeSeq::end(self)
-    }
-}
+lists!(
+    SerializeSeq: serialize_element,
+    SerializeTuple: serialize_element,
+    SerializeTupleStruct: serialize_field,
+    SerializeTupleVariant: serialize_field
+);
 
 /// A record that is being taken.
 #[derive(Debug)]
@@ -363,7 +314,7 @@ impl Record<'_> {
     }
 }
 
-impl SerializeMap for Record<'_> {
+impl ser::SerializeMap for Record<'_> {
     type Ok = Option<ArgValue>;
     type Error = Wrong;
 
@@ -385,28 +336,22 @@ impl SerializeMap for Record<'_> {
     }
 }
 
-impl SerializeStruct for Record<'_> {
-    type Ok = Option<ArgValue>;
-    type Error = Wrong;
+/// As [`lists`], of what has names for its fields.
+macro_rules! structs {
+    ($($trait:ident),*) => {$(
+        impl ser::$trait for Record<'_> {
+            type Ok = Option<ArgValue>;
+            type Error = Wrong;
 
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Wrong> {
-        self.field(name, value)
-    }
+            fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Wrong> {
+                self.field(name, value)
+            }
 
-    fn end(self) -> Result<Self::Ok, Wrong> {
-        SerializeMap::end(self)
-    }
+            fn end(self) -> Result<Self::Ok, Wrong> {
+                ser::SerializeMap::end(self)
+            }
+        }
+    )*};
 }
 
-impl SerializeStructVariant for Record<'_> {
-    type Ok = Option<ArgValue>;
-    type Error = Wrong;
-
-    fn serialize_field<T: Serialize + ?Sized>(&mut self, name: &'static str, value: &T) -> Result<(), Wrong> {
-        self.field(name, value)
-    }
-
-    fn end(self) -> Result<Self::Ok, Wrong> {
-        SerializeMap::end(self)
-    }
-}
+structs!(SerializeStruct, SerializeStructVariant);
