@@ -37,11 +37,7 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode, Failure> {
-    let bundle = if options.json {
-        crate::open_plain(&options.policy)?
-    } else {
-        crate::open(&options.policy)?
-    };
+    let bundle = crate::open_for(&options.policy, options.json)?;
     let workspace = crate::workspace(options.workspace.as_ref())?;
     let word = |text: &str| Word::new(text).map_err(|bad| Failure::usage(format!("--role: {bad}")));
     let actor = Actor::new(word(&options.role)?, word("explain")?);

@@ -151,8 +151,12 @@ fn open(policy: &Path) -> Result<Bundle, Failure> {
     })
 }
 
-/// As [`open`], for what programs read: problems as they are, without colour or lines of the files.
-fn open_plain(policy: &Path) -> Result<Bundle, Failure> {
+/// As [`open`]; where a program reads the answer (`json`), problems are told as they are, without colour or lines of the
+/// files.
+fn open_for(policy: &Path, json: bool) -> Result<Bundle, Failure> {
+    if !json {
+        return open(policy);
+    }
     Bundle::open(policy).map_err(|problems| {
         let told: Vec<String> = problems.iter().map(ToString::to_string).collect();
         unread(&told, policy)

@@ -21,11 +21,7 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode, Failure> {
-    let bundle = if options.json {
-        crate::open_plain(&options.policy)?
-    } else {
-        crate::open(&options.policy)?
-    };
+    let bundle = crate::open_for(&options.policy, options.json)?;
     let style = Style::of_stdout();
     let mut failed = 0;
     let mut results = Vec::new();
