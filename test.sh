@@ -108,10 +108,10 @@ step "clippy" cargo clippy --quiet --locked --workspace --all-targets --all-feat
 step "documentation" documentation
 
 if tool cargo-nextest "$NEXTEST" cargo nextest --version; then
-  step "tests" cargo nextest run --locked --workspace --all-features
+  step "tests" cargo nextest run --locked --workspace --all-features --no-fail-fast
 else
   not_run "nextest could not be installed; cargo test ran instead"
-  step "tests" cargo test --quiet --locked --workspace --all-features --lib --bins --tests
+  step "tests" cargo test --quiet --locked --workspace --all-features --lib --bins --tests --no-fail-fast
 fi
 step "doctests" cargo test --quiet --locked --doc --workspace
 # 62,000 requests and what Cedar answered, from cedar-policy/cedar-integration-tests; the archive is not in this repository.

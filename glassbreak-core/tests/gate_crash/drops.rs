@@ -186,7 +186,8 @@ async fn a_call_dropped_anywhere_has_its_record_before_its_effect_and_stays_with
 
 /// A permit forgone, a run refused by an expired permit: proven not run, so the place is free again, whenever the future
 /// is dropped after its first poll. One that is never polled is spent, like a permit that is dropped.
-#[tokio::test]
+// Threads of its own: where the only one waits for a second, the gate refuses, because it has not heard of locks.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_is_given_back_in_one_poll_is_given_back() {
     let scratch = Scratch::new();
     let root = scratch.root();
