@@ -111,6 +111,11 @@ impl Target {
         }
     }
 
+    /// The four, in the order of [`NAMES`](Self::NAMES).
+    pub const fn all(&self) -> [&Fact; 4] {
+        [&self.kind, &self.namespace, &self.name, &self.owner]
+    }
+
     /// The fact called `name`, to be set.
     pub fn get_mut(&mut self, name: &str) -> Option<&mut Fact> {
         match name {

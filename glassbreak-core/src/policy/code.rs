@@ -1,7 +1,8 @@
 //! Conditions made ready at load, so that evaluating one neither clones a request nor builds a set that never changes.
 //!
 //! [`Code::of`] only rewrites: constants (sets of literals and calls such as `ip("10.0.0.0/8")` among them) are worked
-//! out once, patterns are cut at their wildcards, chains of `&&` become lists. [`run`](super::run) works it out, with
+//! out once, patterns are cut at their wildcards, chains of `&&` become lists. [`Code::bind`] then says where facts stand,
+//! so that no context has to be built for them. [`run`](super::run) works it out, with
 //! Cedar's own values, sets and extension functions. Whatever is not plainly true or false there, an error above all, is
 //! left to Cedar's evaluator, over the whole condition as written: what a condition means, and why it fails, stays
 //! Cedar's to say.
@@ -13,11 +14,16 @@ use cedar_policy_core::ast::{
 use cedar_policy_core::extensions::Extensions;
 use cedar_policy_core::pst;
 
+use super::direct::Direct;
+use super::schema::Calls;
+
 /// An expression, ready to be worked out.
 #[derive(Debug)]
 pub(super) enum Code {
     Constant(Value),
     Var(Var),
+    /// A fact, and the same as a member of the context.
+    Fact(Direct, Box<Self>),
     Member(Box<Self>, Box<str>),
     /// Whether members are there, each within the one before.
     Has(Box<Self>, Box<[Box<str>]>),
@@ -45,6 +51,43 @@ impl Code {
         match Self::truth(condition) {
             Self::Cedar(_) => None,
             code => Some(code),
+        }
+    }
+
+    /// Reads facts where they stand, as far as that is known of them.
+    pub(super) fn bind(&mut self, calls: &Calls) {
+        let mut path = Vec::new();
+        if self.path(&mut path)
+            && let Some(fact) = Direct::of(&path, calls)
+        {
+            let member = std::mem::replace(self, Self::Var(Var::Context));
+            *self = Self::Fact(fact, Box::new(member));
+            return;
+        }
+        match self {
+            Self::Constant(_) | Self::Var(_) | Self::Fact(..) | Self::Cedar(_) => {}
+            Self::Member(of, _) | Self::Has(of, _) => of.bind(calls),
+            Self::Not(code) | Self::Negated(code) | Self::IsEmpty(code) | Self::Like(code, _) | Self::Is(code, _) => {
+                code.bind(calls);
+            }
+            Self::All(parts) | Self::Any(parts) | Self::Call(_, parts) => {
+                parts.iter_mut().for_each(|part| part.bind(calls));
+            }
+            Self::If(parts) => parts.iter_mut().for_each(|part| part.bind(calls)),
+            Self::Binary(_, sides) => sides.iter_mut().for_each(|side| side.bind(calls)),
+        }
+    }
+
+    /// The words after `context`, where this is a member of it.
+    fn path<'a>(&'a self, out: &mut Vec<&'a str>) -> bool {
+        match self {
+            Self::Var(Var::Context) => true,
+            Self::Member(of, member) => {
+                let within = of.path(out);
+                out.push(member);
+                within
+            }
+            _ => false,
         }
     }
 

@@ -59,9 +59,15 @@ pub(super) fn build(
     Ok(ast::Context::Value(Arc::new(fields)).into())
 }
 
+/// Whether building what `tree` names may refuse facts that [`check`] let pass.
+pub(super) fn may_misfit(tree: &Tree) -> bool {
+    let parents = |actor: &Tree| actor.below("parents").is_some();
+    tree.below("args").is_some() || tree.below("actor").is_some_and(parents)
+}
+
 /// Whether the facts are those of the action, whatever the policies read of them: facts of another profile would make a
 /// policy read another call than this one.
-fn check(question: &Question<'_>, facts: FactsShape<'_>, calls: &Calls) -> Result<(), Finding> {
+pub(super) fn check(question: &Question<'_>, facts: FactsShape<'_>, calls: &Calls) -> Result<(), Finding> {
     match (facts, &question.facts.argv, &question.facts.args) {
         // No policy reads those of a call that was not understood whole.
         _ if question.facts.partial => {}

@@ -12,8 +12,7 @@ use super::{Class, Held, Policies, PolicyTrace, Question, context};
 
 pub(super) fn decide(policies: &Policies, question: &Question<'_>) -> Vec<Finding> {
     let judged = policies.plan(question).and_then(|(plan, facts)| {
-        let context = context::build(question, facts, &policies.calls, &plan.reads.tree)?;
-        let asked = Query::new(&plan.names, context).ok_or_else(not_taken)?;
+        let asked = Query::new(question, facts, &policies.calls, &plan)?;
         Ok(policies.judge(&plan, &asked))
     });
     judged.unwrap_or_else(|finding| vec![finding])

@@ -19,6 +19,7 @@ use cedar_policy::{
 
 use super::code::{Code, without_places};
 use super::run::Query;
+use super::schema::Calls;
 
 /// Policies, ready to be evaluated.
 pub(super) struct Engine {
@@ -126,6 +127,17 @@ impl Engine {
             all,
             authorizer: Authorizer::new(),
         }
+    }
+
+    /// Has conditions read facts where they stand.
+    pub(super) fn bind(&mut self, calls: &Calls) {
+        let conditions = self
+            .compiled
+            .iter_mut()
+            .filter_map(|compiled| compiled.condition.as_mut());
+        conditions
+            .filter_map(|condition| condition.code.as_mut())
+            .for_each(|code| code.bind(calls));
     }
 
     pub(super) const fn entities(&self) -> &Entities {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::hash::RandomState;
 
 use cedar_policy::{
-    ActionConstraint, Effect, EntityId, EntityTypeName, EntityUid, Policy, PolicyId, PolicySet, Schema,
+    ActionConstraint, Effect, Entity, EntityId, EntityTypeName, EntityUid, Policy, PolicyId, PolicySet, Schema,
 };
 use cedar_policy_core::ast::Expr;
 use unicode_normalization::UnicodeNormalization;
@@ -72,12 +72,17 @@ fn load_here(input: &PolicyInput<'_>) -> Result<Policies, Vec<Problem>> {
     let (rules, policies): (Vec<Rule>, Vec<Policy>) = read.into_iter().map(|read| (read.rule, read.policy)).unzip();
     let by_id = policies.iter().enumerate().map(|(n, policy)| (policy.id().clone(), n));
     let by_id = by_id.collect();
-    let engine = Engine::new(policies, snapshot.entities).ok_or_else(|| {
+    let of_role = |entity: &&Entity| *entity.uid().type_name() == uids.role;
+    let roles = snapshot.entities.iter().filter(of_role);
+    let roles = roles.map(|role| role.uid().id().unescaped().into()).collect();
+    let mut engine = Engine::new(policies, snapshot.entities).ok_or_else(|| {
         let what = "the policies do not fit into one set";
         vec![Problem::in_file(".", what, "this is a fault of the guard; report it")]
     })?;
+    engine.bind(&calls);
     Ok(Policies {
         engine,
+        roles,
         by_id,
         rules,
         schema_text,

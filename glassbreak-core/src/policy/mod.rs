@@ -54,6 +54,7 @@ mod clause;
 mod code;
 mod context;
 mod decide;
+mod direct;
 mod engine;
 mod entities;
 mod evaluate;
@@ -128,6 +129,8 @@ pub struct Policies {
     /// The same policies, in the same order, as they are evaluated.
     engine: Engine,
     by_id: HashMap<PolicyId, usize>,
+    /// Those that `entities.json` declares.
+    roles: BTreeSet<Box<str>>,
     calls: Calls,
     no_permit: Outcome,
     lints: Vec<Problem>,
@@ -154,7 +157,7 @@ impl Policies {
 
     /// Whether `entities.json` declares the role.
     pub fn has_role(&self, role: &Word) -> bool {
-        self.role(role.as_str()).is_some()
+        self.roles.contains(role.as_str())
     }
 
     /// Judges a call.

@@ -9,7 +9,7 @@ use std::sync::{Arc, RwLock};
 use cedar_policy::{EntityTypeName, EntityUid};
 
 use crate::error::shown;
-use crate::facts::{ArgvFacts, Fact, Target};
+use crate::facts::{ArgvFacts, Fact};
 use crate::finding::{Finding, Layer, Level, Outcome, Requirement, RuleId};
 
 use super::clause::Conjunct;
@@ -51,12 +51,9 @@ enum Known {
 
 impl Known {
     fn of(question: &Question<'_>) -> Self {
-        let target = &question.facts.target;
         if question.facts.partial {
             Self::InPart
-        } else if Target::NAMES
-            .iter()
-            .any(|name| matches!(target.get(name), Some(Fact::Unknown)))
+        } else if question.facts.target.all().contains(&&Fact::Unknown)
             || question
                 .facts
                 .argv

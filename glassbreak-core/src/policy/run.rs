@@ -6,6 +6,8 @@
 
 use std::borrow::Cow;
 use std::cell::OnceCell;
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use cedar_policy::{Context, Entities, EvalResult, Expression, Request, eval_expression};
 use cedar_policy_core::ast::{self, BinaryOp, EntityUID, Literal, PartialValue, Set, Value, ValueKind, Var};
@@ -14,27 +16,39 @@ use cedar_policy_core::evaluator::binary_relation;
 use cedar_policy_core::extensions::Extensions;
 
 use super::code::Code;
-use super::engine::Names;
+use super::direct::Direct;
+use super::plan::Plan;
+use super::schema::{Calls, FactsShape};
+use super::{Question, context};
+use crate::finding::Finding;
+use crate::label::{LabelSet, Vocabulary};
 
-/// One request, as conditions are worked out over it. What Cedar itself wants is made only where Cedar is query.
+/// One request, as conditions are worked out over it. What Cedar itself wants is made only where Cedar is asked.
 #[derive(Debug)]
 pub(super) struct Query<'a> {
     principal: &'a EntityUID,
     action: &'a EntityUID,
     resource: &'a EntityUID,
-    /// A record.
-    context: Value,
     put: Put<'a>,
 }
 
 #[derive(Debug)]
 enum Put<'a> {
-    Already(&'a Request),
-    Later {
-        names: &'a Names,
-        context: Context,
-        made: OnceCell<Option<Box<Request>>>,
-    },
+    Already(&'a Request, Value),
+    Later(Later<'a>),
+}
+
+/// A question, and what is made of it where it is wanted.
+#[derive(Debug)]
+struct Later<'a> {
+    question: &'a Question<'a>,
+    facts: FactsShape<'a>,
+    calls: &'a Calls,
+    plan: &'a Plan,
+    context: OnceCell<Option<Context>>,
+    /// The same.
+    record: OnceCell<Option<Value>>,
+    request: OnceCell<Option<Box<Request>>>,
 }
 
 impl<'a> Query<'a> {
@@ -45,34 +59,87 @@ impl<'a> Query<'a> {
             principal: inner.principal().uid()?,
             action: inner.action().uid()?,
             resource: inner.resource().uid()?,
-            context: record(inner.context()?)?,
-            put: Put::Already(request),
+            put: Put::Already(request, record(inner.context()?)?),
         })
     }
 
-    /// What would be a request of these.
-    pub(super) fn new(names: &'a Names, context: Context) -> Option<Self> {
-        Some(Self {
+    /// What would be a request of this question, by its plan.
+    ///
+    /// # Errors
+    /// The refusal of facts that are not those of the action.
+    pub(super) fn new(
+        question: &'a Question<'a>,
+        facts: FactsShape<'a>,
+        calls: &'a Calls,
+        plan: &'a Plan,
+    ) -> Result<Self, Finding> {
+        context::check(question, facts, calls)?;
+        let later = Later {
+            question,
+            facts,
+            calls,
+            plan,
+            context: OnceCell::new(),
+            record: OnceCell::new(),
+            request: OnceCell::new(),
+        };
+        // What may turn out not to fit is looked at before anything is decided.
+        if context::may_misfit(&plan.reads.tree) {
+            let _ = later
+                .context
+                .set(Some(context::build(question, facts, calls, &plan.reads.tree)?));
+        }
+        let names = &plan.names;
+        Ok(Self {
             principal: names.principal.as_ref(),
             action: names.action.as_ref(),
             resource: names.resource.as_ref(),
-            context: record(context.as_ref())?,
-            put: Put::Later {
-                names,
-                context,
-                made: OnceCell::new(),
-            },
+            put: Put::Later(later),
         })
     }
 
     /// The same for Cedar; `None` where it does not take it.
     pub(super) fn request(&self) -> Option<&Request> {
         match &self.put {
-            Put::Already(request) => Some(request),
-            Put::Later { names, context, made } => made
-                .get_or_init(|| names.request(context.clone()).map(Box::new))
-                .as_deref(),
+            Put::Already(request, _) => Some(request),
+            Put::Later(later) => later.request(),
         }
+    }
+
+    /// A record.
+    fn context(&self) -> Option<&Value> {
+        match &self.put {
+            Put::Already(_, context) => Some(context),
+            Put::Later(later) => later.record(),
+        }
+    }
+
+    /// A fact, where it stands.
+    fn fact(&self, fact: &Direct) -> Option<Seen<'a>> {
+        match &self.put {
+            Put::Already(..) => None,
+            Put::Later(later) => fact.read(later.question),
+        }
+    }
+}
+
+impl Later<'_> {
+    fn context(&self) -> Option<&Context> {
+        let build = || context::build(self.question, self.facts, self.calls, &self.plan.reads.tree).ok();
+        self.context.get_or_init(build).as_ref()
+    }
+
+    fn record(&self) -> Option<&Value> {
+        let made = self.record.get_or_init(|| record(self.context()?.as_ref()));
+        made.as_ref()
+    }
+
+    fn request(&self) -> Option<&Request> {
+        let made = self.request.get_or_init(|| {
+            let context = self.context()?.clone();
+            self.plan.names.request(context).map(Box::new)
+        });
+        made.as_deref()
     }
 }
 
@@ -84,11 +151,60 @@ fn record(context: &ast::Context) -> Option<Value> {
 }
 
 /// What an expression comes to.
-enum Seen<'a> {
+pub(super) enum Seen<'a> {
     Bool(bool),
     Long(i64),
+    Text(&'a str),
+    Texts(Texts<'a>),
     Name(&'a EntityUID),
     Value(Cow<'a, Value>),
+}
+
+/// A set of texts, as facts have them.
+#[derive(Clone, Copy)]
+pub(super) enum Texts<'a> {
+    Shared(&'a BTreeSet<Arc<str>>),
+    Own(&'a BTreeSet<Box<str>>),
+    Labels(&'a Vocabulary, LabelSet),
+}
+
+impl Texts<'_> {
+    fn contains(self, text: &str) -> bool {
+        match self {
+            Self::Shared(texts) => texts.contains(text),
+            Self::Own(texts) => texts.contains(text),
+            Self::Labels(vocabulary, labels) => vocabulary.words_of(labels).any(|word| word == text),
+        }
+    }
+
+    fn is_empty(self) -> bool {
+        !self.any(|_| true)
+    }
+
+    fn any(self, fits: impl Fn(&str) -> bool) -> bool {
+        match self {
+            Self::Shared(texts) => texts.iter().any(|text| fits(text)),
+            Self::Own(texts) => texts.iter().any(|text| fits(text)),
+            Self::Labels(vocabulary, labels) => vocabulary.words_of(labels).any(fits),
+        }
+    }
+
+    /// As Cedar has it.
+    fn value(self) -> Value {
+        let literals: Vec<Literal> = match self {
+            Self::Shared(texts) => texts.iter().map(|text| Literal::from(&**text)).collect(),
+            Self::Own(texts) => texts.iter().map(|text| Literal::from(&**text)).collect(),
+            Self::Labels(vocabulary, labels) => vocabulary.words_of(labels).map(Literal::from).collect(),
+        };
+        Value::set_of_lits(literals, None)
+    }
+}
+
+/// A set.
+#[derive(Clone, Copy)]
+enum Many<'a> {
+    Texts(Texts<'a>),
+    Set(&'a Set),
 }
 
 impl<'a> Seen<'a> {
@@ -118,8 +234,9 @@ impl<'a> Seen<'a> {
     }
 
     fn text(&self) -> Option<&str> {
-        match self.literal() {
-            Some(Literal::String(text)) => Some(text),
+        match (self, self.literal()) {
+            (Self::Text(text), _) => Some(text),
+            (_, Some(Literal::String(text))) => Some(text),
             _ => None,
         }
     }
@@ -132,10 +249,11 @@ impl<'a> Seen<'a> {
         }
     }
 
-    fn set(&self) -> Option<&Set> {
+    fn set(&self) -> Option<Many<'_>> {
         match self {
+            Self::Texts(texts) => Some(Many::Texts(*texts)),
             Self::Value(value) => match value.value_kind() {
-                ValueKind::Set(set) => Some(set),
+                ValueKind::Set(set) => Some(Many::Set(set)),
                 _ => None,
             },
             _ => None,
@@ -143,10 +261,12 @@ impl<'a> Seen<'a> {
     }
 
     /// As Cedar has it.
-    fn value(self) -> Value {
+    pub(super) fn value(self) -> Value {
         match self {
             Self::Bool(truth) => truth.into(),
             Self::Long(number) => number.into(),
+            Self::Text(text) => text.into(),
+            Self::Texts(texts) => texts.value(),
             Self::Name(name) => name.clone().into(),
             Self::Value(value) => value.into_owned(),
         }
@@ -156,10 +276,15 @@ impl<'a> Seen<'a> {
     fn is(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Value(one), Self::Value(other)) => **one == **other,
+            (Self::Texts(one), Self::Texts(other)) => one.value() == other.value(),
+            (Self::Texts(texts), Self::Value(value)) | (Self::Value(value), Self::Texts(texts)) => {
+                texts.value() == **value
+            }
             _ => {
                 let same = |one: Option<bool>| one.unwrap_or(false);
                 same(self.bool().zip(other.bool()).map(|(one, other)| one == other))
                     || same(self.long().zip(other.long()).map(|(one, other)| one == other))
+                    || same(self.text().zip(other.text()).map(|(one, other)| one == other))
                     || same(self.name().zip(other.name()).map(|(one, other)| one == other))
             }
         }
@@ -187,7 +312,13 @@ impl Code {
             Self::Var(Var::Principal) => Seen::Name(query.principal),
             Self::Var(Var::Action) => Seen::Name(query.action),
             Self::Var(Var::Resource) => Seen::Name(query.resource),
-            Self::Var(Var::Context) => Seen::of(&query.context),
+            Self::Var(Var::Context) => Seen::of(query.context()?),
+            Self::Fact(fact, member) => {
+                return match query.fact(fact) {
+                    Some(seen) => Some(seen),
+                    None => run(member),
+                };
+            }
             Self::Member(of, member) => return read(run(of)?, member, entities),
             Self::Has(of, members) => Seen::Bool(has(run(of)?, members, entities)?),
             Self::All(parts) => Seen::Bool(all(parts, |part| holds(part))?),
@@ -198,7 +329,10 @@ impl Code {
                 return run(if holds(test)? { then } else { otherwise });
             }
             Self::Negated(code) => Seen::Long(run(code)?.long()?.checked_neg()?),
-            Self::IsEmpty(code) => Seen::Bool(run(code)?.set()?.is_empty()),
+            Self::IsEmpty(code) => Seen::Bool(match run(code)?.set()? {
+                Many::Texts(texts) => texts.is_empty(),
+                Many::Set(set) => set.is_empty(),
+            }),
             Self::Binary(op, sides) => {
                 let [left, right] = &**sides;
                 return binary(*op, run(left)?, run(right)?, entities);
@@ -313,28 +447,64 @@ fn few(one: &Set, other: &Set) -> bool {
     one.fast.is_some() && other.fast.is_some() && one.len().saturating_mul(other.len()) <= FEW
 }
 
-fn contains(set: &Set, wanted: &Seen<'_>) -> bool {
+fn contains(set: Many<'_>, wanted: &Seen<'_>) -> bool {
+    let set = match set {
+        Many::Texts(texts) => return wanted.text().is_some_and(|text| texts.contains(text)),
+        Many::Set(set) => set,
+    };
     match wanted {
         Seen::Value(wanted) if set.fast.is_some() && set.len() <= FEW => set.iter().any(|value| *value == **wanted),
         Seen::Value(wanted) => set.contains(wanted),
         Seen::Bool(truth) => set.contains(&(*truth).into()),
         Seen::Long(number) => set.contains(&(*number).into()),
+        Seen::Text(text) => has_text(set, text),
+        Seen::Texts(texts) => set.contains(&texts.value()),
         Seen::Name(name) => set.contains(&(*name).clone().into()),
     }
 }
 
-fn subset(small: &Set, large: &Set) -> bool {
-    if few(small, large) {
-        return small.iter().all(|value| large.iter().any(|other| value == other));
+fn has_text(set: &Set, text: &str) -> bool {
+    if set.len() <= FEW {
+        return set.iter().any(|value| text_of(value) == Some(text));
     }
-    small.is_subset(large)
+    set.contains(&text.into())
 }
 
-fn disjoint(one: &Set, other: &Set) -> bool {
-    if few(one, other) {
-        return !one.iter().any(|value| other.iter().any(|other| value == other));
+fn text_of(value: &Value) -> Option<&str> {
+    match literal(value) {
+        Some(Literal::String(text)) => Some(text),
+        _ => None,
     }
-    one.is_disjoint(other)
+}
+
+fn subset(small: Many<'_>, large: Many<'_>) -> bool {
+    match (small, large) {
+        (Many::Set(small), Many::Set(large)) if few(small, large) => {
+            small.iter().all(|value| large.iter().any(|other| value == other))
+        }
+        (Many::Set(small), Many::Set(large)) => small.is_subset(large),
+        (Many::Texts(small), Many::Set(large)) => !small.any(|text| !has_text(large, text)),
+        (Many::Texts(small), Many::Texts(large)) => !small.any(|text| !large.contains(text)),
+        (Many::Set(small), Many::Texts(large)) => small
+            .iter()
+            .all(|value| text_of(value).is_some_and(|text| large.contains(text))),
+    }
+}
+
+fn disjoint(one: Many<'_>, other: Many<'_>) -> bool {
+    match (one, other) {
+        (Many::Set(one), Many::Set(other)) if few(one, other) => {
+            !one.iter().any(|value| other.iter().any(|other| value == other))
+        }
+        (Many::Set(one), Many::Set(other)) => one.is_disjoint(other),
+        (Many::Texts(texts), Many::Set(set)) | (Many::Set(set), Many::Texts(texts)) if set.len() <= FEW => !set
+            .iter()
+            .any(|value| text_of(value).is_some_and(|text| texts.contains(text))),
+        (Many::Texts(texts), Many::Set(set)) | (Many::Set(set), Many::Texts(texts)) => {
+            !texts.any(|text| set.contains(&text.into()))
+        }
+        (Many::Texts(one), Many::Texts(other)) => !one.any(|text| other.contains(text)),
+    }
 }
 
 /// Whether the entity is one of these, or in one of them.
@@ -348,7 +518,10 @@ fn within(name: &EntityUID, groups: &Seen<'_>, entities: &Entities) -> Option<bo
     if let Some(group) = groups.name() {
         return Some(is_in(group));
     }
-    let groups = groups.set()?.iter().map(|group| match literal(group) {
+    let Many::Set(groups) = groups.set()? else {
+        return None;
+    };
+    let groups = groups.iter().map(|group| match literal(group) {
         Some(Literal::EntityUID(group)) => Some(&**group),
         _ => None,
     });

@@ -1,11 +1,14 @@
 //! The whole layer against a slow and obvious judge: every policy by a call of its own to Cedar's authorizer, over the
 //! whole context and as written, and the outcomes joined as the design says.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use cedar_policy::{Authorizer, Policy, PolicyId, PolicySet, Request};
+use cedar_policy::{Authorizer, Context, Policy, PolicyId, PolicySet, Request};
+use cedar_policy_core::ast;
 
-use super::super::{Action, Class, Policies, Resource};
+use super::super::direct::Direct;
+use super::super::{Action, Class, Policies, Question, Resource};
 use super::facts::{self, Asked};
 use super::{Dice, Holds, Tally, check_against_schema, odd, whole_context, world};
 use crate::facts::{ArgvFacts, Fact, Target};
@@ -401,12 +404,57 @@ fn context_holds(policies: &Policies, asked: &Asked) -> Holds {
         if built != expected {
             return Err(format!("the context is {built:?}, and should be {expected:?}"));
         }
+        read_where_they_stand(policies, question, &built)?;
         // What is left open is left out, which the schema does not know of.
         if is_open(asked) {
             return Ok(());
         }
         check_against_schema(policies, question, &built)
     })?
+}
+
+/// Every fact but arguments and parents is read where it stands too, and reads as in the context; what is not in the
+/// context is not read.
+fn read_where_they_stand(policies: &Policies, question: &Question<'_>, built: &Context) -> Holds {
+    let ast::Context::Value(fields) = built.as_ref() else {
+        return Err("a context of unknowns".to_owned());
+    };
+    let mut leaves = BTreeMap::new();
+    fields
+        .iter()
+        .for_each(|(name, value)| gather(vec![name.to_string()], value, &mut leaves));
+    let read = |path: &[&str]| Direct::of(path, &policies.calls).and_then(|fact| fact.read(question));
+    for (path, value) in &leaves {
+        let path: Vec<&str> = path.iter().map(String::as_str).collect();
+        if path.first() == Some(&"args") || path == ["actor", "parents"] {
+            continue;
+        }
+        let seen = read(&path).ok_or_else(|| format!("{path:?} is read from the context only"))?;
+        let seen = seen.value();
+        if seen != *value {
+            return Err(format!("{path:?} is {seen}, and {value} in the context"));
+        }
+    }
+    let sets = question.facts.argv.iter().flat_map(|argv| &argv.sets);
+    let optional = sets.map(|(name, _)| ["argv", name]);
+    for path in optional.chain(Target::NAMES.map(|name| ["target", name])) {
+        if read(&path).is_some() != leaves.contains_key(&path.map(str::to_owned)[..]) {
+            return Err(format!("{path:?} is read, and not in the context"));
+        }
+    }
+    Ok(())
+}
+
+/// What is no record, by the names that lead to it.
+fn gather(path: Vec<String>, value: &ast::Value, out: &mut BTreeMap<Vec<String>, ast::Value>) {
+    match value.value_kind() {
+        ast::ValueKind::Record(fields) => {
+            for (name, value) in fields.iter() {
+                gather([path.clone(), vec![name.to_string()]].concat(), value, out);
+            }
+        }
+        _ => drop(out.insert(path, value.clone())),
+    }
 }
 
 /// One policy more: a forbid never allows more, and a permit never less.

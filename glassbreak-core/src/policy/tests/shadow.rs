@@ -14,6 +14,7 @@ impl Policies {
         let shown = PolicySet::from_policies(shown.cloned()).unwrap();
         assert_eq!(shown.policies().count() + 1, policies.len());
         self.engine = Engine::over(policies, shown, self.engine.entities().clone());
+        self.engine.bind(&self.calls);
     }
 }
 
