@@ -35,15 +35,14 @@ impl Rules {
         };
         let (first, actions) = counters.life();
         let mut facts = SeqFacts {
-            budgets: Vec::with_capacity(self.budgets.len() + self.events.len()),
+            budgets: self.untouched(),
             elapsed_s: long(first.map_or(0, |first| at.since(first).as_millis() / 1_000)),
             actions: long(actions.saturating_add(u64::from(event.attempt == 0))),
             ..SeqFacts::default()
         };
         let mut findings = Vec::new();
-        for budget in &self.budgets {
+        for (place, budget) in self.budgets_of(event.name) {
             if !budget.matches.fits(event) {
-                facts.budgets.push(budget.facts(0, false));
                 continue;
             }
             let counted = budget.amount.of(event, budget.limit);
@@ -60,7 +59,9 @@ impl Rules {
                 }
                 None => budget.inspect_here(counters, event, actor, at, counted),
             };
-            facts.budgets.push(seen);
+            if let Some(place) = facts.budgets.get_mut(place) {
+                *place = seen;
+            }
             findings.extend(finding);
         }
         for EventBudget { budget, .. } in &self.events {
@@ -222,7 +223,7 @@ impl Rules {
     /// The budgets that `event` meets and that the session's own counters hold.
     pub(super) fn counted_here(&self, event: &Event<'_>, shared: Shared<'_>) -> impl Iterator<Item = &Budget> {
         let all = matches!(shared, Shared::Local);
-        let budgets = self.budgets.iter();
+        let budgets = self.budgets_of(event.name).map(|(_, budget)| budget);
         budgets.filter(move |budget| (all || !budget.is_shared()) && budget.matches.fits(event))
     }
 }

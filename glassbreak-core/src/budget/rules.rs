@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use self::by_name::ByName;
 pub(super) use self::matches::Match;
 use super::amount::{Amount, MOST};
 use super::counters::{BASE_BYTES, most_bytes};
@@ -14,11 +15,13 @@ use super::kinds::loops::Loop;
 use super::kinds::pattern::Pattern;
 use super::{Name, Needs, Window};
 use crate::error::Problem;
+use crate::facts::BudgetFacts;
 use crate::finding::{Layer, Requirement, RuleHash, RuleId};
 use crate::label::{LabelSet, Vocabulary};
 use crate::people::People;
 use crate::source::Source;
 
+mod by_name;
 mod hash;
 mod matches;
 mod read;
@@ -30,6 +33,10 @@ mod read;
 pub struct Rules {
     /// What counts calls.
     pub(super) budgets: Vec<Budget>,
+    /// The places among them by what they name, so that a call walks its own.
+    by_name: ByName,
+    /// What each of them says of a call that it does not speak of.
+    untouched: Vec<BudgetFacts>,
     /// What counts what became of calls.
     pub(super) events: Vec<EventBudget>,
     pub(super) distincts: Vec<Distinct>,
@@ -63,6 +70,19 @@ impl Rules {
     pub fn budget_ids(&self) -> impl Iterator<Item = &str> {
         let events = self.events.iter().map(|event| &*event.budget.id);
         self.budgets.iter().map(|budget| &*budget.id).chain(events)
+    }
+
+    /// What the budgets say of a call that none of them speaks of, with room for those of events.
+    pub(super) fn untouched(&self) -> Vec<BudgetFacts> {
+        let mut facts = Vec::with_capacity(self.budgets.len() + self.events.len());
+        facts.extend_from_slice(&self.untouched);
+        facts
+    }
+
+    /// The budgets that may speak of a call of this name, with their places, in their order.
+    pub(super) fn budgets_of(&self, name: Name<'_>) -> impl Iterator<Item = (usize, &Budget)> {
+        let places = self.by_name.of(name).iter();
+        places.filter_map(|place| Some((*place, self.budgets.get(*place)?)))
     }
 
     /// The ids of the loop rules, in the order of the file and of [`SeqFacts::loops`](crate::facts::SeqFacts).

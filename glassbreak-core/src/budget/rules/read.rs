@@ -8,6 +8,7 @@ use self::parts::{
     Durability, Mode, read_amount, read_durability, read_key, read_ladder, read_limits, read_mode, read_then,
     read_window,
 };
+use super::by_name::ByName;
 use super::hash::hash;
 use super::{Budget, Counts, EventBudget, Named, Observed, Rules, Rung, Then};
 use crate::budget::Needs;
@@ -58,6 +59,8 @@ pub(super) fn rules(source: Source<'_>, vocabulary: &Vocabulary, people: &People
             }
         }
         let rules = Rules {
+            by_name: ByName::new(&budgets),
+            untouched: budgets.iter().map(|budget| budget.facts(0, false)).collect(),
             budgets,
             events,
             distincts: reader.each(report, fields.get("distinct"), Reader::distinct),
