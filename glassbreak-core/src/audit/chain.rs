@@ -6,6 +6,7 @@ use std::io::Write as _;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use crate::call::hex_digits;
 use crate::clock::Timestamp;
 
 /// What stands between the record and its hash.
@@ -144,6 +145,8 @@ impl Head {
 pub(super) struct Chain {
     log: String,
     head: Head,
+    /// The hash of the head, as the next record names it.
+    digits: [u8; 64],
     at: Timestamp,
 }
 
@@ -152,6 +155,7 @@ impl Chain {
         Self {
             log: log.to_string(),
             head: Head::START,
+            digits: hex_digits(Head::START.hash.as_bytes()),
             at: Timestamp::from_millis(i64::MIN),
         }
     }
@@ -161,18 +165,22 @@ impl Chain {
     }
 
     /// Adds a record to the chain and its line to `out`. `event` is a JSON object with at least a `kind`.
+    ///
+    /// Piece by piece and not by a format: every call writes two of these.
     pub(super) fn link(&mut self, now: Timestamp, event: &[u8], out: &mut Vec<u8>) -> (Head, Timestamp) {
         let start = out.len();
         self.at = self.at.max(now);
+        let seq = self.head.seq + 1;
+        out.extend_from_slice(br#"{"seq":"#);
         // Memory takes whatever is written to it.
-        let _ = write!(
-            out,
-            r#"{{"seq":{},"at":"{}","log":"{}","prev":"{}","#,
-            self.head.seq + 1,
-            self.at,
-            self.log,
-            self.head.hash
-        );
+        let _ = write!(out, "{seq}");
+        out.extend_from_slice(br#","at":""#);
+        let _ = write!(out, "{}", self.at);
+        out.extend_from_slice(br#"","log":""#);
+        out.extend_from_slice(self.log.as_bytes());
+        out.extend_from_slice(br#"","prev":""#);
+        out.extend_from_slice(&self.digits);
+        out.extend_from_slice(br#"","#);
         if now < self.at {
             let _ = write!(out, r#""clock":"{now}","#);
         }
@@ -180,11 +188,10 @@ impl Chain {
         let hash = self.head.hash.next(out.get(start..).unwrap_or_default());
         out.pop(); // the closing brace: the hash comes last
         out.extend_from_slice(JOINT);
-        let _ = writeln!(out, r#"{hash}"}}"#);
-        self.head = Head {
-            seq: self.head.seq + 1,
-            hash,
-        };
+        self.digits = hex_digits(hash.as_bytes());
+        out.extend_from_slice(&self.digits);
+        out.extend_from_slice(b"\"}\n");
+        self.head = Head { seq, hash };
         (self.head, self.at)
     }
 }

@@ -5,12 +5,14 @@ use std::fmt::Display;
 
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
 use super::record::StreamDigest;
 use crate::bundle::Bundle;
-use crate::call::{Actor, ArgValue, Args, Call, Exec, Operation, Text, Word};
+use crate::call::{Actor, ArgValue, Args, Call, Exec, Operation, Text, Word, hex_digits};
 use crate::finding::{Level, RuleId, Ruling};
 use crate::judge::Judgement;
+use crate::store::OpId;
 
 /// What stands in place of an argument that may not be shown.
 const SECRET: &str = "(secret)";
@@ -22,7 +24,11 @@ pub(super) fn write_call<M: SerializeMap>(
     judgement: &Judgement,
     bundle: &Bundle,
 ) -> Result<(), M::Error> {
-    optional(map, "digest", judgement.digest.map(Printed))?;
+    optional(
+        map,
+        "digest",
+        judgement.digest.as_ref().map(|digest| Hex(digest.as_bytes())),
+    )?;
     if let Some(call) = call {
         map.serialize_entry("actor", &ActorJson(&call.actor))?;
         map.serialize_entry("operation", &OperationJson(&call.operation, judgement))?;
@@ -32,7 +38,7 @@ pub(super) fn write_call<M: SerializeMap>(
     if judgement.facts.partial {
         map.serialize_entry("partial", &true)?;
     }
-    map.serialize_entry("bundle", &Printed(bundle.digest()))?;
+    map.serialize_entry("bundle", &Hex(bundle.digest().as_bytes()))?;
     if bundle.budgets().observed().len() > 0 {
         map.serialize_entry("observe", &Observing(judgement, bundle))?;
     }
@@ -66,6 +72,29 @@ pub(super) struct Printed<T>(pub(super) T);
 impl<T: Display> Serialize for Printed<T> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.collect_str(&self.0)
+    }
+}
+
+/// A digest as its `Display` prints it, without the way through a formatter: every record has some.
+pub(super) struct Hex<'a>(pub(super) &'a [u8; 32]);
+
+impl Serialize for Hex<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(std::str::from_utf8(&hex_digits(self.0)).unwrap_or_default())
+    }
+}
+
+/// The id of a call, in the same way.
+pub(super) struct CallId(pub(super) OpId);
+
+impl Serialize for CallId {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
+        to.serialize_str(
+            Uuid::from_bytes(*self.0.as_bytes())
+                .hyphenated()
+                .encode_lower(&mut text),
+        )
     }
 }
 

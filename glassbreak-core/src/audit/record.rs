@@ -13,7 +13,7 @@ use super::asking::{
 };
 use super::chain::hex;
 use super::checkpoint::Checkpoint;
-use super::fields::{Each, Flagged, Pairs, Printed, optional, write_call};
+use super::fields::{CallId, Each, Flagged, Pairs, Printed, optional, write_call};
 use super::writer::Opened;
 use crate::bundle::{Bundle, BundleDigest};
 use crate::call::{Call, Text, Word};
@@ -340,7 +340,7 @@ impl<'a> Permitted<'a> {
     }
 
     fn write<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
-        map.serialize_entry("call", &Printed(self.id))?;
+        map.serialize_entry("call", &CallId(self.id))?;
         map.serialize_entry("attempt", &self.attempt)?;
         write_call(map, Some(self.call), self.judgement, self.bundle)?;
         let rules = self.judgement.ruling.deciding().map(|f| f.rule().as_str());
@@ -413,7 +413,7 @@ impl<'a> Refused<'a> {
     }
 
     fn write<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
-        map.serialize_entry("call", &Printed(self.id))?;
+        map.serialize_entry("call", &CallId(self.id))?;
         map.serialize_entry("attempt", &self.attempt)?;
         write_call(map, self.call, self.judgement, self.bundle)?;
         let refusal = match self.denial.kind() {
@@ -511,7 +511,7 @@ impl Finished {
     }
 
     fn write<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
-        map.serialize_entry("call", &Printed(self.id))?;
+        map.serialize_entry("call", &CallId(self.id))?;
         map.serialize_entry("outcome", self.outcome.as_str())?;
         optional(map, "exit", self.exit)?;
         optional(map, "signal", self.signal)?;

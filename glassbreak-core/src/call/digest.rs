@@ -88,18 +88,19 @@ impl fmt::Debug for CallDigest {
 stored_as_text!(CallDigest, |text: &str| crate::stored::hash_of(text).map(CallDigest));
 
 /// Lower-case hexadecimal digits: a digest in one piece, because every record holds several.
-pub(crate) fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
+pub(crate) fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8; 32]) -> fmt::Result {
+    f.write_str(std::str::from_utf8(&hex_digits(bytes)).unwrap_or_default())
+}
+
+/// The same, where it is not formatted.
+pub(crate) fn hex_digits(bytes: &[u8; 32]) -> [u8; 64] {
     let digit = |half: u8| if half < 10 { b'0' + half } else { b'a' - 10 + half };
-    for bytes in bytes.chunks(32) {
-        let mut digits = [0; 64];
-        let (pairs, _) = digits.as_chunks_mut::<2>();
-        for (pair, byte) in pairs.iter_mut().zip(bytes) {
-            *pair = [digit(byte >> 4), digit(byte & 15)];
-        }
-        let digits = digits.get(..bytes.len() * 2).unwrap_or_default();
-        f.write_str(std::str::from_utf8(digits).unwrap_or_default())?;
+    let mut digits = [0; 64];
+    let (pairs, _) = digits.as_chunks_mut::<2>();
+    for (pair, byte) in pairs.iter_mut().zip(bytes) {
+        *pair = [digit(byte >> 4), digit(byte & 15)];
     }
-    Ok(())
+    digits
 }
 
 /// Tagged, length-prefixed fields, hashed a few hundred bytes at a time: many small updates cost more than the copy.

@@ -33,7 +33,7 @@ use std::collections::BTreeMap;
 pub use self::args::{ArgValue, Args, Secret};
 pub use self::arguments::Arguments;
 pub use self::digest::CallDigest;
-pub(crate) use self::digest::write_hex;
+pub(crate) use self::digest::{hex_digits, write_hex};
 
 pub use self::exec::{Argv, Exec, Workspace};
 pub use self::word::{Text, Word};
