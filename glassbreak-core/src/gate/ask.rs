@@ -181,7 +181,7 @@ pub struct Escalation {
     attempt: u32,
     /// What the call was judged by, and so what people are asked by.
     bundle: Arc<Bundle>,
-    judgement: Judgement,
+    judgement: Box<Judgement>,
     asking: Asking,
     denial: Denial,
     file: Option<String>,
@@ -190,8 +190,8 @@ pub struct Escalation {
 impl Escalation {
     pub(super) fn new(
         gate: &Gate,
-        made: Made,
-        judgement: Judgement,
+        made: Box<Made>,
+        judgement: Box<Judgement>,
         asking: Asking,
         denial: Denial,
         pin: Option<Pin>,

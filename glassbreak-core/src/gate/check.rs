@@ -53,7 +53,7 @@ pub(super) fn at_once(gate: &Gate, call: SessionCall) -> Result<Verdict, Box<Res
 /// The rest of a call's way, where something has to be waited for.
 #[derive(Debug)]
 pub(super) struct Rest {
-    made: Made,
+    made: Box<Made>,
     /// `None` where the store has to count it first.
     counted: Option<Counted>,
 }
@@ -150,7 +150,7 @@ pub(super) struct Made {
 /// A call that is judged and counted.
 #[derive(Debug)]
 struct Counted {
-    judgement: Judgement,
+    judgement: Box<Judgement>,
     /// Whether the session's counters hold it.
     admitted: bool,
     hold: Option<Hold>,
@@ -159,9 +159,10 @@ struct Counted {
 }
 
 impl Made {
-    fn new(gate: &Gate, call: SessionCall, id: OpId, attempt: u32) -> Self {
+    fn new(gate: &Gate, call: SessionCall, id: OpId, attempt: u32) -> Box<Self> {
         let SessionCall { session, call } = call;
-        Self {
+        // It is handed on from step to step, and large.
+        Box::new(Self {
             id,
             attempt,
             bundle: gate.bundle(),
@@ -171,7 +172,7 @@ impl Made {
             grant: None,
             session,
             call,
-        }
+        })
     }
 
     /// Judging and counting in one step, so that two calls of a session cannot both be the last one; `None` where the
@@ -210,7 +211,7 @@ impl Made {
         let session = &self.session.inner;
         let prepared = prepare(&self.bundle, session.dir.workspace(), &self.call).map_err(|finding| {
             Box::new(Counted {
-                judgement: refused(&self.bundle, *finding),
+                judgement: Box::new(refused(&self.bundle, *finding)),
                 admitted: false,
                 hold: None,
                 grants: None,
@@ -262,7 +263,7 @@ impl Made {
         };
         let (hold, grants) = held.unzip();
         Counted {
-            judgement,
+            judgement: Box::new(judgement),
             admitted,
             hold,
             grants,
@@ -360,7 +361,7 @@ impl Made {
     }
 
     /// Records the refusal, and gives back what was counted.
-    pub(super) async fn refuse(mut self, gate: &Gate, judgement: &Judgement) -> Denial {
+    pub(super) async fn refuse(mut self: Box<Self>, gate: &Gate, judgement: &Judgement) -> Denial {
         self.refund(judgement);
         let denial = self.refused(gate, judgement);
         if let Some(hold) = self.hold.take() {
@@ -385,19 +386,19 @@ impl Made {
         written.map(drop).map_err(|error| unrecorded(&error))
     }
 
-    async fn refuse_also(self, gate: &Gate, mut judgement: Judgement, finding: Finding) -> Verdict {
+    async fn refuse_also(self: Box<Self>, gate: &Gate, mut judgement: Box<Judgement>, finding: Finding) -> Verdict {
         judgement.ruling = judgement.ruling.and([finding]);
         Verdict::Deny(self.refuse(gate, &judgement).await)
     }
 
-    async fn allow(self, gate: &Gate, judgement: Judgement) -> Verdict {
+    async fn allow(self: Box<Self>, gate: &Gate, judgement: Box<Judgement>) -> Verdict {
         match self.grounds(gate, &judgement) {
             Ok(pin) => self.permit_or_settle(gate, judgement, pin).await,
             Err(finding) => self.refuse_also(gate, judgement, finding).await,
         }
     }
 
-    async fn permit_or_settle(self, gate: &Gate, judgement: Judgement, pin: Option<Pin>) -> Verdict {
+    async fn permit_or_settle(self: Box<Self>, gate: &Gate, judgement: Box<Judgement>, pin: Option<Pin>) -> Verdict {
         let (verdict, spare) = self.permit(gate, judgement, pin);
         if let Some(hold) = spare {
             hold.settle(gate, Fate::NotRun).await;
@@ -406,7 +407,12 @@ impl Made {
     }
 
     /// Only asks are left: a grant of this caller lifts them, or people are to be asked.
-    async fn ask(mut self, gate: &Gate, mut judgement: Judgement, grants: Option<Vec<Grant>>) -> Verdict {
+    async fn ask(
+        mut self: Box<Self>,
+        gate: &Gate,
+        mut judgement: Box<Judgement>,
+        grants: Option<Vec<Grant>>,
+    ) -> Verdict {
         let pin = match self.grounds(gate, &judgement) {
             Ok(pin) => pin,
             Err(finding) => return self.refuse_also(gate, judgement, finding).await,
@@ -488,7 +494,12 @@ impl Made {
 
     /// Records, and only then makes the permit; where it cannot be recorded, what the store holds comes back, to be given
     /// back.
-    fn permit(mut self, gate: &Gate, mut judgement: Judgement, pin: Option<Pin>) -> (Verdict, Option<Hold>) {
+    fn permit(
+        mut self: Box<Self>,
+        gate: &Gate,
+        mut judgement: Box<Judgement>,
+        pin: Option<Pin>,
+    ) -> (Verdict, Option<Hold>) {
         let mut record = Permitted::new(self.id, &self.call, &judgement, &self.bundle)
             .attempt(self.attempt)
             .grant(self.grant.as_ref().map(|grant| grant.id));

@@ -155,8 +155,8 @@ impl AnyPermit {
 /// What stands behind a permit.
 pub(super) struct Held {
     pub(super) gate: Gate,
-    pub(super) made: Made,
-    pub(super) judgement: Judgement,
+    pub(super) made: Box<Made>,
+    pub(super) judgement: Box<Judgement>,
     /// For a program: the file that was looked at.
     pub(super) pin: Option<Pin>,
     expires: Instant,
@@ -164,7 +164,7 @@ pub(super) struct Held {
 }
 
 impl Held {
-    pub(super) fn new(gate: &Gate, made: Made, judgement: Judgement, pin: Option<Pin>) -> Self {
+    pub(super) fn new(gate: &Gate, made: Box<Made>, judgement: Box<Judgement>, pin: Option<Pin>) -> Self {
         let permitted = Instant::now();
         // A right that people gave ends with what they gave.
         let left = made.grant.as_ref().map(|grant| grant.expires_at.since(Gate::now()));
