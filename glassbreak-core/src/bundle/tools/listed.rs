@@ -11,6 +11,8 @@
 //! | `additionalProperties`, and no word about it | closed: what is not described is refused |
 //! | other words that only narrow a value (`format`, `minLength`, `uniqueItems`, `not`, …) | the tool's own to check |
 //!
+//! Only one place is read for a value: bounds beside a `$ref` or a choice are not dropped, the argument has no like.
+//!
 //! What has no like here has a named reason: [`Unlike`]. An argument of that kind that may be left out is left out: a
 //! call that gives it is refused, and a lint says so. One that every call needs makes the folder not load. Either way
 //! `map` in `tools.toml` can say what to take it for. Labels, resource and target are always people's to say, in
