@@ -162,7 +162,7 @@ impl Breaker {
     ) {
         let surely = self.matches.surely(event);
         self.each(fuses, event, |fuse, own| {
-            if !failed && !(surely && own) {
+            if !(failed || surely && own) {
                 // It tried, and says nothing of this one.
                 if fuse.opened.is_some_and(|(opened, _)| opened < began) {
                     fuse.probes = fuse.probes.saturating_sub(1);
