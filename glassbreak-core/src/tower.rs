@@ -48,7 +48,7 @@ pub struct GuardLayer<C, R = AsError, O = ByResult> {
 
 impl<C> GuardLayer<C> {
     /// Services behind `gate`, where `call` makes the call of a request. A request that is no call is refused as what
-    /// `call` says it is, and recorded.
+    /// `call` says it is, and recorded; so is a call of a session of another gate.
     pub fn new(gate: &Gate, call: C) -> Self {
         Self {
             gate: gate.clone(),
@@ -150,6 +150,20 @@ impl<T, E, F: Fn(&Result<T, E>) -> Performed> Outcome<T, E> for F {
     }
 }
 
+/// The call, if it is of a session of this gate: another one may judge by other policies, or none that anyone meant.
+fn of_this_gate(gate: &Gate, call: PendingTool) -> Result<PendingTool, Malformed> {
+    if call.is_of(gate) {
+        return Ok(call);
+    }
+    let help = "make it by a session of the gate that the layer was given";
+    Err(Malformed::new(
+        "tool.session",
+        "",
+        "the call is of a session of another gate",
+        help,
+    ))
+}
+
 impl<S, Q, C, R, O> Service<Q> for GuardedService<S, C, R, O>
 where
     S: Service<Q> + Clone + Send + 'static,
@@ -177,7 +191,7 @@ where
             gate, refuse, outcome, ..
         } = &self.guard;
         let (gate, refuse, outcome) = (gate.clone(), refuse.clone(), outcome.clone());
-        let call = (self.guard.call)(&request);
+        let call = (self.guard.call)(&request).and_then(|call| of_this_gate(&gate, call));
         Box::pin(async move {
             let permit = match call {
                 Ok(call) => call.authorize().await,

@@ -366,6 +366,12 @@ pub struct PendingTool {
 }
 
 impl PendingTool {
+    /// Whether it is of a session of this gate.
+    #[cfg(feature = "tower")]
+    pub(crate) fn is_of(&self, gate: &Gate) -> bool {
+        Arc::ptr_eq(&self.call.session.inner.gate.inner, &gate.inner)
+    }
+
     /// Judges the call.
     pub async fn check(self) -> Verdict {
         let gate = self.call.session.gate().clone();

@@ -136,3 +136,21 @@ async fn without_more_a_refusal_is_an_error_and_making_the_future_asks_nobody() 
     drop(service.call(Deploy { session, env: "moon" }));
     assert_eq!(house.records(), ["call.refused"]);
 }
+
+#[tokio::test]
+async fn a_call_of_another_gates_session_is_refused() {
+    let (house, other) = (House::new().await, House::new().await);
+    let session = other.session("s");
+    let web = Web {
+        status: 200,
+        ..Web::default()
+    };
+    let mut service = GuardLayer::new(&house.gate, call_of)
+        .refusing(refused)
+        .layer(web.clone());
+    let waiting = tokio::spawn(async move { ask(&mut service, &session, "staging").await });
+    let answer = tokio::time::timeout(std::time::Duration::from_secs(20), waiting).await;
+    assert_eq!(answer.unwrap().unwrap(), Ok(403));
+    assert_eq!(web.calls.load(Ordering::Relaxed), 0);
+    assert_eq!((house.records().len(), other.records().len()), (1, 0));
+}

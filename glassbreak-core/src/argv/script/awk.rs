@@ -185,9 +185,9 @@ fn word(name: &str, depth: usize, printing: &mut Option<usize>) -> Result<Before
             *printing = Some(printing.map_or(depth, |at| at.max(depth)));
             Before::Open
         }
-        "in" | "return" | "exit" | "case" | "do" | "else" | "BEGIN" | "END" | "func" | "function" | "delete" => {
-            Before::Open
-        }
+        "in" | "return" | "exit" | "do" | "else" | "BEGIN" | "END" | "function" | "delete" => Before::Open,
+        // Words of the language to some programs, names of variables to others.
+        "case" | "func" => Before::Unclear,
         // Without parentheses it is whole by itself, and programs differ in how they read a slash behind it.
         "length" => Before::Unclear,
         _ => Before::Operand,
@@ -267,6 +267,8 @@ mod tests {
                 "BEGIN{switch(1) /\"/; system(\"id\")} #\"",
                 "{x++ / system(\"id\") / 2}",
                 "{print length / system(\"id\") /1}",
+                "BEGIN{x=case /1;system(\"id\");y=1/1}",
+                "BEGIN{x=func /1;system(\"id\");y=1/1}",
                 "/[/]/ {system(\"id\")} #/",
                 "\"a\nb\"",
                 "\"a",

@@ -4,7 +4,10 @@
 //! by its name or refused. That a name means what it says is up to the database; a role that may only read is the
 //! surer guard.
 
+mod called;
+
 use super::{Chars, is_name};
+use called::Called;
 
 /// What may stand before `(`: words of the language, types, and functions that only compute.
 const BEFORE_PAREN: &[&str] = &[
@@ -190,6 +193,9 @@ const SECRET: &[&str] = &[
     "PG_USER_MAPPINGS",
     "PG_HBA_FILE_RULES",
     "PG_LARGEOBJECT",
+    "PG_SUBSCRIPTION",
+    "USER_MAPPING_OPTIONS",
+    "_PG_USER_MAPPINGS",
     "PRIMARY_CONNINFO",
     "SUBCONNINFO",
     "ROLPASSWORD",
@@ -203,6 +209,7 @@ pub(super) fn check(text: &str) -> Result<(), String> {
     let mut explains = false;
     // What the last token was: a parenthesis behind a name calls it.
     let mut last = Last::Start;
+    let mut called = Called::default();
     while let Some(c) = chars.next() {
         if last == Last::End && !c.is_ascii_whitespace() && c != ';' {
             return Err("more than one statement".to_owned());
@@ -211,24 +218,36 @@ pub(super) fn check(text: &str) -> Result<(), String> {
             c if c.is_ascii_whitespace() => continue,
             '\'' => {
                 quoted(&mut chars, '\'')?;
+                called.mark(c);
                 Last::Other
             }
             '"' => {
                 let name = quoted(&mut chars, '"')?.to_ascii_uppercase();
                 secret(&name)?;
+                called.name(name, true)?;
                 Last::Name
             }
             '-' if chars.peek() == Some('-') => return Err("a comment".to_owned()),
             '/' if chars.peek() == Some('*') => return Err("a comment".to_owned()),
-            ';' => Last::End,
+            ';' => {
+                called.mark(c);
+                Last::End
+            }
             '(' if matches!(last, Last::Name | Last::For) => {
                 return Err("a function that is not known to only read".to_owned());
             }
             '(' if last == Last::Start => return Err("it begins with a parenthesis".to_owned()),
-            '.' => Last::Dot,
-            ':' if chars.eat(':') => Last::Other,
+            '.' => {
+                called.dot()?;
+                Last::Dot
+            }
+            ':' if chars.eat(':') => {
+                called.mark(c);
+                Last::Other
+            }
             c if c.is_ascii_digit() => {
                 chars.number()?;
+                called.mark(c);
                 Last::Name
             }
             c if c.is_ascii_alphabetic() || c == '_' => {
@@ -237,9 +256,17 @@ pub(super) fn check(text: &str) -> Result<(), String> {
                 let word = word.to_ascii_uppercase();
                 words += 1;
                 explains |= words == 1 && word == "EXPLAIN";
-                name(&word, words, explains, last)?
+                if word == "U" && (chars.rest.starts_with("&\"") || chars.rest.starts_with("&'")) {
+                    return Err("a name or text with escapes of its own".to_owned());
+                }
+                let next = name(&word, words, explains, last)?;
+                called.name(word, false)?;
+                next
             }
-            c if "()[],*+-/%<>=!~|&^".contains(c) => Last::Other,
+            c if "()[],*+-/%<>=!~|&^".contains(c) => {
+                called.mark(c);
+                Last::Other
+            }
             other => {
                 return Err(format!(
                     "`{}` is no part of a plain query",
@@ -249,10 +276,9 @@ pub(super) fn check(text: &str) -> Result<(), String> {
         };
     }
     if words == 0 {
-        Err("no statement".to_owned())
-    } else {
-        Ok(())
+        return Err("no statement".to_owned());
     }
+    called.end()
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -348,6 +374,9 @@ mod tests {
                 "select updated_at, deleted from t",
                 "select x.set from x",
                 "select 1.5e3, 2e-4, .5 from t where a[1] = 0.25",
+                "select t.a, u.b from t join (select a, b from s) u on (u.a = t.a) where t.a in (1, 2) and u.b > .5",
+                "select s.c from t as s, lateral (values (1)) v where s.\"user\" = current_user",
+                "select g from generate_series(1, 3) g",
             ],
             &[
                 "",
@@ -401,6 +430,26 @@ mod tests {
                 "select set_config('a','b',false)",
                 "select pg_catalog.pg_read_file ('x')",
                 "explain analyze execute q",
+                "select ('/etc/passwd'::text).pg_read_file",
+                "select ( 100 ) . pg_sleep",
+                "select (array['/etc/passwd'])[1].pg_read_file",
+                "select t.a[1].\"pg_read_file\" from (select array['/etc/passwd'] a) t",
+                "select c.pg_read_file from lower('/ETC/PASSWD') c",
+                "select C.pg_read_file from lower('/ETC/PASSWD') as \"c\"",
+                "select c.pg_read_file from lower('/ETC/PASSWD') as c(x)",
+                "select lower.pg_read_file from lower('/ETC/PASSWD')",
+                "select c.pg_read_file from rows from (lower('/ETC/PASSWD')) c",
+                "select c.pg_read_file from cast('/etc/passwd' as text)c",
+                "select c.pg_read_file from lower((select '/ETC/PASSWD')) c",
+                "select c.pg_terminate_backend from generate_series(1, 99999) c",
+                "select c.evil from t, lower(values) c",
+                "select c.evil from current_user c",
+                "select current_user.evil from current_user",
+                "select c.pg_read_file from lower('/ETC/PASSWD') U&\"c\"",
+                "select * from lower('/ETC/PASSWD') x where x.pg_read_file like 'root%'",
+                "select a123456789b123456789c123456789d123456789e123456789f123456789123y.pg_read_file from lower('/ETC/PASSWD') a123456789b123456789c123456789d123456789e123456789f123456789123z",
+                "table pg_subscription",
+                "select option_value from information_schema.user_mapping_options",
                 "select * from t for no key share",
             ],
         );

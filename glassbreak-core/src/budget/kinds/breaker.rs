@@ -132,7 +132,7 @@ impl Breaker {
 
     /// An admitted call comes into the session.
     pub(in crate::budget) fn advance(&self, fuses: &mut Fuses, event: &Event<'_>, at: Timestamp) {
-        self.each(fuses, event, |fuse| {
+        self.each(fuses, event, |fuse, _| {
             self.expire(fuse, at);
             if let Stand::HalfOpen { .. } = self.stand(fuse, at) {
                 fuse.probes = fuse.probes.saturating_add(1);
@@ -143,14 +143,15 @@ impl Breaker {
 
     /// An admitted call is proven not to run.
     pub(in crate::budget) fn refund(&self, fuses: &mut Fuses, event: &Event<'_>, at: Timestamp) {
-        self.each(fuses, event, |fuse| {
-            if fuse.opened.is_some_and(|(opened, _)| opened <= at) {
+        self.each(fuses, event, |fuse, _| {
+            if fuse.opened.is_some_and(|(opened, _)| opened < at) {
                 fuse.probes = fuse.probes.saturating_sub(1);
             }
         });
     }
 
-    /// A call that was admitted at `began` has ended.
+    /// A call that was admitted at `began` has ended. A failure counts wherever it may belong; a success forgives only
+    /// where it surely does.
     pub(in crate::budget) fn ended(
         &self,
         fuses: &mut Fuses,
@@ -159,12 +160,20 @@ impl Breaker {
         now: Timestamp,
         failed: bool,
     ) {
-        self.each(fuses, event, |fuse| {
+        let surely = self.matches.surely(event);
+        self.each(fuses, event, |fuse, own| {
+            if !(failed || surely && own) {
+                // It tried, and says nothing of this one.
+                if fuse.opened.is_some_and(|(opened, _)| opened < began) {
+                    fuse.probes = fuse.probes.saturating_sub(1);
+                }
+                return;
+            }
             fuse.outcomes = fuse.outcomes << 1 | u64::from(failed);
             fuse.ended = fuse.ended.saturating_add(1);
             match fuse.opened {
-                // What began before it opened says nothing about now.
-                Some((opened, _)) if began < opened => {}
+                // What began before it opened, or in that moment, says nothing about now.
+                Some((opened, _)) if began <= opened => {}
                 Some(_) if failed => self.reopen(fuse, now),
                 Some(_) => *fuse = Fuse::default(),
                 None if failed => {
@@ -247,27 +256,33 @@ impl Breaker {
         }
     }
 
+    /// What counts for a key: its own, or what all have in common that have none.
     fn of<'a>(&self, fuses: &'a Fuses, key: [u8; 16]) -> Option<&'a Fuse> {
-        let full = fuses.0.len() >= MOST_KEYS;
-        fuses.0.get(&key).or_else(|| fuses.0.get(&OVERFLOW).filter(|_| full))
+        fuses.0.get(&key).or_else(|| fuses.0.get(&COMMON))
     }
 
-    fn each(&self, fuses: &mut Fuses, event: &Event<'_>, change: impl Fn(&mut Fuse)) {
+    /// Changes what counts for `event`: one, or where it is not known which, all of them, and the common one for those that
+    /// are first seen after it. Also told is whether it is the event's own.
+    fn each(&self, fuses: &mut Fuses, event: &Event<'_>, change: impl Fn(&mut Fuse, bool)) {
         if !self.matches.fits(event) {
             return;
         }
-        let Some(key) = key::hashed(&self.key, event) else {
-            return fuses.0.values_mut().for_each(change);
-        };
-        let full = fuses.0.len() >= MOST_KEYS && !fuses.0.contains_key(&key);
-        let fuse = fuses.0.entry(if full { OVERFLOW } else { key }).or_default();
-        change(fuse);
-        // One that has seen nothing is as good as none, and keeps no place.
-        if *fuse == Fuse::default() {
-            fuses.0.remove(if full { &OVERFLOW } else { &key });
+        let known = key::hashed(&self.key, event);
+        if known.is_none() {
+            let others = fuses.0.iter_mut().filter(|(key, _)| **key != COMMON);
+            others.for_each(|(_, fuse)| change(fuse, false));
+        }
+        let common = fuses.0.get(&COMMON).copied();
+        let full = fuses.0.len() >= MOST_KEYS;
+        let place = known.filter(|key| !full || fuses.0.contains_key(key)).unwrap_or(COMMON);
+        let fuse = fuses.0.entry(place).or_insert(common.unwrap_or_default());
+        change(fuse, true);
+        // One that has seen nothing is as good as none, and keeps no place; but none is the common one where there is one.
+        if *fuse == Fuse::default() && (place == COMMON || common.is_none()) {
+            fuses.0.remove(&place);
         }
     }
 }
 
-/// What keys share that there was no place for; no hash is this.
-const OVERFLOW: [u8; 16] = [0; 16];
+/// What keys share that there was no place for, and calls whose key is not known; no hash is this.
+const COMMON: [u8; 16] = [0; 16];

@@ -214,6 +214,63 @@ fn a_breaker_opens_waits_longer_each_time_and_lets_one_try() {
 }
 
 #[test]
+fn a_breaker_forgives_only_what_it_is_sure_of() {
+    let mut session =
+        Session::new("[[breaker]]\nid = \"down\"\nkey = [\"session\", \"target.namespace\"]\nconsecutive = 2\n");
+    let (prod, all, partial) = (deletion("prod"), deletion("*"), {
+        let mut facts = deletion("prod");
+        facts.partial = true;
+        facts
+    });
+    let state = |session: &Session, facts: &Facts| session.look(&event(1, facts), 5).0.breakers[0].state;
+    let mut one = |facts: &Facts, done| {
+        session.take(&event(1, facts), 0);
+        session.end(&event(1, facts), 0, done);
+    };
+    // A call on all namespaces that succeeds says nothing about the one that fails, nor does one not understood.
+    one(&prod, false);
+    one(&all, true);
+    one(&partial, true);
+    one(&prod, false);
+    assert_eq!((state(&session, &prod), state(&session, &all)), ("open", "open"));
+}
+
+#[test]
+fn a_breaker_counts_failures_of_what_is_not_known_under_every_key() {
+    let mut session =
+        Session::new("[[breaker]]\nid = \"down\"\nkey = [\"session\", \"target.namespace\"]\nconsecutive = 2\n");
+    let (prod, all) = (deletion("prod"), deletion("*"));
+    for _ in 0..2 {
+        assert_eq!(session.levels(&event(1, &all), 0), []);
+        session.take(&event(1, &all), 0);
+        session.end(&event(1, &all), 0, false);
+    }
+    assert_eq!(session.levels(&event(1, &all), 0), [Level::Deny]);
+    assert_eq!(
+        session.levels(&event(1, &prod), 0),
+        [Level::Deny],
+        "it may have been this one"
+    );
+    // Half open: one of them tries, and what succeeds closes what it was counted under alone.
+    session.take(&event(1, &all), 40);
+    session.end(&event(1, &all), 40, true);
+    assert_eq!(session.look(&event(1, &all), 41).0.breakers[0].state, "closed");
+}
+
+#[test]
+fn what_began_in_the_moment_a_breaker_opened_does_not_close_it() {
+    let mut session = Session::new("[[breaker]]\nid = \"down\"\nkey = [\"session\"]\nconsecutive = 1\n");
+    let facts = Facts::default();
+    session.take(&event(1, &facts), 3);
+    session.take(&event(2, &facts), 3);
+    session.end(&event(1, &facts), 3, false);
+    session
+        .rules
+        .ended(&mut session.counters, &event(2, &facts), at(3), at(4), true);
+    assert_eq!(session.levels(&event(3, &facts), 5), [Level::Deny]);
+}
+
+#[test]
 fn the_second_time_it_is_stuck_is_the_last() {
     let mut session = Session::new("[[loop]]\nid = \"stuck\"\nfailing_repeat = 2\nsecond_hit = \"kill\"\n");
     let facts = Facts::default();

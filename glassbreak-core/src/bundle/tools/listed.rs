@@ -11,6 +11,8 @@
 //! | `additionalProperties`, and no word about it | closed: what is not described is refused |
 //! | other words that only narrow a value (`format`, `minLength`, `uniqueItems`, `not`, …) | the tool's own to check |
 //!
+//! Only one place is read for a value: bounds beside a `$ref` or a choice are not dropped, the argument has no like.
+//!
 //! What has no like here has a named reason: [`Unlike`]. An argument of that kind that may be left out is left out: a
 //! call that gives it is refused, and a lint says so. One that every call needs makes the folder not load. Either way
 //! `map` in `tools.toml` can say what to take it for. Labels, resource and target are always people's to say, in
@@ -43,6 +45,7 @@ pub(super) enum Unlike {
     Bound,
     Pattern,
     Reference,
+    Beside,
     Deep,
     Name,
 }
@@ -63,6 +66,7 @@ impl Unlike {
             Self::Bound => "has a bound that is no whole number of 64 bits",
             Self::Pattern => "has a pattern that cannot be checked here",
             Self::Reference => "refers to a schema that is not in the listing",
+            Self::Beside => "is described at several places at once: beside a reference or a choice stand other bounds",
             Self::Deep => "nests more than 8 deep, or within itself",
             Self::Name => "has a name that policies cannot write",
         }
@@ -232,14 +236,18 @@ impl Reader<'_> {
         let (schema, nullable) = without_null(schema).map_err(no)?;
         // What it may be besides null may be named elsewhere.
         let schema = resolve(self.root, schema).map_err(no)?;
+        if ELSEWHERE.iter().any(|word| member(schema, word).is_some()) {
+            return Err(no(Unlike::Beside));
+        }
         if nullable && required {
             return Err(no(Unlike::Null));
         }
+        let chosen = member(schema, "enum").or_else(|| member(schema, "const")).is_some();
         match kind(schema).map_err(no)? {
             "string" => string(schema).map_err(no),
             "integer" => integer(schema).map_err(no),
-            "boolean" if member(schema, "enum").or_else(|| member(schema, "const")).is_none() => Ok(ArgType::Bool),
-            "boolean" => Err(no(Unlike::Choices)),
+            "boolean" | "array" | "object" if chosen => Err(no(Unlike::Choices)),
+            "boolean" => Ok(ArgType::Bool),
             "array" => {
                 let Some(items @ Json::Record(_)) = member(schema, "items") else {
                     return Err(no(Unlike::Any));
@@ -279,6 +287,35 @@ fn text(json: &Json) -> Option<&str> {
     }
 }
 
+/// Words by which what describes a value stands elsewhere.
+const ELSEWHERE: [&str; 4] = ["$ref", "anyOf", "oneOf", "allOf"];
+/// Words that describe a value, and that are read here.
+const HERE: [&str; 13] = [
+    "enum",
+    "const",
+    "minimum",
+    "maximum",
+    "exclusiveMinimum",
+    "exclusiveMaximum",
+    "pattern",
+    "maxLength",
+    "properties",
+    "required",
+    "additionalProperties",
+    "items",
+    "prefixItems",
+];
+
+/// Refuses what is described at more than one place: only one of them is read, and the others may say less.
+fn at_one_place(schema: &Json) -> Result<(), Unlike> {
+    let elsewhere = ELSEWHERE.iter().filter(|word| member(schema, word).is_some()).count();
+    let here = HERE.iter().any(|word| member(schema, word).is_some());
+    if elsewhere > 1 || elsewhere == 1 && here {
+        return Err(Unlike::Beside);
+    }
+    Ok(())
+}
+
 /// The schema that `$ref` names, through any number of them.
 fn resolve<'a>(root: &'a Json, schema: &'a Json) -> Result<&'a Json, Unlike> {
     let mut schema = schema;
@@ -286,6 +323,7 @@ fn resolve<'a>(root: &'a Json, schema: &'a Json) -> Result<&'a Json, Unlike> {
         let Some(way) = member(schema, "$ref") else {
             return Ok(schema);
         };
+        at_one_place(schema)?;
         let steps = text(way)
             .and_then(|way| way.strip_prefix("#/"))
             .ok_or(Unlike::Reference)?;
@@ -305,7 +343,7 @@ fn without_null(schema: &Json) -> Result<(&Json, bool), Unlike> {
         let nullable = word != "allOf" && options.iter().any(is_null);
         let mut rest = options.iter().filter(|option| word == "allOf" || !is_null(option));
         return match (rest.next(), rest.next()) {
-            (Some(one), None) => Ok((one, nullable)),
+            (Some(one), None) => at_one_place(schema).map(|()| (one, nullable)),
             (None, _) => Err(Unlike::Null),
             _ => Err(Unlike::Several),
         };
@@ -343,7 +381,7 @@ fn string(schema: &Json) -> Result<ArgType, Unlike> {
             .unwrap_or(0)
             .saturating_mul(4)
             .min(ArgValue::MAX_TEXT),
-        Some(Json::Number(_)) | None => ArgValue::MAX_TEXT,
+        None => ArgValue::MAX_TEXT,
         Some(_) => return Err(Unlike::Bound),
     };
     let pattern = match member(schema, "pattern") {

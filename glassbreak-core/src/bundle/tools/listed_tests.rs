@@ -133,6 +133,30 @@ fn what_has_no_like_is_left_out_with_a_reason_or_keeps_the_folder_from_loading()
             r#"{"type": "array", "items": {"type": "array", "items": {"type": "string"}}}"#,
             "list of lists",
         ),
+        (r##"{"$ref": "#/$defs/where", "required": ["zone"]}"##, "at once"),
+        (
+            r#"{"anyOf": [{"type": "string"}, {"type": "null"}], "enum": ["a"]}"#,
+            "at once",
+        ),
+        (r#"{"allOf": [{"type": "string"}], "pattern": "^a$"}"#, "at once"),
+        (
+            r#"{"anyOf": [{"type": "string"}, {"type": "null"}], "allOf": [{"pattern": "^a$"}]}"#,
+            "at once",
+        ),
+        (
+            r#"{"anyOf": [{"type": "string", "allOf": [{"pattern": "^a$"}]}, {"type": "null"}]}"#,
+            "at once",
+        ),
+        (r#"{"type": "string", "allOf": [{"pattern": "^a$"}]}"#, "anything"),
+        (
+            r#"{"type": "array", "items": {"type": "string"}, "enum": [["a"]]}"#,
+            "not all texts",
+        ),
+        (
+            r#"{"type": "object", "properties": {"a": {"type": "string"}}, "const": {"a": "b"}}"#,
+            "not all texts",
+        ),
+        (r#"{"type": "string", "maxLength": 1.5}"#, "whole number"),
         (r#"{"enum": ["a", 1]}"#, "not all texts"),
         (r#"{"type": "integer", "enum": [1]}"#, "not all texts"),
         (r#"{"type": "boolean", "const": true}"#, "not all texts"),
