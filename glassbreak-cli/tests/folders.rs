@@ -155,3 +155,39 @@ fn explaining_as_json_has_every_policy_with_its_clause() {
     );
     assert_eq!(clause["saw"]["context.argv.operands"], "[\"b.txt\"]");
 }
+
+/// What a server lists is what policies are checked against: its arguments are in the schema, and a policy that reads
+/// another one does not load.
+#[test]
+fn the_schema_has_the_arguments_that_a_server_lists() {
+    let folder = Folder::new(POLICY);
+    folder.write(
+        "tools.toml",
+        b"[tools.send_mail]\nlabels = [\"mutating\"]\nschema = \"tools.json\"\n",
+    );
+    let listing = br#"{"tools": [{"name": "send_mail", "description": "sends", "inputSchema": {"type": "object",
+        "properties": {"to": {"type": "array", "items": {"type": "string"}}, "urgent": {"type": "boolean"}},
+        "required": ["to"]}}]}"#;
+    folder.write("tools.json", listing);
+    let output = folder.run("schema", &["cedar"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let schema = String::from_utf8(output.stdout).unwrap();
+    let action = schema.split("action \"tool:send_mail\"").nth(1).unwrap();
+    let action: String = action.split(';').next().unwrap().split_whitespace().collect();
+    assert!(action.contains("\"to\":Set<String>"), "{schema}");
+    assert!(action.contains("\"urgent\"?:Bool"), "{schema}");
+    let policy = |fact: &str| {
+        format!("@id(\"mail\") permit (principal, action == Action::\"tool:send_mail\", resource) when {{ {fact} }};")
+    };
+    folder.write(
+        "mail.cedar",
+        policy("!context.args.to.contains(\"boss@x.org\")").as_bytes(),
+    );
+    assert_eq!(folder.run("test", &[]).status.code(), Some(0));
+    folder.write(
+        "mail.cedar",
+        policy("!context.args.cc.contains(\"boss@x.org\")").as_bytes(),
+    );
+    let problems = folder.problems(&[]);
+    assert!(problems.starts_with("mail.cedar:1:"), "{problems}");
+}
