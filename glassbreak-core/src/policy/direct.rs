@@ -96,53 +96,47 @@ fn of_life(name: &str) -> Option<OfSeq> {
     })
 }
 
+/// Where a member of what the rules of one kind say stands.
+macro_rules! member {
+    ($rules:ident.$member:ident as $seen:ident) => {
+        |seq, n| Some(Seen::$seen(seq.$rules.get(n)?.$member))
+    };
+}
+
 /// The ids of the rules of a kind, and where a member of what one of them says stands.
-fn of_rule<'a>(calls: &'a Calls, kind: &str, member: &str) -> Option<(&'a [String], OfSeq)> {
-    Some(match (kind, member) {
-        ("budget", member) => (&calls.budgets, of_budget(member)?),
-        ("loop", "streak") => (&calls.loops, |seq, n| Some(Seen::Long(seq.loops.get(n)?.streak))),
-        ("loop", "period") => (&calls.loops, |seq, n| Some(Seen::Long(seq.loops.get(n)?.period))),
-        ("loop", "fired") => (&calls.loops, |seq, n| Some(Seen::Bool(seq.loops.get(n)?.fired))),
-        ("distinct", member) => (&calls.distincts, of_distinct(member)?),
-        ("pattern", member) => (&calls.patterns, of_pattern(member)?),
-        ("latch", "latched") => (&calls.latches, |seq, n| Some(Seen::Long(seq.latches.get(n)?.latched))),
-        ("latch", "labels") => (&calls.latches, |seq, n| Some(Seen::Long(seq.latches.get(n)?.labels))),
-        ("latch", "fired") => (&calls.latches, |seq, n| Some(Seen::Bool(seq.latches.get(n)?.fired))),
-        ("breaker", "state") => (&calls.breakers, |seq, n| Some(Seen::Text(seq.breakers.get(n)?.state))),
-        ("breaker", "failures") => (&calls.breakers, |seq, n| {
-            Some(Seen::Long(seq.breakers.get(n)?.failures))
-        }),
+fn of_rule<'a>(calls: &'a Calls, kind: &str, name: &str) -> Option<(&'a [String], OfSeq)> {
+    let ids = match kind {
+        "budget" => &calls.budgets,
+        "loop" => &calls.loops,
+        "distinct" => &calls.distincts,
+        "pattern" => &calls.patterns,
+        "latch" => &calls.latches,
+        "breaker" => &calls.breakers,
         _ => return None,
-    })
-}
-
-fn of_budget(member: &str) -> Option<OfSeq> {
-    Some(match member {
-        "count" => |seq, n| Some(Seen::Long(seq.budgets.get(n)?.count)),
-        "limit" => |seq, n| Some(Seen::Long(seq.budgets.get(n)?.limit)),
-        "remaining" => |seq, n| Some(Seen::Long(seq.budgets.get(n)?.remaining)),
-        "over" => |seq, n| Some(Seen::Long(seq.budgets.get(n)?.over)),
-        "fired" => |seq, n| Some(Seen::Bool(seq.budgets.get(n)?.fired)),
+    };
+    let of: OfSeq = match (kind, name) {
+        ("budget", "count") => member!(budgets.count as Long),
+        ("budget", "limit") => member!(budgets.limit as Long),
+        ("budget", "remaining") => member!(budgets.remaining as Long),
+        ("budget", "over") => member!(budgets.over as Long),
+        ("budget", "fired") => member!(budgets.fired as Bool),
+        ("loop", "streak") => member!(loops.streak as Long),
+        ("loop", "period") => member!(loops.period as Long),
+        ("loop", "fired") => member!(loops.fired as Bool),
+        ("distinct", "count") => member!(distincts.count as Long),
+        ("distinct", "limit") => member!(distincts.limit as Long),
+        ("distinct", "is_new") => member!(distincts.is_new as Bool),
+        ("distinct", "fired") => member!(distincts.fired as Bool),
+        ("pattern", "armed") => member!(patterns.armed as Bool),
+        ("pattern", "fired") => member!(patterns.fired as Bool),
+        ("pattern", "step") => member!(patterns.step as Long),
+        ("pattern", "age_s") => member!(patterns.age_s as Long),
+        ("latch", "latched") => member!(latches.latched as Long),
+        ("latch", "labels") => member!(latches.labels as Long),
+        ("latch", "fired") => member!(latches.fired as Bool),
+        ("breaker", "state") => member!(breakers.state as Text),
+        ("breaker", "failures") => member!(breakers.failures as Long),
         _ => return None,
-    })
-}
-
-fn of_distinct(member: &str) -> Option<OfSeq> {
-    Some(match member {
-        "count" => |seq, n| Some(Seen::Long(seq.distincts.get(n)?.count)),
-        "limit" => |seq, n| Some(Seen::Long(seq.distincts.get(n)?.limit)),
-        "is_new" => |seq, n| Some(Seen::Bool(seq.distincts.get(n)?.is_new)),
-        "fired" => |seq, n| Some(Seen::Bool(seq.distincts.get(n)?.fired)),
-        _ => return None,
-    })
-}
-
-fn of_pattern(member: &str) -> Option<OfSeq> {
-    Some(match member {
-        "armed" => |seq, n| Some(Seen::Bool(seq.patterns.get(n)?.armed)),
-        "fired" => |seq, n| Some(Seen::Bool(seq.patterns.get(n)?.fired)),
-        "step" => |seq, n| Some(Seen::Long(seq.patterns.get(n)?.step)),
-        "age_s" => |seq, n| Some(Seen::Long(seq.patterns.get(n)?.age_s)),
-        _ => return None,
-    })
+    };
+    Some((ids, of))
 }
