@@ -128,6 +128,7 @@ step "quickstart" cargo run --quiet --locked -p glassbreak-examples --bin quicks
 step "afternoon" cargo run --quiet --locked -p glassbreak-examples --bin afternoon
 step "incident" cargo run --quiet --locked -p glassbreak-examples --bin incident -- --approver script
 step "guarded tools" cargo run --quiet --locked -p glassbreak-examples --bin guarded_tools
+step "shadow mode" cargo run --quiet --locked -p glassbreak-examples --bin shadow_mode
 step "the ops policy" glassbreak test --policy examples/policies/ops
 step "the incident policy" glassbreak test --policy examples/policies/incident
 step "the tools policy" glassbreak test --policy examples/policies/tools
