@@ -79,14 +79,9 @@ fn in_force(bundle: &Bundle) -> Result<(), Box<dyn Error>> {
         let admitted = judgement.ruling.outcome() == Outcome::Allow;
         ran += u32::from(admitted);
         for finding in judgement.ruling.findings() {
-            if let Some(level) = finding.would() {
-                noted += 1;
-                println!(
-                    "   {minute:>2}m  {tool:<15} {} would {}: {}",
-                    finding.rule(),
-                    level.as_str(),
-                    finding.why()
-                );
+            if finding.would().is_some() {
+                noted += u32::from(admitted);
+                println!("   {minute:>2}m  {tool:<15} {}: {}", finding.rule(), finding.why());
             }
         }
         session.advance(bundle, &call, &judgement, at, admitted);
@@ -141,5 +136,6 @@ fn tell(minute: i64, tool: &str, judgement: &Judgement) {
         }
         None => String::new(),
     };
-    println!("   {:<5} {minute:>2}m  {tool:<15} {why}", outcome.as_str());
+    let line = format!("   {:<5} {minute:>2}m  {tool:<15} {why}", outcome.as_str());
+    println!("{}", line.trim_end());
 }
