@@ -5,7 +5,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 readonly LIMIT=1.25
-rounds=${1:-3} here=$PWD place=$PWD/target/compile
+rounds=${1:-3} # an odd number, for the median
+here=$PWD place=$PWD/target/compile
 cedar=$(sed -n 's/^cedar-policy = { version = "\([^"]*\)".*/\1/p' Cargo.toml)
 rm -rf "$place"
 
@@ -58,18 +59,25 @@ printf 'crates: %s for the host, %s for cedar-policy alone\n' "$(trees host)" "$
 # a registry is built.
 cold() {
   rm -rf "$place/target"
-  local TIMEFORMAT='%R %U %S'
-  { time (cd "$place/$1" && CARGO_INCREMENTAL=0 CARGO_TARGET_DIR=$place/target cargo build --quiet --offline >&2) 2>&3; } 3>&2 2>&1 |
-    awk '{ print $1, $2 + $3 }'
+  local TIMEFORMAT='%R %U %S' took
+  took=$({ time build "$1" >/dev/null 2>&3; } 2>&1) || return 1
+  awk '{ print $1, $2 + $3 }' <<<"$took"
 }
+
+build() {
+  cd "$place/$1" && CARGO_INCREMENTAL=0 CARGO_TARGET_DIR=$place/target cargo build --quiet --offline
+}
+exec 3>&2
 
 ratios=()
 for ((round = 1; round <= rounds; round++)); do
   # The other one first in every other round.
   if ((round % 2)); then
-    host=$(cold host) alone=$(cold alone)
+    host=$(cold host)
+    alone=$(cold alone)
   else
-    alone=$(cold alone) host=$(cold host)
+    alone=$(cold alone)
+    host=$(cold host)
   fi
   # Of processors too: that hardly depends on what else runs.
   read -r wall <<<"$(echo "$host $alone" | awk '{ printf "%.3f", $1 / $3 }')"
