@@ -82,8 +82,16 @@ package() {
   command -v "$1" >/dev/null
 }
 
+# Programs by name and not by package: one package alone would have other features of what it stands on, and all of that
+# compiled a second time.
+program() {
+  local name=$1
+  shift
+  cargo run --quiet --locked --bin "$name" -- "$@"
+}
+
 glassbreak() {
-  cargo run --quiet --locked -p glassbreak-cli --bin glassbreak -- "$@"
+  program glassbreak "$@"
 }
 
 fresh_folder() {
@@ -120,20 +128,30 @@ if [ -n "$fast" ]; then
   :
 elif [ -f "$corpus" ]; then
   GLASSBREAK_CEDAR_CORPUS=$corpus step "Cedar's own corpus" \
-    cargo test --quiet --locked -p glassbreak-core --lib corpus -- --ignored
+    cargo test --quiet --locked --workspace --all-features --lib corpus -- --ignored
 else
   not_run "Cedar's own corpus: set GLASSBREAK_CEDAR_CORPUS to corpus-tests.tar.gz of cedar-policy/cedar-integration-tests"
 fi
-step "quickstart" cargo run --quiet --locked -p glassbreak-examples --bin quickstart
-step "afternoon" cargo run --quiet --locked -p glassbreak-examples --bin afternoon
-step "incident" cargo run --quiet --locked -p glassbreak-examples --bin incident -- --approver script
-step "guarded tools" cargo run --quiet --locked -p glassbreak-examples --bin guarded_tools
+step "quickstart" program quickstart
+step "afternoon" program afternoon
+step "incident" program incident --approver script
+step "guarded tools" program guarded_tools
+step "shadow mode" program shadow_mode
+chromium=${GLASSBREAK_CHROMIUM:-$(command -v chromium || command -v chromium-browser || command -v google-chrome)}
+chromium=${chromium:-$(find "$HOME/.cache/ms-playwright" -type f \( -name chrome -o -name headless_shell \) 2>/dev/null | sort | tail -n 1)}
+if [ -n "$chromium" ]; then
+  GLASSBREAK_CHROMIUM=$chromium step "the inbox in Chromium" \
+    cargo test --quiet --locked --workspace --all-features --test axum_inbox_browser -- --ignored
+else
+  not_run "the inbox in Chromium: there is none on PATH, of Playwright's, or in GLASSBREAK_CHROMIUM"
+fi
 step "the ops policy" glassbreak test --policy examples/policies/ops
 step "the incident policy" glassbreak test --policy examples/policies/incident
 step "the tools policy" glassbreak test --policy examples/policies/tools
+step "the inbox policy" glassbreak test --policy examples/policies/inbox
 step "the replay policy" glassbreak test --policy benches/replay/agentdojo
 step "a fresh policy folder" fresh_folder
-step "benches compile" cargo build --quiet --locked -p glassbreak-benches --benches --bins
+step "benches compile" cargo build --quiet --locked --workspace --benches --bins
 
 if [ -n "$fast" ]; then
   not_run "licences and bans, advisories, instruction gate, fuzzing (--fast)"

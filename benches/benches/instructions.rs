@@ -4,11 +4,11 @@
 use std::hint::black_box;
 
 use cedar_policy::Response;
-use glassbreak_benches::{Asking, Calling, Judging, Made, SmallTask, Tried};
+use glassbreak_benches::{Asking, Calling, Guarding, Judging, Made, SmallTask, Tried};
 use glassbreak_core::argv::Judged;
 use glassbreak_core::call::CallDigest;
 use glassbreak_core::exec::Pin;
-use glassbreak_core::finding::Finding;
+use glassbreak_core::finding::{Denial, Finding};
 use glassbreak_core::gate::AnyPermit;
 use glassbreak_core::judge::Judgement;
 use glassbreak_core::policy::Ready;
@@ -135,6 +135,23 @@ fn gate_cedar<A: Fn() -> usize>(ask: A) -> (A, usize) {
     (ask, count)
 }
 
+#[library_benchmark]
+#[bench::tool(kept(Guarding::new()))]
+fn guard_macro(guarding: &Guarding) -> Result<usize, Denial> {
+    black_box(black_box(guarding).guarded())
+}
+
+#[library_benchmark]
+#[bench::tool(kept(Guarding::new()))]
+fn guard_by_hand(guarding: &Guarding) -> Result<usize, Denial> {
+    black_box(black_box(guarding).by_hand())
+}
+
+library_benchmark_group!(
+    name = guarding,
+    config = LibraryBenchmarkConfig::default().tool(Dhat::default()),
+    benchmarks = [guard_macro, guard_by_hand]
+);
 library_benchmark_group!(
     name = calling,
     config = LibraryBenchmarkConfig::default().tool(Dhat::default()),
@@ -156,4 +173,4 @@ library_benchmark_group!(
     benchmarks = [yardstick, whole_call, argv_alone, digest_alone]
 );
 library_benchmark_group!(name = policy, benchmarks = [policy_ready, policy_decide, policy_cedar]);
-main!(library_benchmark_groups = [judging, policy, calling]);
+main!(library_benchmark_groups = [judging, policy, calling, guarding]);

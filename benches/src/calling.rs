@@ -176,7 +176,7 @@ fn arguments() -> Args {
 }
 
 /// The answer of a future that does not wait.
-fn now<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn now<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => Some(value),
         Poll::Pending => None,
@@ -289,10 +289,21 @@ impl Calling {
         .expect("it is allowed")
     }
 
+    /// Kept for good, knowing which locks stand.
+    pub(crate) fn kept(self) -> &'static Self {
+        self.learn_locks();
+        Box::leak(Box::new(self))
+    }
+
+    /// What `call` makes of the session, within the runtime.
+    pub(crate) fn entered<T>(&self, call: impl FnOnce(&Session) -> T) -> T {
+        let _runtime = self.runtime.enter();
+        call(&self.session)
+    }
+
     /// With a call made.
     pub fn made(self) -> Made {
-        self.learn_locks();
-        let calling = Box::leak(Box::new(self));
+        let calling = self.kept();
         Made {
             call: calling.call(),
             calling,
@@ -301,8 +312,7 @@ impl Calling {
 
     /// Called, and left for its layers.
     pub fn tried(self) -> Tried {
-        self.learn_locks();
-        let calling = Box::leak(Box::new(self));
+        let calling = self.kept();
         let judgement = judge(&calling.bundle, &calling.state, &calling.call, calling.at);
         Tried {
             permit: Some(calling.permit(calling.call())),

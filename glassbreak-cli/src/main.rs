@@ -69,7 +69,7 @@ enum Command {
     Test(test::Options),
     /// Make a policy folder to start from.
     New(new::Options),
-    /// Print the schema of calls, verdicts, profiles, budgets, or of a folder's Cedar policies.
+    /// Print the schema of calls, verdicts, profiles, budgets, or of a folder's Cedar policies and tools.
     Schema(schema::Options),
     /// Verify the audit log, or tell what is in it.
     Audit(audit::Options),

@@ -191,3 +191,33 @@ fn the_schema_has_the_arguments_that_a_server_lists() {
     let problems = folder.problems(&[]);
     assert!(problems.starts_with("mail.cedar:1:"), "{problems}");
 }
+
+#[test]
+fn functions_that_came_apart_from_the_folder_are_told_with_the_exit_status() {
+    let folder = Folder::new(POLICY);
+    folder.write(
+        "tools.toml",
+        b"[tools.pay]\nlabels = []\n[tools.pay.schema]\ntype = \"object\"\nproperties.pin = { type = \"integer\", writeOnly = true }\n",
+    );
+    let run = |functions: Option<&str>| {
+        let mut glassbreak = Command::new(env!("CARGO_BIN_EXE_glassbreak"));
+        glassbreak.args(["schema", "tools", "--policy"]).arg(&folder.0);
+        if let Some(functions) = functions {
+            // Beside the folder: a file of another kind in it is an error.
+            let file = folder.0.with_extension("functions");
+            fs::write(&file, functions).unwrap();
+            glassbreak.arg("--functions").arg(&file);
+        }
+        glassbreak.output().unwrap()
+    };
+    let told = run(None);
+    let list: Value = serde_json::from_slice(&told.stdout).unwrap();
+    assert_eq!(told.status.code(), Some(0));
+    assert_eq!(list["tools"][0]["inputSchema"]["properties"]["pin"]["writeOnly"], true);
+    assert_eq!(run(Some(&list.to_string())).status.code(), Some(0));
+    let other = run(Some(r#"{"tools":[{"name":"play","inputSchema":{}}]}"#));
+    assert_eq!(other.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&other.stderr).contains("every call of it is denied"));
+    assert_eq!(run(Some("[]")).status.code(), Some(2));
+    let _ = fs::remove_file(folder.0.with_extension("functions"));
+}

@@ -23,7 +23,8 @@
 //! # }
 //! ```
 //!
-//! `glassbreak schema --tools` reads what [`tools_list`] writes.
+//! `glassbreak schema tools --functions FILE` reads what [`tools_list`] writes, for a build that has the program and not its
+//! tests.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -220,10 +221,11 @@ pub fn skeleton() -> String {
         if !required.is_empty() {
             out.push_str(&format!("required = [{}]\n", required.join(", ")));
         }
-        for (argument, (kind, _)) in &tool.arguments {
-            out.push_str(&match written(*kind) {
-                Some(schema) => format!("properties.{} = {schema}\n", key(argument)),
-                None => format!("# properties.{} = describe `{}` here\n", key(argument), rust(*kind)),
+        for (name, argument) in &tool.arguments {
+            let secret = if argument.secret { ", writeOnly = true }" } else { " }" };
+            out.push_str(&match written(argument.kind) {
+                Some(words) => format!("properties.{} = {{ {words}{secret}\n", key(name)),
+                None => format!("# properties.{} = describe `{}` here\n", key(name), rust(argument.kind)),
             });
         }
     }
@@ -233,14 +235,14 @@ pub fn skeleton() -> String {
 #[derive(Default)]
 struct Merged {
     about: &'static str,
-    arguments: BTreeMap<&'static str, (Kind, bool)>,
+    arguments: BTreeMap<&'static str, Argument>,
 }
 
 impl Merged {
     fn required(&self) -> impl Iterator<Item = &str> {
         self.arguments
             .iter()
-            .filter(|(_, (_, required))| *required)
+            .filter(|(_, argument)| argument.required)
             .map(|(name, _)| *name)
     }
 
@@ -248,7 +250,7 @@ impl Merged {
         let properties: Map<String, Value> = self
             .arguments
             .iter()
-            .map(|(name, (kind, _))| ((*name).to_owned(), schema(*kind)))
+            .map(|(name, argument)| ((*name).to_owned(), property(argument)))
             .collect();
         let required: Vec<&str> = self.required().collect();
         json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
@@ -264,16 +266,27 @@ fn merged() -> BTreeMap<&'static str, Merged> {
             entry.about = tool.about;
         }
         let has = |name: &str| tool.arguments.iter().any(|argument| argument.name == name);
-        for (name, (_, required)) in &mut entry.arguments {
-            *required &= has(name);
+        for (name, known) in &mut entry.arguments {
+            known.required &= has(name);
         }
         for argument in tool.arguments {
-            let known = entry.arguments.entry(argument.name);
-            let known = known.or_insert((argument.kind, argument.required && new));
-            known.1 &= argument.required;
+            let known = entry.arguments.entry(argument.name).or_insert(Argument {
+                required: new,
+                ..*argument
+            });
+            known.required &= argument.required;
+            known.secret |= argument.secret;
         }
     }
     all
+}
+
+fn property(argument: &Argument) -> Value {
+    let mut schema = schema(argument.kind);
+    if let (true, Value::Object(words)) = (argument.secret, &mut schema) {
+        words.insert("writeOnly".to_owned(), true.into());
+    }
+    schema
 }
 
 fn schema(kind: Kind) -> Value {
@@ -291,18 +304,18 @@ fn schema(kind: Kind) -> Value {
     }
 }
 
-/// The same as TOML; `None` where a person must describe some of it.
+/// The words of the same as TOML; `None` where a person must describe some of it.
 fn written(kind: Kind) -> Option<String> {
     Some(match kind {
-        Kind::Bool => "{ type = \"boolean\" }".to_owned(),
+        Kind::Bool => "type = \"boolean\"".to_owned(),
         Kind::Int {
             min: i64::MIN,
             max: i64::MAX,
-        } => "{ type = \"integer\" }".to_owned(),
-        Kind::Int { min, max: i64::MAX } => format!("{{ type = \"integer\", minimum = {min} }}"),
-        Kind::Int { min, max } => format!("{{ type = \"integer\", minimum = {min}, maximum = {max} }}"),
-        Kind::Str => "{ type = \"string\" }".to_owned(),
-        Kind::List(of) => format!("{{ type = \"array\", items = {} }}", written(*of)?),
+        } => "type = \"integer\"".to_owned(),
+        Kind::Int { min, max: i64::MAX } => format!("type = \"integer\", minimum = {min}"),
+        Kind::Int { min, max } => format!("type = \"integer\", minimum = {min}, maximum = {max}"),
+        Kind::Str => "type = \"string\"".to_owned(),
+        Kind::List(of) => format!("type = \"array\", items = {{ {} }}", written(*of)?),
         Kind::Other(_) => return None,
     })
 }

@@ -36,7 +36,7 @@
 //!
 //! A host that only judges also counts: [`SessionState::advance`] after each call. A [`gate`] does that, and makes the
 //! ruling binding: it records, asks people, hands out permits, runs programs and can be locked. The README has both
-//! stories.
+//! stories, and the [`guide`] the rest, beginning with [one attribute on a tool function](guide::first_policy).
 //!
 //! # Modules, in reading order
 //!
@@ -100,6 +100,8 @@ pub mod grant;
 pub mod guard;
 #[cfg(all(feature = "macros", target_os = "linux"))]
 pub mod guarded;
+#[cfg(any(doc, doctest))]
+pub mod guide;
 mod json;
 pub mod judge;
 pub mod label;

@@ -70,6 +70,8 @@ pub struct ArgField {
     pub ty: ArgType,
     /// Whether it must be given. A policy reads an optional one behind `has`.
     pub required: bool,
+    /// Whether it is [shown nowhere](crate::call::ArgValue::Secret).
+    pub secret: bool,
 }
 
 /// What may stand in an argument.

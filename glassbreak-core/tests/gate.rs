@@ -23,7 +23,7 @@ use glassbreak_core::call::{Actor, Args, Text, Word};
 use glassbreak_core::exec::{Effect, Exit};
 use glassbreak_core::facts::Case;
 use glassbreak_core::finding::{DenialKind, Finding, Layer, RuleId};
-use glassbreak_core::gate::{Denied, Failure, Gate, GateBuilder, Session, Verdict};
+use glassbreak_core::gate::{Denied, Failure, Gate, GateBuilder, Session, SessionError, Verdict};
 use glassbreak_core::grant::{Grant, GrantId};
 use glassbreak_core::guard::Check;
 use glassbreak_core::lock::{Lock, Target};
@@ -680,7 +680,9 @@ async fn a_store_that_falls_silent_refuses_everything_within_its_bound_and_ends_
 async fn a_session_opens_only_in_a_real_folder() {
     let house = House::new().await;
     let open = |path: PathBuf| house.gate.session(Actor::new(word("ops"), word("s"))).workspace(path);
-    assert!(open(house.root.join("nowhere")).is_err());
+    // It says that there is none, and not that something lies in it.
+    let nowhere = open(house.root.join("nowhere")).unwrap_err();
+    assert!(matches!(nowhere, SessionError::Folder(_)), "{nowhere}");
     assert!(open(house.root.join("work/a.txt")).is_err());
     std::os::unix::fs::symlink(house.root.join("work"), house.root.join("link")).unwrap();
     assert!(open(house.root.join("link")).is_err());

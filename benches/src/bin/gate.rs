@@ -33,6 +33,10 @@ const ARGV: (u64, u64, f64) = (15_000, 24, 0.5);
 /// program's file left out, and so much of Cedar alone on the same policies.
 const GATE: (u64, u64, f64) = (75_000, 45, 1.8);
 
+/// A function behind `#[guard]` costs at most so much of the instructions of the same code by hand, and so many
+/// allocations more.
+const MACRO: (f64, u64) = (1.02, 1);
+
 fn main() -> ExitCode {
     let mut counts = BTreeMap::new();
     let mut allocations = BTreeMap::new();
@@ -107,6 +111,10 @@ fn main() -> ExitCode {
         if let Err(over) = held.check() {
             return fail(&over);
         }
+    }
+    match guarded(&counts, &allocations) {
+        Ok(said) => println!("{said}"),
+        Err(why) => return fail(&why),
     }
     let flat = of("gate_whole kubectl").zip(of("gate_whole kubectl_among"));
     match flat.map(|(alone, among)| ratio(among, alone)) {
@@ -245,6 +253,29 @@ fn report(instructions: &Layers, blocks: &Layers, what: &str, yardstick: u64) {
     for ((name, count), (_, blocks)) in instructions.rows().into_iter().zip(blocks.rows()) {
         println!("{name:>44} {count:>12} {:>7.2} {blocks:>12}", ratio(count, yardstick));
     }
+}
+
+/// What `#[guard]` adds to the same code by hand.
+fn guarded(counts: &BTreeMap<String, u64>, allocations: &BTreeMap<String, u64>) -> Result<String, String> {
+    let pair = |figures: &BTreeMap<String, u64>| {
+        let of = |name| figures.get(name).copied();
+        of("guard_macro tool").zip(of("guard_by_hand tool"))
+    };
+    let (Some((instructions, by_hand)), Some((blocks, blocks_by_hand))) = (pair(counts), pair(allocations)) else {
+        return Err(format!(
+            "a figure of the macro is missing; there are {counts:?} and {allocations:?}"
+        ));
+    };
+    let of = ratio(instructions, by_hand);
+    let (most, more) = MACRO;
+    let said = format!(
+        "a function behind #[guard]: {instructions} instructions, {of:.4} of {most} of the same by hand; {blocks} \
+         allocations, {blocks_by_hand} by hand"
+    );
+    if of > most || blocks > blocks_by_hand + more {
+        return Err(said);
+    }
+    Ok(said)
 }
 
 /// What of the policy layer is over its limit, or missing.

@@ -160,12 +160,14 @@ struct Counted {
 
 impl Made {
     fn new(gate: &Gate, call: SessionCall, id: OpId, attempt: u32) -> Box<Self> {
-        let SessionCall { session, call } = call;
+        let SessionCall { session, mut call } = call;
+        let bundle = gate.bundle();
+        bundle.tools().conceal(&mut call);
         // It is handed on from step to step, and large.
         Box::new(Self {
             id,
             attempt,
-            bundle: gate.bundle(),
+            bundle,
             at: session.inner.time.read(Gate::now()),
             admitted: false,
             hold: None,

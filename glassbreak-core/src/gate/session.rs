@@ -124,6 +124,8 @@ impl SessionBuilder {
             ))
         })?;
         let workspace = Workspace::new(text).map_err(bad)?;
+        // First: of a folder that is not there nobody can tell what lies in it, and that would be the refusal.
+        let dir = WorkspaceDir::open(&workspace)?;
         let audit = self.gate.inner.audit.path().to_owned();
         // Held until the session is among them: no reload puts a folder into its workspace meanwhile.
         let mut sessions = self.gate.inner.sessions.lock().map_err(|_| SessionError::Broken)?;
@@ -137,7 +139,6 @@ impl SessionBuilder {
         if let Some(thing) = judge.into_iter().find(|thing| reach::lies_in(thing, &path)) {
             return Err(SessionError::Within(thing));
         }
-        let dir = WorkspaceDir::open(&workspace)?;
         let lock_path = LockPath::new(&self.actor, "");
         let state = Arc::new(Mutex::new(SessionState::new(workspace)));
         let inner = Arc::new(SessionInner {

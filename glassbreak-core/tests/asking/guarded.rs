@@ -8,8 +8,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use glassbreak_core::approval::Answer;
 use glassbreak_core::audit::Performed;
+use glassbreak_core::call::{ArgValue, Arguments};
 use glassbreak_core::finding::Denial;
-use glassbreak_core::gate::{Denied, Session};
+use glassbreak_core::gate::{Denied, Session, ToolPlan};
 use glassbreak_core::lock::Target;
 use glassbreak_core::store::MemoryStore;
 use glassbreak_core::{guard, guarded};
@@ -38,6 +39,13 @@ required = ["name", "password"]
 properties.name = { type = "string" }
 properties.password = { type = "string", maxLength = 9 }
 properties.hint = { type = "string" }
+[tools.unlock_door]
+labels = ["mutating"]
+[tools.unlock_door.schema]
+type = "object"
+required = ["door", "code"]
+properties.door = { type = "string" }
+properties.code = { type = "string", pattern = "[0-9]{6}", writeOnly = true }
 [tools.sum]
 labels = []
 schema = { type = "object", required = ["of"], properties = { of = { type = "array", items = { type = "integer" } } } }
@@ -245,6 +253,29 @@ async fn a_secret_argument_is_judged_and_shown_nowhere() {
 }
 
 #[tokio::test]
+async fn what_the_manifest_marks_is_shown_nowhere_whoever_calls() {
+    let house = house().await;
+    let session = house.session("s");
+    let unlock = |code: &str| {
+        let arguments = Arguments::new().with("door", "east").with("code", code).finish();
+        session.tool(word("unlock_door"), arguments.unwrap())
+    };
+    let permit = unlock("424242").authorize().await.unwrap();
+    let seen = permit.run(async |plan: &ToolPlan| {
+        let code = plan.arguments()["code"].clone();
+        assert_eq!(*code.revealed(), ArgValue::Str("424242".into()));
+        Ok::<_, Denied>(code.is_secret())
+    });
+    assert_eq!(seen.await, Ok(true));
+    let denial = unlock("guess 171717").authorize().await.unwrap_err();
+    assert_eq!(rules(&denial), ["hygiene.tool.argument"]);
+    assert!(!format!("{denial:?}").contains("171717"), "{denial:?}");
+    let log = std::fs::read_to_string(house.audit.path()).unwrap();
+    assert!(log.contains("east") && log.contains("(secret)"), "{log}");
+    assert!(!log.contains("424242") && !log.contains("171717"), "{log}");
+}
+
+#[tokio::test]
 async fn what_a_call_acts_on_cannot_be_secret() {
     let house = house().await;
     let denial = denied(sign_in_unseen(&house.session("s"), "ada", "x").await);
@@ -380,4 +411,10 @@ fn guarded_functions_name_themselves() {
         .map(|tool| tool["name"].as_str().unwrap())
         .collect();
     assert_eq!(listed, ["bump", "deploy", "restart", "sign_in", "sum"]);
+    let password = list.pointer("/tools/3/inputSchema/properties/password/writeOnly");
+    assert_eq!(password, Some(&true.into()), "{list}");
+    assert!(guarded::skeleton().contains("properties.password = { type = \"string\", writeOnly = true }"));
+    // What the command compares is the same as what a test compares.
+    files.insert("tools.toml".to_owned(), TOOLS.into());
+    assert_eq!(bundle_of(&files).tools().compare(&list).unwrap(), []);
 }

@@ -9,6 +9,7 @@
 //! | `$ref` into `$defs` or `definitions` | what it names |
 //! | a type or `null`, for an argument that may be left out | that type; a null itself is always refused |
 //! | `additionalProperties`, and no word about it | closed: what is not described is refused |
+//! | `writeOnly`, also at what a `$ref` names or at the items of a list | the argument is secret |
 //! | other words that only narrow a value (`format`, `minLength`, `uniqueItems`, `not`, …) | the tool's own to check |
 //!
 //! Only one place is read for a value: bounds beside a `$ref` or a choice are not dropped, the argument has no like.
@@ -88,6 +89,9 @@ pub(super) struct Listed {
 /// An argument that was left out, the way to it from the tool, and why.
 pub(super) type LeftOut = (String, Unlike);
 
+/// What an argument may be, and whether it is secret.
+pub(super) type Argument = (ArgType, bool);
+
 /// The arguments and what was left out of them; or the argument that every call needs and that has no like.
 pub(super) type Arguments = Result<(Vec<ArgField>, Vec<LeftOut>), LeftOut>;
 
@@ -141,7 +145,7 @@ impl Listed {
     ///
     /// # Errors
     /// An argument that every call needs and that has no like.
-    pub(super) fn arguments(&self, name: &str, mapped: &BTreeMap<&str, ArgType>) -> Option<Arguments> {
+    pub(super) fn arguments(&self, name: &str, mapped: &BTreeMap<&str, Argument>) -> Option<Arguments> {
         let root = self.tools.get(name)?;
         let mut reader = Reader {
             root,
@@ -171,7 +175,7 @@ impl Listed {
 
 struct Reader<'a> {
     root: &'a Json,
-    mapped: &'a BTreeMap<&'a str, ArgType>,
+    mapped: &'a BTreeMap<&'a str, Argument>,
     left_out: Vec<LeftOut>,
 }
 
@@ -198,10 +202,11 @@ impl Reader<'_> {
         for (name, schema) in properties {
             let (way, required) = (join(way, name), required.contains(&name.as_str()));
             match self.property(schema, name, &way, depth, required) {
-                Ok(ty) => fields.push(ArgField {
+                Ok((ty, secret)) => fields.push(ArgField {
                     name: name.clone(),
                     ty,
                     required,
+                    secret,
                 }),
                 Err(left_out) if required => return Err(left_out),
                 Err(left_out) => self.left_out.push(left_out),
@@ -217,14 +222,15 @@ impl Reader<'_> {
         way: &str,
         depth: usize,
         required: bool,
-    ) -> Result<ArgType, LeftOut> {
+    ) -> Result<Argument, LeftOut> {
         if !super::schema::is_name(name) {
             return Err((way.to_owned(), Unlike::Name));
         }
-        if let Some(ty) = self.mapped.get(way) {
-            return Ok(ty.clone());
+        let secret = write_only(self.root, schema, 0);
+        if let Some((ty, marked)) = self.mapped.get(way) {
+            return Ok((ty.clone(), *marked || secret));
         }
-        self.value(schema, way, depth + 1, required)
+        Ok((self.value(schema, way, depth + 1, required)?, secret))
     }
 
     fn value(&mut self, schema: &Json, way: &str, depth: usize, required: bool) -> Result<ArgType, LeftOut> {
@@ -266,6 +272,16 @@ impl Reader<'_> {
             _ => Err(no(Unlike::Any)),
         }
     }
+}
+
+/// Whether a value is marked so, at itself or at what it is by another name; a list, also at its items. A mark that is
+/// neither true nor false counts as one.
+fn write_only(root: &Json, schema: &Json, depth: usize) -> bool {
+    let marked = member(schema, "writeOnly").is_some_and(|mark| *mark != Json::Bool(false));
+    let below = |inner: &Json| depth <= ArgValue::MAX_DEPTH && write_only(root, inner, depth + 1);
+    let named = || member(schema, "$ref").is_some() && step(root, schema).is_ok_and(below);
+    let one = plain(schema);
+    marked || named() || (!std::ptr::eq(one, schema) && below(one)) || member(schema, "items").is_some_and(below)
 }
 
 fn join(way: &str, name: &str) -> String {
@@ -320,17 +336,21 @@ fn at_one_place(schema: &Json) -> Result<(), Unlike> {
 fn resolve<'a>(root: &'a Json, schema: &'a Json) -> Result<&'a Json, Unlike> {
     let mut schema = schema;
     for _ in 0..ArgValue::MAX_DEPTH {
-        let Some(way) = member(schema, "$ref") else {
+        if member(schema, "$ref").is_none() {
             return Ok(schema);
-        };
+        }
         at_one_place(schema)?;
-        let steps = text(way)
-            .and_then(|way| way.strip_prefix("#/"))
-            .ok_or(Unlike::Reference)?;
-        let named = steps.split('/').try_fold(root, |at, step| member(at, step));
-        schema = named.ok_or(Unlike::Reference)?;
+        schema = step(root, schema)?;
     }
     Err(Unlike::Deep)
+}
+
+/// What the `$ref` of a schema names.
+fn step<'a>(root: &'a Json, schema: &Json) -> Result<&'a Json, Unlike> {
+    let way = member(schema, "$ref").and_then(text);
+    let steps = way.and_then(|way| way.strip_prefix("#/")).ok_or(Unlike::Reference)?;
+    let named = steps.split('/').try_fold(root, |at, step| member(at, step));
+    named.ok_or(Unlike::Reference)
 }
 
 /// A schema without the `null` among its types, and whether there was one.

@@ -258,3 +258,27 @@ fn a_listing_is_whole_and_is_used() {
     let whole = r#"{"jsonrpc": "2.0", "id": 1, "result": {"tools": [{"name": "t"}], "nextCursor": null}}"#;
     assert!(takes(&load(MANIFEST, whole).unwrap(), "{}"));
 }
+
+#[test]
+fn what_a_listing_marks_write_only_is_secret() {
+    for schema in [
+        r#"{"type": "string", "writeOnly": true}"#,
+        r#"{"anyOf": [{"type": "string", "writeOnly": true}, {"type": "null"}]}"#,
+        r#"{"type": ["string", "null"], "writeOnly": "yes"}"#,
+        r##"{"$ref": "#/$defs/hidden"}"##,
+        r#"{"type": "array", "items": {"type": "string", "writeOnly": true}}"#,
+        r##"{"$ref": "#/$defs/where", "writeOnly": true}"##,
+    ] {
+        let listing = listing(&format!("\"x\": {schema}"), "").replace(
+            r#""$defs": {"#,
+            r#""$defs": {"hidden": {"type": "string", "writeOnly": true}, "#,
+        );
+        let tools = load(MANIFEST, &listing).unwrap();
+        assert!(tools.shapes()[0].args[0].secret, "{schema}");
+    }
+    let plain = with(r#"{"type": "string", "writeOnly": false}"#);
+    assert!(!plain.shapes()[0].args[0].secret);
+    let mapped = format!("{MANIFEST}map.x = {{ type = \"string\", writeOnly = true }}\n");
+    let tools = load(&mapped, &listing(r#""x": {"type": "number"}"#, "")).unwrap();
+    assert!(tools.shapes()[0].args[0].secret);
+}

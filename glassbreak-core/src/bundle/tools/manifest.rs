@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::listed::{self as listing, Listed};
-use super::{Origin, Path, Price, ToolEntry, schema};
+use super::{Origin, Path, Price, ToolEntry, schema, secret};
 use crate::call::Word;
 use crate::error::{Problem, nearest, shown};
 use crate::facts::{PinFact, Target};
@@ -82,9 +82,10 @@ fn entry(
             ("description", "the key is `about`", "write about = \"…\""),
         ],
     );
-    if let Some(about) = fields.get("about") {
-        about.text(report);
-    }
+    let about = fields
+        .get("about")
+        .and_then(|about| about.text(report))
+        .unwrap_or_default();
     let labels = match fields.get("labels") {
         Some(item) => item.labels(report, vocabulary),
         None => {
@@ -119,6 +120,8 @@ fn entry(
         None => Vec::new(),
     };
     Some(ToolEntry {
+        about: about.into(),
+        secret: secret::any(&args),
         shape: ToolShape {
             name: name?,
             args,
@@ -161,8 +164,8 @@ fn from_listing(
             let what = format!("tools.json has no argument `{}` for this tool", shown(item.name));
             report.add(item.name_at, what, "write the way to one, as in \"where.price\"");
         }
-        if let Some(ty) = schema::argument(report, item) {
-            mapped.insert(item.name, ty);
+        if let Some(argument) = schema::argument(report, item) {
+            mapped.insert(item.name, argument);
         }
     }
     match listed.arguments(tool, &mapped) {
@@ -414,6 +417,12 @@ fn walk<'a>(report: &mut Report<'_>, at: usize, path: &str, args: &'a [ArgField]
         };
         always &= field.required;
         way.push(name.into());
+        if field.secret {
+            // It would stand on cards and in records, or be told by a count.
+            let what = format!("`args.{}` is secret (`writeOnly`)", shown(&way.join(".")));
+            report.add(at, what, "name an argument that may be shown");
+            return None;
+        }
         match (&field.ty, names.peek()) {
             (ty, None) => return Some((Path(way), ty, always)),
             (ArgType::Record(inner), Some(_)) => fields = inner,

@@ -5,14 +5,16 @@ mod listed;
 #[cfg(test)]
 mod listed_tests;
 mod manifest;
+mod offer;
 mod schema;
+mod secret;
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::call::{ArgValue, Args, Tool};
+use crate::call::{ArgValue, Args, Call, Operation, Tool};
 use crate::error::{Problem, nearest};
 use crate::facts::{Fact, PinFact, Target};
 use crate::finding::Finding;
@@ -39,11 +41,13 @@ use self::listed::Listed;
 /// properties.name = { type = "string", pattern = "[a-z][a-z0-9-]*", maxLength = 63 }
 /// properties.ns = { type = "string", enum = ["staging", "prod"] }
 /// properties.grace = { type = "integer", minimum = 0, maximum = 600 }
+/// properties.token = { type = "string", writeOnly = true }          # judged, and shown nowhere
 /// ```
 ///
 /// The schema is the part of JSON Schema that Cedar can speak of, and closed: no argument that is not named passes.
 /// Two words are stricter than in JSON Schema, on purpose: `maxLength` counts bytes of UTF-8, and `pattern` must
-/// match the whole text.
+/// match the whole text. An argument that is `writeOnly` is [secret](ArgValue::Secret): policies may read it, cards,
+/// records and refusals do not show it, and it cannot say what the call acts on, costs, or is pinned by.
 ///
 /// A tool of an MCP server can take its schema from the server's own listing, the result of `tools/list` in the file
 /// `tools.json`. What policies cannot speak of (a fraction, a null, one of several types) is left out, and a call that
@@ -114,6 +118,16 @@ impl Tools {
         self.entries.keys().map(|name| &**name)
     }
 
+    /// Makes secret what the manifest marks `writeOnly` among the arguments of a call. A gate does this to every call
+    /// before anything is said of it; a host that judges alone, and shows or keeps calls, does it by this.
+    pub fn conceal(&self, call: &mut Call) {
+        if let Operation::Tool(tool) = &mut call.operation
+            && let Some(entry) = self.get(tool.name.as_str())
+        {
+            entry.conceal(&mut tool.arguments);
+        }
+    }
+
     /// The tool that `name` may have meant.
     pub fn nearest(&self, name: &str) -> Option<&str> {
         nearest(name, self.names())
@@ -134,6 +148,10 @@ pub struct ToolEntry {
     costs: Vec<(Arc<str>, Price)>,
     /// Whether its schema is from `tools.json`.
     listed: bool,
+    /// What it does, in a line.
+    about: Box<str>,
+    /// Whether some argument is marked `writeOnly`.
+    secret: bool,
 }
 
 /// A listing beside which nobody says what its tools mean: they would look declared, and be refused.
@@ -158,41 +176,47 @@ impl ToolEntry {
         &self.pins
     }
 
+    fn conceal(&self, args: &mut Args) {
+        if self.secret {
+            secret::conceal(&self.shape.args, args);
+        }
+    }
+
     /// Checks the arguments of `tool` against the schema, and says what the call is about.
     ///
     /// # Errors
     /// The denial `hygiene.tool.argument`, which names the first argument that is missing, unknown or not what the
     /// schema allows, and what would be.
     pub fn judge(&self, tool: &Tool) -> Result<ToolFacts, Finding> {
-        check::arguments(&self.shape.args, &tool.arguments)?;
+        let mut args = tool.arguments.clone();
+        self.conceal(&mut args);
+        check::arguments(&self.shape.args, &args)?;
         let origins = self.target.iter().filter_map(|(_, origin)| origin.path());
         let paths = origins.chain(self.resource.iter().map(|(_, path)| path));
-        if let Some(secret) = paths.into_iter().find(|path| path.is_secret(&tool.arguments)) {
+        if let Some(secret) = paths.into_iter().find(|path| path.is_secret(&args)) {
             return Err(check::secret(secret));
         }
         let mut target = Target::default();
         for (name, origin) in &self.target {
             if let Some(fact) = target.get_mut(name) {
-                *fact = origin.fact(&tool.arguments);
+                *fact = origin.fact(&args);
             }
         }
         let resource = match &self.resource {
             None => None,
             // Required by the schema, so it is there; were it not, no entity may stand for it.
-            Some((ty, path)) => match path.text(&tool.arguments) {
+            Some((ty, path)) => match path.text(&args) {
                 Some(id) => Some((ty.clone(), id.to_owned())),
                 None => return Err(check::missing(path)),
             },
         };
+        let costs = self.costs.iter();
+        let costs = costs.map(|(unit, price)| (Arc::clone(unit), price.of(&args))).collect();
         Ok(ToolFacts {
-            args: tool.arguments.clone(),
+            args,
             target,
             labels: self.labels,
-            costs: self
-                .costs
-                .iter()
-                .map(|(unit, price)| (Arc::clone(unit), price.of(&tool.arguments)))
-                .collect(),
+            costs,
             resource,
         })
     }

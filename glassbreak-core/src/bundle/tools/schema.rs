@@ -12,6 +12,8 @@ const MAX_NAME: usize = 64;
 
 /// Words that every type may have, and that change nothing.
 const NOTES: [&str; 2] = ["title", "description"];
+/// The word that makes an argument secret.
+const SECRET: &str = "writeOnly";
 
 type Explained = (&'static str, &'static str, &'static str);
 
@@ -104,6 +106,7 @@ const LEFT_OUT: [Explained; 34] = [
 /// The schema of all arguments: an object.
 pub(super) fn root(report: &mut Report<'_>, item: Item<'_>) -> Option<Vec<ArgField>> {
     let fields = item.fields(report)?;
+    not_secret(report, fields, "mark the arguments that are secret");
     match read(report, item, fields, 0)? {
         ArgType::Record(args) => Some(args),
         _ => {
@@ -114,10 +117,23 @@ pub(super) fn root(report: &mut Report<'_>, item: Item<'_>) -> Option<Vec<ArgFie
     }
 }
 
-/// The schema of one argument.
-pub(super) fn argument(report: &mut Report<'_>, item: Item<'_>) -> Option<ArgType> {
+/// The schema of one argument, and whether it is secret.
+pub(super) fn argument(report: &mut Report<'_>, item: Item<'_>) -> Option<(ArgType, bool)> {
     let fields = item.fields(report)?;
-    read(report, item, fields, 1)
+    let secret = is_secret(report, fields);
+    Some((read(report, item, fields, 1)?, secret))
+}
+
+fn is_secret(report: &mut Report<'_>, fields: Fields<'_>) -> bool {
+    // What cannot be read is reported, and shown to nobody meanwhile.
+    fields.get(SECRET).is_some_and(|mark| mark.flag(report) != Some(false))
+}
+
+/// Where only the argument as a whole can be secret.
+fn not_secret(report: &mut Report<'_>, fields: Fields<'_>, help: &str) {
+    if let Some(mark) = fields.get(SECRET) {
+        report.add(mark.name_at, "only an argument is secret", help);
+    }
 }
 
 fn read(report: &mut Report<'_>, item: Item<'_>, fields: Fields<'_>, depth: usize) -> Option<ArgType> {
@@ -179,7 +195,7 @@ fn read(report: &mut Report<'_>, item: Item<'_>, fields: Fields<'_>, depth: usiz
 }
 
 fn check_keys(report: &mut Report<'_>, fields: Fields<'_>, known: &[&str]) {
-    let known: Vec<&str> = known.iter().copied().chain(NOTES).collect();
+    let known: Vec<&str> = known.iter().copied().chain(NOTES).chain([SECRET]).collect();
     fields.check_keys(report, &known, &LEFT_OUT);
     for note in NOTES {
         if let Some(item) = fields.get(note) {
@@ -236,7 +252,10 @@ fn integer(report: &mut Report<'_>, fields: Fields<'_>) -> Option<ArgType> {
         "an enum is of texts",
         "write minimum and maximum, or type = \"string\"",
     ));
-    let known: Vec<&str> = ["type", "minimum", "maximum"].into_iter().chain(NOTES).collect();
+    let known: Vec<&str> = ["type", "minimum", "maximum", SECRET]
+        .into_iter()
+        .chain(NOTES)
+        .collect();
     fields.check_keys(report, &known, &explained);
     let mut bound = |name: &str, unless: i64| match fields.get(name) {
         Some(item) => item.whole(report, i64::MIN, i64::MAX),
@@ -268,6 +287,7 @@ fn array(report: &mut Report<'_>, item: Item<'_>, fields: Fields<'_>, depth: usi
         return None;
     }
     let inner = items.fields(report)?;
+    not_secret(report, inner, "mark the list");
     let ty = read(report, items, inner, depth + 1)?;
     if matches!(ty, ArgType::List(_)) {
         let what = "lists of lists are not built";
@@ -315,11 +335,13 @@ fn object(report: &mut Report<'_>, item: Item<'_>, fields: Fields<'_>, depth: us
     for property in properties {
         check_name(report, property);
         let Some(inner) = property.fields(report) else { continue };
+        let secret = is_secret(report, inner);
         if let Some(ty) = read(report, property, inner, depth + 1) {
             args.push(ArgField {
                 name: property.name.to_owned(),
                 ty,
                 required: required.iter().any(|(_, name)| *name == property.name),
+                secret,
             });
         }
     }

@@ -504,3 +504,63 @@ fn what_the_schema_cannot_say_is_refused_with_a_way_out() {
     let three = load("[tools.a]\nlabels = [\"x\"]\ncost = 1\n[tools.b]\nlabels = []\nzzz = 1\n").unwrap_err();
     assert_eq!(three.len(), 3, "{three:?}");
 }
+
+#[test]
+fn what_is_write_only_is_secret_wherever_it_stands() {
+    let tools = load(
+        "[tools.t]\nlabels = []\n[tools.t.schema]\ntype = \"object\"\n\
+         properties.token = { type = \"string\", enum = [\"hunter2\"], writeOnly = true }\n\
+         properties.keys = { type = \"array\", items = { type = \"integer\" }, writeOnly = true }\n\
+         properties.to = { type = \"object\", properties = { pin = { type = \"integer\", writeOnly = true }, name = { type = \"string\" } } }\n\
+         properties.all = { type = \"array\", items = { type = \"object\", properties = { pin = { type = \"string\", writeOnly = true } } } }\n\
+         properties.open = { type = \"string\", writeOnly = false }\n",
+    )
+    .unwrap();
+    let call = tool(
+        "t",
+        r#"{"token":"hunter2","keys":[1],"to":{"pin":4242,"name":"ada"},"all":[{"pin":"9999"}],"open":"door"}"#,
+    );
+    let facts = tools.get("t").unwrap().judge(&call).unwrap();
+    for (name, secret) in [("token", true), ("keys", true), ("open", false)] {
+        assert_eq!(matches!(facts.args[name], ArgValue::Secret(_)), secret, "{name}");
+    }
+    let told = format!("{:?}", facts.args);
+    assert!(told.contains("ada") && told.contains("door"), "{told}");
+    assert!(
+        !told.contains("hunter2") && !told.contains("4242") && !told.contains("9999"),
+        "{told}"
+    );
+    // Whatever is wrong with it, the refusal does not show it.
+    for wrong in [
+        r#"{"token":"hunter3"}"#,
+        r#"{"keys":["hunter3"]}"#,
+        r#"{"to":{"pin":"hunter3"}}"#,
+    ] {
+        let refusal = tools.get("t").unwrap().judge(&tool("t", wrong)).unwrap_err();
+        assert!(!format!("{refusal:?}").contains("hunter3"), "{refusal:?}");
+    }
+}
+
+#[test]
+fn a_secret_says_nothing_of_the_call() {
+    let with = |more: &str| {
+        load(&format!(
+            "[tools.t]\nlabels = []\n{more}\n[tools.t.schema]\ntype = \"object\"\nrequired = [\"s\", \"n\"]\n\
+             properties.s = {{ type = \"string\", writeOnly = true }}\n\
+             properties.n = {{ type = \"integer\", minimum = 0, writeOnly = true }}\n"
+        ))
+    };
+    assert!(with("").is_ok());
+    for more in [
+        "target = { name = \"args.s\" }",
+        "resource = { type = \"Service\", id = \"args.s\" }",
+        "cost = { objects = \"args.n\" }",
+        "pin = [\"args.s\"]",
+    ] {
+        assert!(with(more).unwrap_err()[0].contains("is secret"), "{more}");
+    }
+    let misplaced = "[tools.t]\nlabels = []\n[tools.t.schema]\ntype = \"object\"\nwriteOnly = true\n\
+                     properties.l = { type = \"array\", items = { type = \"string\", writeOnly = true } }\n";
+    assert_eq!(load(misplaced).unwrap_err().len(), 2);
+    assert!(load(&misplaced.replace("true", "\"yes\"")).is_err());
+}

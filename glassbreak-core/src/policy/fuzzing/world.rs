@@ -35,6 +35,7 @@ pub(in crate::policy) fn field(name: &str, ty: ArgType, required: bool) -> ArgFi
         name: name.to_owned(),
         ty,
         required,
+        secret: false,
     }
 }
 
