@@ -5,6 +5,7 @@
 #![expect(clippy::expect_used, reason = "a bench that cannot set up has nothing to measure")]
 
 mod calling;
+mod loading;
 mod policy;
 
 use std::collections::{HashMap, HashSet};
@@ -21,6 +22,7 @@ use glassbreak_core::finding::Outcome;
 use glassbreak_core::judge::{Judgement, SessionState, judge};
 
 pub use self::calling::{Calling, Made, Tried};
+pub use self::loading::Hundred;
 pub use self::policy::{Asking, Texts};
 
 /// The yardstick: everything is made, only the decision is left.

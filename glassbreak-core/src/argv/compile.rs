@@ -71,6 +71,13 @@ impl<'a> Compiler<'a> {
                 "write it without path or blanks",
             );
         }
+        for (n, alias) in profile.aliases.iter().enumerate() {
+            if !is_program_name(alias) || alias == self.name || profile.aliases.iter().take(n).any(|known| known == alias) {
+                let place = [at, &[Step::Key("aliases"), Step::Index(n)]].concat();
+                let what = format!("`{}` cannot be another name of it", crate::error::shown(alias));
+                self.problem(&place, what, "write bare names of programs, each once, and not its own");
+            }
+        }
         for (n, fact) in profile.facts.iter().enumerate() {
             let taken = ["program", "command", "options", "operands"].contains(&fact.as_str());
             if taken || !is_identifier(fact) {
@@ -117,6 +124,7 @@ impl<'a> Compiler<'a> {
             runs,
             interpreter: profile.interpreter.clone(),
             name: self.name.into(),
+            aliases: profile.aliases.iter().map(|alias| alias.as_str().into()).collect(),
             version: profile.version.clone(),
             about: profile.about.clone(),
             types,

@@ -70,7 +70,10 @@ impl ExecPlan {
             Arc::make_mut(&mut env).extend(added);
         }
         Self {
-            program: program.map_or_else(|| exec.argv().program().into(), |program| Arc::clone(&program.name)),
+            program: match program {
+                Some(program) if *program.name == *exec.argv().program() => Arc::clone(&program.name),
+                _ => exec.argv().program().into(),
+            },
             argv,
             cwd: cwd.into(),
             env,
@@ -78,7 +81,7 @@ impl ExecPlan {
         }
     }
 
-    /// The program's bare name.
+    /// The program's bare name, as the call has it.
     pub fn program(&self) -> &str {
         &self.program
     }

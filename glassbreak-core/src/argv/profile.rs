@@ -35,6 +35,9 @@ pub struct SafeBins {
 pub struct Profile {
     /// The program's name, in a shipped pack; elsewhere it is the key of the table.
     pub program: Option<String>,
+    /// Other names of the same program, such as `python3` for `python`: one profile, and one action for policies.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
     /// The shipped pack this one adds to, such as `builtin:kubectl-readonly`. All of it is taken; a verb's verdict
     /// may be set anew, but a deny stays a deny.
     pub extends: Option<String>,

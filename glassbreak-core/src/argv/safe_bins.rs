@@ -7,6 +7,7 @@ use super::compile::compile;
 use super::profile::{Dialect, Node, OptSpec, Profile, SafeBins, TypeSpec, Verdict};
 use super::program::{Opt, Program};
 use super::types::Kind;
+use super::listed::{self, Listed, Table};
 use super::{Others, environment, examples, packs};
 use crate::error::{Problem, nearest};
 use crate::json::Json;
@@ -14,12 +15,12 @@ use crate::label::Vocabulary;
 use crate::source::{Source, Step};
 
 /// Programs by name, and reports on holes.
-type Loaded = (BTreeMap<Arc<str>, Program>, Vec<Problem>);
+type Loaded = (Table, Vec<Problem>);
 
 pub(crate) fn load_toml(source: Source<'_>, vocabulary: &Vocabulary) -> Result<Loaded, Vec<Problem>> {
     let help = "the keys of a profile are in `glassbreak schema profile`";
     let file: SafeBins = source.read_toml(help).map_err(|problem| vec![problem])?;
-    let mut programs = BTreeMap::new();
+    let mut programs = Table::new();
     let mut problems = Vec::new();
     if file.schema != 1 {
         problems.push(source.problem_at(
@@ -30,11 +31,9 @@ pub(crate) fn load_toml(source: Source<'_>, vocabulary: &Vocabulary) -> Result<L
     }
     for (n, name) in file.uses.iter().enumerate() {
         let place = [Step::Key("use"), Step::Index(n)];
-        match packs::source(name) {
-            Some(pack) => match packs::load(pack, vocabulary, &programs) {
-                Ok(program) => insert(&mut programs, program, source, &place, &mut problems),
-                Err(more) => problems.extend(more),
-            },
+        match listed::shipped(name) {
+            Some(shipped) => insert(&mut programs, Listed::Shipped(shipped), source, &place, &mut problems),
+            None if packs::source(name).is_some() => problems.push(packs::missing(name)),
             None => {
                 problems.push(source.problem_at(&place, format!("there is no pack `{name}`"), packs::unknown(name)));
             }
@@ -43,19 +42,20 @@ pub(crate) fn load_toml(source: Source<'_>, vocabulary: &Vocabulary) -> Result<L
     for (name, profile) in &file.profiles {
         let at = [Step::Key("profiles"), Step::Key(name)];
         match load_profile(name, profile, source, &at, vocabulary) {
-            Ok(program) => insert(&mut programs, program, source, &at, &mut problems),
+            Ok(program) => insert(&mut programs, Listed::Own(Box::new(program)), source, &at, &mut problems),
             Err(more) => problems.extend(more),
         }
     }
     // Once all are known, because a wrapper runs others.
     for (name, profile) in &file.profiles {
-        if let Some(program) = programs.get(&**name) {
+        if let Some(program) = programs.get(&**name).map(Listed::program) {
             let at = [Step::Key("profiles"), Step::Key(name)];
-            let others = Others::of(&programs, None);
+            let others = Others::of(&programs);
             problems.extend(examples::check(program, &profile.examples, source, &at, others));
         }
     }
-    let mut lints: Vec<Problem> = programs.values().flat_map(|program| holes(program, source)).collect();
+    let mut lints: Vec<Problem> = own(&programs).flat_map(|program| holes(program, source)).collect();
+    aliases(&programs, source, &mut problems, &mut lints);
     for (name, profile) in &file.profiles {
         if profile.extends.is_none() && packs::source_for(name).is_some() {
             let what = format!("the profile of `{name}` stands in place of the shipped pack `builtin:{name}-readonly`");
@@ -70,20 +70,51 @@ pub(crate) fn load_toml(source: Source<'_>, vocabulary: &Vocabulary) -> Result<L
     }
 }
 
+/// The profiles of the folder; of shipped packs a test says that they have no holes.
+fn own(programs: &Table) -> impl Iterator<Item = &Program> {
+    programs.values().filter_map(|listed| match listed {
+        Listed::Own(program) => Some(&**program),
+        Listed::Shipped(_) => None,
+    })
+}
+
 fn insert(
-    programs: &mut BTreeMap<Arc<str>, Program>,
-    program: Program,
+    programs: &mut Table,
+    program: Listed,
     source: Source<'_>,
     at: &[Step<'_>],
     problems: &mut Vec<Problem>,
 ) {
-    let name = Arc::clone(&program.name);
+    let name: Arc<str> = program.name().into();
     if programs.insert(Arc::clone(&name), program).is_some() {
         problems.push(source.problem_at(
             at,
             format!("`{name}` has two profiles"),
             "keep one: `use` or `profiles`",
         ));
+    }
+}
+
+/// A name that is another program's: two may not share an alias, and a profile of just that name comes first.
+fn aliases(
+    programs: &Table,
+    source: Source<'_>,
+    problems: &mut Vec<Problem>,
+    lints: &mut Vec<Problem>,
+) {
+    let mut taken: BTreeMap<&str, &str> = BTreeMap::new();
+    for (name, program) in programs {
+        for alias in program.aliases() {
+            let at = source.text.find(&**alias).unwrap_or(0);
+            if programs.contains_key(&**alias) {
+                let what = format!("`{alias}` has a profile of its own, and is not judged as `{name}`");
+                let help = "policies about the one say nothing of the other; leave one out unless you mean that";
+                lints.push(source.problem(at, what, help));
+            } else if let Some(other) = taken.insert(alias, name) {
+                let what = format!("`{alias}` is another name of `{other}` and of `{name}`");
+                problems.push(source.problem(at, what, "let it be the name of one program"));
+            }
+        }
     }
 }
 
@@ -214,7 +245,7 @@ pub(crate) fn load_json(source: Source<'_>, vocabulary: &Vocabulary) -> Result<L
         source,
         problems: Vec::new(),
     };
-    let mut programs = BTreeMap::new();
+    let mut programs = Table::new();
     for (key, value) in reader.record(&json, "the file").iter() {
         if key != "safeBins" {
             reader.unknown(key, &["safeBins"]);
@@ -232,7 +263,7 @@ pub(crate) fn load_json(source: Source<'_>, vocabulary: &Vocabulary) -> Result<L
             };
             match whole.and_then(|profile| compile(name, &profile, source, &at, vocabulary)) {
                 Ok(program) => {
-                    programs.insert(Arc::clone(&program.name), program);
+                    programs.insert(Arc::clone(&program.name), Listed::Own(Box::new(program)));
                 }
                 Err(more) => reader.problems.extend(more),
             }
@@ -241,7 +272,7 @@ pub(crate) fn load_json(source: Source<'_>, vocabulary: &Vocabulary) -> Result<L
     if !reader.problems.is_empty() {
         return Err(reader.problems);
     }
-    let mut lints: Vec<Problem> = programs.values().flat_map(|program| holes(program, source)).collect();
+    let mut lints: Vec<Problem> = own(&programs).flat_map(|program| holes(program, source)).collect();
     for name in programs.keys() {
         let at = source.text.find(&format!("\"{name}\"")).unwrap_or(0);
         let what = format!("the profile of `{name}` has no examples: nothing tells whether it does what it is for");
