@@ -8,8 +8,8 @@ use glassbreak_benches::{Asking, Calling, Hundred, Judging, Made, SmallTask, Tri
 use glassbreak_core::argv::{Judged, Programs};
 use glassbreak_core::bundle::Bundle;
 use glassbreak_core::call::CallDigest;
-use glassbreak_core::exec::Pin;
 use glassbreak_core::error::Problems;
+use glassbreak_core::exec::Pin;
 use glassbreak_core::finding::Finding;
 use glassbreak_core::gate::AnyPermit;
 use glassbreak_core::judge::Judgement;

@@ -93,7 +93,11 @@ fn main() -> ExitCode {
         };
         println!("{name:>44} {count:>12}");
     }
-    if let Some(why) = LAYER.into_iter().chain([LOADING]).find_map(|limit| dear(&counts, limit)) {
+    if let Some(why) = LAYER
+        .into_iter()
+        .chain([LOADING])
+        .find_map(|limit| dear(&counts, limit))
+    {
         return fail(&why);
     }
     let among = |count| of(&format!("policy_decide among_{count}"));

@@ -72,7 +72,10 @@ impl<'a> Compiler<'a> {
             );
         }
         for (n, alias) in profile.aliases.iter().enumerate() {
-            if !is_program_name(alias) || alias == self.name || profile.aliases.iter().take(n).any(|known| known == alias) {
+            if !is_program_name(alias)
+                || alias == self.name
+                || profile.aliases.iter().take(n).any(|known| known == alias)
+            {
                 let place = [at, &[Step::Key("aliases"), Step::Index(n)]].concat();
                 let what = format!("`{}` cannot be another name of it", crate::error::shown(alias));
                 self.problem(&place, what, "write bare names of programs, each once, and not its own");

@@ -245,7 +245,10 @@ mod tests {
             return;
         }
         for (line, is) in says.lines().zip(include_str!("packs/index.json").lines()) {
-            assert_eq!(line, is, "a pack has changed: GLASSBREAK_WRITE_INDEX=1 writes the index anew");
+            assert_eq!(
+                line, is,
+                "a pack has changed: GLASSBREAK_WRITE_INDEX=1 writes the index anew"
+            );
         }
         assert_eq!(says.lines().count(), include_str!("packs/index.json").lines().count());
         for (file, _) in packs::PACKS {

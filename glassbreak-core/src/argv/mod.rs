@@ -14,8 +14,8 @@
 //! 6. `wrapper`: the program that a program runs, by its own profile, from 1 again;
 //! 7. `plan`: what would run, an [`ExecPlan`].
 //!
-//! Loading is apart: [`profile`] is the file format, `safe_bins` and `packs` read it, `compile` makes of it what judging
-//! uses, and `examples` tries it. Rule ids are `argv.<program>.<verb>` for a verb, `argv.<program>[.<verb>].--option` for
+//! Loading is apart: [`profile`] is the file format, `safe_bins`, `write_up` and `packs` read it, `compile` makes of it what
+//! judging uses, `examples` tries it, and `listed` keeps it; a shipped pack is read when it is first needed. Rule ids are `argv.<program>.<verb>` for a verb, `argv.<program>[.<verb>].--option` for
 //! an option, `argv.<program>.unknown-option` and the like for a word that is not covered, and `argv.unlisted.*` for a
 //! program without a profile.
 //!
@@ -51,15 +51,16 @@ mod url;
 mod wrapper;
 #[cfg(test)]
 mod wrapper_tests;
+mod write_up;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 pub use self::explain::Token;
 pub use self::known::KnownOption;
+use self::listed::{Listed, Table};
 pub use self::parse::Role;
 pub use self::plan::ExecPlan;
-use self::listed::{Listed, Table};
 use self::profile::Verdict;
 use self::program::{FactRef, Program};
 use self::types::{Ground, Said};

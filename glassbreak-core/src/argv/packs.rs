@@ -94,7 +94,11 @@ pub(crate) fn source_for(program: &str) -> Option<Source<'static>> {
 
 /// The problem of a pack that the index says nothing of, or nothing that can be.
 pub(crate) fn missing(name: &str) -> Problem {
-    Problem::in_file(name, "the index of packs has no entry for it", "this is a fault of the guard; report it")
+    Problem::in_file(
+        name,
+        "the index of packs has no entry for it",
+        "this is a fault of the guard; report it",
+    )
 }
 
 /// What to say when there is no pack called `name`.
@@ -253,7 +257,10 @@ mod tests {
             let program = compiled(source).unwrap_or_else(|problems| panic!("{problems:?}"));
             let (_, profile) = read(source).unwrap();
             let examples = &profile.examples;
-            assert!(!examples.allow.is_empty() || !examples.ask.is_empty(), "{file} has no examples");
+            assert!(
+                !examples.allow.is_empty() || !examples.ask.is_empty(),
+                "{file} has no examples"
+            );
             // What a wrapper runs in them is judged by the other packs.
             problems.extend(examples::check(&program, examples, source, &[], all.others()));
         }

@@ -1,11 +1,10 @@
 //! Every spelling of an option gives one verdict, for every option that an example of a shipped pack uses.
 
-
+use super::listed::Table;
 use super::parse::{Role, parse};
 use super::profile::{Dialect, Example, LongValue};
 use super::program::{Node, Opt, Program};
 use super::types::{Ground, Said};
-use super::listed::Table;
 use super::{Judged, Others, judge_listed, packs, verdict_of};
 use crate::call::{Argv, Exec, Workspace};
 use crate::source::Source;
