@@ -361,8 +361,19 @@ mod tests {
         let proposal = propose(&seen).unwrap_or_else(|failure| panic!("{}", failure.message));
         assert_eq!(proposal.covered, 6, "{proposal:?}");
         assert_eq!((proposal.asked.len(), proposal.denied.len()), (2, 1));
-        let why = |verb: &str| proposal.text.split(&format!("\"{verb}\"]\n")).nth(1).and_then(|text| text.split('"').nth(3));
-        assert_eq!(why("logs"), Some("no call has used it yet in a way that is free"), "{}", proposal.text);
+        let why = |verb: &str| {
+            proposal
+                .text
+                .split(&format!("\"{verb}\"]\n"))
+                .nth(1)
+                .and_then(|text| text.split('"').nth(3))
+        };
+        assert_eq!(
+            why("logs"),
+            Some("no call has used it yet in a way that is free"),
+            "{}",
+            proposal.text
+        );
         assert_eq!(why("describe"), Some("no call has used it yet"));
         for (line, is) in [
             ("kubectl get deployments", Verdict::Allow),

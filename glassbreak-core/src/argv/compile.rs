@@ -28,6 +28,8 @@ pub(crate) fn compile(
     let mut compiler = Compiler {
         name,
         source,
+        // No file of a policy folder has such a name.
+        ships: source.file.starts_with("builtin:"),
         vocabulary,
         sets: &profile.facts,
         types: HashMap::new(),
@@ -48,6 +50,8 @@ pub(crate) fn compile(
 pub(super) struct Compiler<'a> {
     pub(super) name: &'a str,
     source: Source<'a>,
+    /// Whether it is the text of a shipped pack, whose patterns are tested.
+    pub(super) ships: bool,
     vocabulary: &'a Vocabulary,
     sets: &'a [String],
     pub(super) types: HashMap<String, usize>,

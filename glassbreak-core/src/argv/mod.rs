@@ -37,6 +37,7 @@ mod nearest;
 mod packs;
 mod parse;
 mod path;
+mod pattern;
 mod pins;
 mod plan;
 pub mod profile;
