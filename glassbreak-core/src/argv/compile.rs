@@ -125,6 +125,10 @@ impl<'a> Compiler<'a> {
         }
         let takes_paths = self.takes_paths(&types);
         let runs = self.runs(&types, at);
+        if runs && self.nodes.iter().any(|node| node.canonical) {
+            let help = "leave it out: the words of a command are that program's own";
+            self.problem(at, "`canonical` on a program that runs another", help);
+        }
         let program = Program {
             hash: self.hash(profile, at),
             takes_paths,
@@ -260,6 +264,7 @@ impl<'a> Compiler<'a> {
             labels,
             labels_if,
             inject: node.inject.iter().map(|word| word.as_str().into()).collect(),
+            canonical: node.canonical,
             stdin: node.stdin,
         });
         if node.unknown_verb == Some(Verdict::Allow) {

@@ -21,6 +21,7 @@
 //!
 //! **Invariant**: this module knows nothing of Cedar, budgets, time or files on disk.
 
+mod canonical;
 mod compile;
 mod compile_types;
 mod deny;
@@ -424,7 +425,7 @@ fn judge_listed(program: &Program, exec: &Exec, ground: Ground<'_>, others: Othe
         },
         partial,
         plan: if understood {
-            ExecPlan::emit(exec, ground.cwd, program, parse.node, parse.verb_at)
+            ExecPlan::emit(exec, ground.cwd, program, &parse, partial)
         } else {
             ExecPlan::as_it_came(exec, ground.cwd, Some(program))
         },

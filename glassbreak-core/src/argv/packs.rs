@@ -144,7 +144,10 @@ pub(crate) fn extend(
         (more.dialect.is_some(), "dialect"),
         (!more.inject.is_empty(), "inject"),
         (
-            more.root.verdict.is_some() || !more.root.options.is_empty() || !more.root.forms.is_empty(),
+            more.root.verdict.is_some()
+                || !more.root.options.is_empty()
+                || !more.root.forms.is_empty()
+                || more.root.canonical,
             "root",
         ),
     ] {
@@ -221,7 +224,7 @@ fn extend_verbs(
             let what = format!("the pack denies `{word}`, and a deny cannot be loosened");
             problems.push(source.problem_at(&[&place[..], &[Step::Key("verdict")]].concat(), what, "leave it out"));
         }
-        if !node.forms.is_empty() || node.dialect.is_some() || !node.inject.is_empty() || node.stdin {
+        if !node.forms.is_empty() || node.dialect.is_some() || !node.inject.is_empty() || node.stdin || node.canonical {
             let help = "only `verdict`, `why`, `options`, `require`, `labels`, `labels-if` and `verbs` may be added";
             problems.push(source.problem_at(&place, format!("the pack says how `{word}` is read"), help));
         }

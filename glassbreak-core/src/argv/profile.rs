@@ -133,6 +133,10 @@ pub struct Node {
     /// What a call of it means when a fact holds.
     #[serde(default)]
     pub labels_if: Vec<LabelIf>,
+    /// Whether a call of it runs as it was understood and not as it was spelt: options by the names they are known by, and
+    /// before the operands; `--` before the operands where the program knows it. Not for a program that runs another.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub canonical: bool,
     /// Words put right behind the verb.
     #[serde(default)]
     pub inject: Vec<String>,
@@ -234,6 +238,11 @@ pub struct Slot {
     /// The facts that each word is added to.
     #[serde(default)]
     pub facts: Vec<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 const fn one() -> usize {

@@ -69,6 +69,8 @@ pub(crate) struct Node {
     pub(crate) labels: LabelSet,
     pub(crate) labels_if: Vec<(FactRef, Box<str>, LabelSet)>,
     pub(crate) inject: Vec<Box<str>>,
+    /// Whether its calls run as they were understood.
+    pub(crate) canonical: bool,
     pub(crate) stdin: bool,
 }
 
