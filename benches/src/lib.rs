@@ -5,6 +5,7 @@
 #![expect(clippy::expect_used, reason = "a bench that cannot set up has nothing to measure")]
 
 mod calling;
+mod hostile;
 mod loading;
 mod policy;
 
@@ -22,6 +23,7 @@ use glassbreak_core::finding::Outcome;
 use glassbreak_core::judge::{Judgement, SessionState, judge};
 
 pub use self::calling::{Calling, Made, Tried};
+pub use self::hostile::Hostile;
 pub use self::loading::Hundred;
 pub use self::policy::{Asking, Texts};
 

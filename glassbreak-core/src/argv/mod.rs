@@ -24,6 +24,7 @@
 mod canonical;
 mod compile;
 mod compile_types;
+mod compile_whole;
 mod deny;
 #[cfg(test)]
 mod dialect_tests;
