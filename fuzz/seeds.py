@@ -32,6 +32,8 @@ PROFILES = [
 JSONS = [
     '{"safeBins":{"mcporter":{"allowedValueFlags":["--config","--timeout"],"forbiddenFlags":["--force"]}}}',
     '{"safeBins":{"kubectl":{"extends":"builtin:kubectl-readonly","forbidden":"deny","restrictedCommands":["delete"]}}}',
+    '{"schema":1,"use":["builtin:cat-readonly"],"profiles":{"a":{"aliases":["b"],"root":{"verdict":"allow","canonical":true,'
+    '"options":[{"names":["-n"],"value":"int"}],"forms":[{"operands":[{"type":"text"}]}]},"examples":{"allow":["b -n 1 x"]}}}}',
 ]
 
 

@@ -3,10 +3,12 @@
 
 use std::hint::black_box;
 
-use cedar_policy::Response;
-use glassbreak_benches::{Asking, Calling, Guarding, Judging, Made, SmallTask, Tried};
-use glassbreak_core::argv::Judged;
+use cedar_policy::{PolicySet, Response};
+use glassbreak_benches::{Asking, Calling, Guarding, Hundred, Judging, Made, SmallTask, Tried};
+use glassbreak_core::argv::{Judged, Programs};
+use glassbreak_core::bundle::Bundle;
 use glassbreak_core::call::CallDigest;
+use glassbreak_core::error::Problems;
 use glassbreak_core::exec::Pin;
 use glassbreak_core::finding::{Denial, Finding};
 use glassbreak_core::gate::AnyPermit;
@@ -45,6 +47,24 @@ fn argv_alone(judging: &Judging) -> Judged {
 #[bench::eight_words(kept(Judging::one_permit()))]
 fn digest_alone(judging: &Judging) -> CallDigest {
     black_box(judging.digest())
+}
+
+#[library_benchmark]
+#[bench::packs()]
+fn load_packs() -> &'static mut Result<Programs, Problems> {
+    kept(black_box(Programs::shipped()))
+}
+
+#[library_benchmark]
+#[bench::bundle()]
+fn load_bundle() -> &'static mut Result<Bundle, Problems> {
+    kept(black_box(Bundle::read_only()))
+}
+
+#[library_benchmark]
+#[bench::policies(kept(Hundred::new()))]
+fn load_cedar(hundred: &Hundred) -> &'static mut PolicySet {
+    kept(black_box(hundred.load()))
 }
 
 #[library_benchmark]
@@ -173,4 +193,5 @@ library_benchmark_group!(
     benchmarks = [yardstick, whole_call, argv_alone, digest_alone]
 );
 library_benchmark_group!(name = policy, benchmarks = [policy_ready, policy_decide, policy_cedar]);
-main!(library_benchmark_groups = [judging, policy, calling, guarding]);
+library_benchmark_group!(name = loading, benchmarks = [load_packs, load_bundle, load_cedar]);
+main!(library_benchmark_groups = [judging, policy, calling, guarding, loading]);

@@ -6,6 +6,8 @@
 
 mod calling;
 mod guarding;
+mod hostile;
+mod loading;
 mod policy;
 
 use std::collections::{HashMap, HashSet};
@@ -23,6 +25,8 @@ use glassbreak_core::judge::{Judgement, SessionState, judge};
 
 pub use self::calling::{Calling, Made, Tried};
 pub use self::guarding::Guarding;
+pub use self::hostile::Hostile;
+pub use self::loading::Hundred;
 pub use self::policy::{Asking, Texts};
 
 /// The yardstick: everything is made, only the decision is left.

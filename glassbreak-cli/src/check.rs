@@ -43,7 +43,7 @@ pub(crate) struct Options {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Packs {
+pub(crate) enum Packs {
     /// Looking only: nothing is written, deleted, started or sent elsewhere.
     ReadOnly,
 }

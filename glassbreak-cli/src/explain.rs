@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::ArgGroup;
 use glassbreak_core::bundle::Bundle;
 use glassbreak_core::call::{Actor, Argv, Call, Exec, Operation, Word};
 use glassbreak_core::clock::Timestamp;
@@ -12,19 +13,24 @@ use glassbreak_core::finding::{Finding, Outcome};
 use glassbreak_core::judge::{Judgement, SessionState, judge, policy_traces};
 use glassbreak_core::policy::PolicyTrace;
 
+use crate::check::Packs;
 use crate::style::Style;
 use crate::{Failure, verdict};
 
 /// Judges one call, alone and with empty counters, and shows everything about it. Nothing runs. Exit status 0 when
 /// the call was judged, whatever the verdict; 2 for a policy folder that does not load.
 #[derive(Debug, clap::Args)]
+#[command(group = ArgGroup::new("by").required(true).args(["policy", "packs"]))]
 pub(crate) struct Options {
     /// The policy folder to judge by.
-    #[arg(long, value_name = "DIR")]
-    policy: PathBuf,
+    #[arg(long, value_name = "DIR", requires = "role")]
+    policy: Option<PathBuf>,
+    /// Judge by a built-in bundle instead: the shipped packs, for the role `anonymous`.
+    #[arg(long, value_name = "NAME", conflicts_with = "role")]
+    packs: Option<Packs>,
     /// The role that asks.
     #[arg(long, value_name = "ROLE")]
-    role: String,
+    role: Option<String>,
     /// The folder that the call must stay beneath; the current folder unless given.
     #[arg(long, value_name = "DIR")]
     workspace: Option<PathBuf>,
@@ -37,10 +43,14 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode, Failure> {
-    let bundle = crate::open_for(&options.policy, options.json)?;
+    let bundle = match &options.policy {
+        Some(policy) => crate::open_for(policy, options.json)?,
+        None => Bundle::read_only().map_err(|problems| Failure::usage(problems.to_string()))?,
+    };
     let workspace = crate::workspace(options.workspace.as_ref())?;
     let word = |text: &str| Word::new(text).map_err(|bad| Failure::usage(format!("--role: {bad}")));
-    let actor = Actor::new(word(&options.role)?, word("explain")?);
+    let role = options.role.as_deref().unwrap_or("anonymous");
+    let actor = Actor::new(word(role)?, word("explain")?);
     let state = SessionState::new(workspace.clone());
     let (call, judgement, traces) = match Argv::new(options.argv.iter().map(String::as_str)) {
         Ok(argv) => {

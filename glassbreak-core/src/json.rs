@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use crate::source::Step;
 
 /// A JSON value as it was written.
 #[derive(Debug, Clone, PartialEq)]
@@ -113,6 +115,57 @@ impl<'de> Deserialize<'de> for Json {
     }
 }
 
+/// The byte at which what `path` leads to stands in `text`, or the nearest thing on the way; `text` is JSON.
+pub(crate) fn locate(text: &str, path: &[Step<'_>]) -> usize {
+    let mut at = blank(text, 0);
+    for step in path {
+        match entry(text, at, *step) {
+            Some(next) => at = next,
+            None => break,
+        }
+    }
+    at
+}
+
+/// Where the next thing begins.
+fn blank(text: &str, at: usize) -> usize {
+    let rest = text.get(at..).unwrap_or_default();
+    at + rest.len() - rest.trim_start_matches([' ', '\t', '\n', '\r']).len()
+}
+
+/// Where the value begins that one step into the record or list at `at` leads to.
+fn entry(text: &str, at: usize, step: Step<'_>) -> Option<usize> {
+    let behind = |at: usize, mark: char| {
+        let at = blank(text, at);
+        text.get(at..)?.starts_with(mark).then(|| blank(text, at + 1))
+    };
+    let mut at = behind(at, if matches!(step, Step::Key(_)) { '{' } else { '[' })?;
+    let mut count = 0;
+    loop {
+        let found = match step {
+            Step::Key(name) => {
+                let (key, end) = value::<String>(text, at)?;
+                at = behind(end, ':')?;
+                key == name
+            }
+            Step::Index(index) => index == count,
+        };
+        let (_, end) = value::<IgnoredAny>(text, at)?;
+        if found {
+            return Some(at);
+        }
+        at = behind(end, ',')?;
+        count += 1;
+    }
+}
+
+/// The value at `at`, and where it ends.
+fn value<'t, T: Deserialize<'t>>(text: &'t str, at: usize) -> Option<(T, usize)> {
+    let mut values = serde_json::Deserializer::from_str(text.get(at..)?).into_iter();
+    let value = with_stack(|| values.next())?.ok()?;
+    Some((value, at + values.byte_offset()))
+}
+
 /// Where a value stands in a JSON text, such as `exec.argv[3]`; empty for the whole.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Place(String);
@@ -154,6 +207,20 @@ mod tests {
         }
         assert!(Json::read(b"[\"\xff\"]").is_err());
         assert!(Json::read(("[".repeat(1000) + &"]".repeat(1000)).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn places_are_found_by_the_way_to_them() {
+        let text = "{ \"a\": 1,\n  \"b\\u0063\": [ {}, {\"x\": \"}]\"}, -2.5e3 , \"last\"] }";
+        let at = |path: &[Step<'_>]| text.get(locate(text, path)..).unwrap();
+        let bc = Step::Key("bc");
+        assert!(at(&[bc, Step::Index(1), Step::Key("x")]).starts_with("\"}]\""));
+        assert!(at(&[bc, Step::Index(2)]).starts_with("-2.5e3"));
+        assert!(at(&[bc, Step::Index(3)]).starts_with("\"last\""));
+        // The nearest thing on the way.
+        assert!(at(&[bc, Step::Index(4)]).starts_with("[ {}"));
+        assert!(at(&[Step::Key("a"), Step::Key("z")]).starts_with("1,"));
+        assert!(at(&[Step::Key("z")]).starts_with("{ \"a\""));
     }
 
     #[test]

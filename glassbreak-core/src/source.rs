@@ -59,12 +59,15 @@ impl<'a> Source<'a> {
         })
     }
 
-    /// A problem at the value that `path` leads to in this TOML text, or at the nearest thing on the way.
+    /// A problem at the value that `path` leads to in this TOML or JSON text, or at the nearest thing on the way.
     pub(crate) fn problem_at(&self, path: &[Step<'_>], what: impl Into<String>, help: impl Into<String>) -> Problem {
         self.problem(self.locate(path), what, help)
     }
 
     fn locate(&self, path: &[Step<'_>]) -> usize {
+        if self.file.ends_with(".json") {
+            return crate::json::locate(self.text, path);
+        }
         let Ok(document) = DeTable::parse(self.text) else {
             return 0;
         };
@@ -130,7 +133,7 @@ fn find<'a, 'i>(table: &'a DeTable<'i>, name: &str) -> Option<(usize, &'a DeValu
         .map(|(key, value)| (key.span().start, value.get_ref()))
 }
 
-/// One step of the way to a value in a TOML text.
+/// One step of the way to a value in a TOML or JSON text.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Step<'a> {
     /// Into a table.

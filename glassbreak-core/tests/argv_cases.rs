@@ -167,3 +167,30 @@ fn every_argv_case_gets_the_outcome_it_expects() {
     let count = wrong.matches("\n  source: ").count();
     assert!(wrong.is_empty(), "{count} of {tried} cases went otherwise:\n{wrong}");
 }
+
+/// `everyday.jsonl` is what people find harmless, `hostile.jsonl` what lists of tricks and of tools that act come to; each
+/// line the words of one call.
+#[test]
+fn everyday_calls_are_allowed_and_hostile_ones_are_not() {
+    let bundle = Bundle::read_only().unwrap_or_else(|problems| panic!("{problems}"));
+    let mut wrong = String::new();
+    for (file, allowed, least) in [("everyday.jsonl", true, 1_000), ("hostile.jsonl", false, 1_400)] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(file);
+        let text = std::fs::read_to_string(path).unwrap();
+        assert!(text.lines().count() >= least, "{file}");
+        for line in text.lines() {
+            let case = Case {
+                name: line.to_owned(),
+                argv: Some(serde_json::from_str(line).unwrap()),
+                shell: None,
+                expect: if allowed { Expect::Allow } else { Expect::NotAllow },
+                source: None,
+            };
+            let ruling = judged(&bundle, &case).ruling;
+            if !case.expect.is_met(ruling.outcome()) {
+                let _ = writeln!(wrong, "{file}: {line}: {}: {}", ruling.outcome(), ruling.why());
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}

@@ -133,12 +133,14 @@ fn propose(calls: &BTreeSet<Words>) -> Result<Proposal, Failure> {
     let mut by_program: BTreeMap<&str, Vec<&Words>> = BTreeMap::new();
     for words in calls {
         if let Some(program) = words.first() {
+            // `python3` is a call of `python`.
+            let program = packs.programs().name_of(program).unwrap_or(program);
             by_program.entry(program).or_default().push(words);
         }
     }
     let (mut uses, mut profiles) = (Vec::new(), String::new());
     for (program, calls) in &by_program {
-        let shipped = packs.programs().names().any(|name| name == *program);
+        let shipped = packs.programs().name_of(program).is_some();
         let free: Vec<&Words> = calls
             .iter()
             .copied()
@@ -148,7 +150,7 @@ fn propose(calls: &BTreeSet<Words>) -> Result<Proposal, Failure> {
             continue;
         }
         if shipped {
-            narrowed(packs.programs(), program, &free, &mut uses, &mut profiles);
+            narrowed(packs.programs(), program, &free, calls, &mut uses, &mut profiles);
         } else {
             own(program, &free, &mut profiles);
         }
@@ -198,10 +200,18 @@ fn verdict(programs: &Programs, words: &Words) -> (Verdict, String) {
     (verdict, judged.facts.command.to_string())
 }
 
-/// A shipped pack, with the free verbs that no call has used set to ask.
-fn narrowed(packs: &Programs, program: &str, calls: &[&Words], uses: &mut Vec<String>, profiles: &mut String) {
+/// A shipped pack, with the free verbs that no free call has used set to ask.
+fn narrowed(
+    packs: &Programs,
+    program: &str,
+    calls: &[&Words],
+    every: &[&Words],
+    uses: &mut Vec<String>,
+    profiles: &mut String,
+) {
     let pack = format!("builtin:{program}-readonly");
-    let used: BTreeSet<String> = calls.iter().map(|words| verdict(packs, words).1).collect();
+    let verbs = |calls: &[&Words]| -> BTreeSet<String> { calls.iter().map(|words| verdict(packs, words).1).collect() };
+    let (used, tried) = (verbs(calls), verbs(every));
     let unused = packs.commands_of(program).into_iter();
     let unused = unused.filter(|(path, is)| *is == Verdict::Allow && !path.is_empty() && !used.contains(*path));
     let unused: Vec<&str> = unused.map(|(path, _)| path).collect();
@@ -218,9 +228,14 @@ fn narrowed(packs: &Programs, program: &str, calls: &[&Words], uses: &mut Vec<St
     examples(calls, profiles);
     for path in unused {
         let verbs: Vec<String> = path.split(' ').map(|verb| format!("verbs.{}", quoted(verb))).collect();
+        let why = if tried.contains(path) {
+            "no call has used it yet in a way that is free"
+        } else {
+            "no call has used it yet"
+        };
         let _ = writeln!(
             profiles,
-            "[profiles.{}.{}]\nverdict = \"ask\"\nwhy = \"no call has used it yet\"",
+            "[profiles.{}.{}]\nverdict = \"ask\"\nwhy = \"{why}\"",
             quoted(program),
             verbs.join(".")
         );
@@ -335,6 +350,8 @@ mod tests {
         let seen = calls(&[
             "kubectl get pods -n web",
             "kubectl rollout status deploy/web",
+            "kubectl logs -f web-0",
+            "python3 --version",
             "cat README.md",
             "shop list --page=2 --all",
             "shop show 7",
@@ -342,8 +359,22 @@ mod tests {
             "cat /etc/passwd",
         ]);
         let proposal = propose(&seen).unwrap_or_else(|failure| panic!("{}", failure.message));
-        assert_eq!(proposal.covered, 5, "{proposal:?}");
-        assert_eq!((proposal.asked.len(), proposal.denied.len()), (1, 1));
+        assert_eq!(proposal.covered, 6, "{proposal:?}");
+        assert_eq!((proposal.asked.len(), proposal.denied.len()), (2, 1));
+        let why = |verb: &str| {
+            proposal
+                .text
+                .split(&format!("\"{verb}\"]\n"))
+                .nth(1)
+                .and_then(|text| text.split('"').nth(3))
+        };
+        assert_eq!(
+            why("logs"),
+            Some("no call has used it yet in a way that is free"),
+            "{}",
+            proposal.text
+        );
+        assert_eq!(why("describe"), Some("no call has used it yet"));
         for (line, is) in [
             ("kubectl get deployments", Verdict::Allow),
             ("kubectl logs web-0", Verdict::Ask),

@@ -3,12 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
-
 use super::compile_types::compile_types;
-use super::profile::{CwdRule, DashDash, Dialect, Form, Node, OptSpec, Order, Profile, Slot, Verdict};
+use super::profile::{CwdRule, Dialect, Form, Node, OptSpec, Profile, Slot, Verdict};
 use super::program::{self, FactRef, Names, Program};
-use super::types::{Kind, Type, rule};
+use super::types::rule;
 use crate::error::{Problem, nearest};
 use crate::facts::Target;
 use crate::label::{LabelSet, Vocabulary};
@@ -28,6 +26,8 @@ pub(crate) fn compile(
     let mut compiler = Compiler {
         name,
         source,
+        // No file of a policy folder has such a name.
+        ships: source.file.starts_with("builtin:"),
         vocabulary,
         sets: &profile.facts,
         types: HashMap::new(),
@@ -48,11 +48,13 @@ pub(crate) fn compile(
 pub(super) struct Compiler<'a> {
     pub(super) name: &'a str,
     source: Source<'a>,
+    /// Whether it is the text of a shipped pack, whose patterns are tested.
+    pub(super) ships: bool,
     vocabulary: &'a Vocabulary,
-    sets: &'a [String],
+    pub(super) sets: &'a [String],
     pub(super) types: HashMap<String, usize>,
-    opts: Vec<program::Opt>,
-    nodes: Vec<program::Node>,
+    pub(super) opts: Vec<program::Opt>,
+    pub(super) nodes: Vec<program::Node>,
     all_labels: LabelSet,
     /// Whether a verb above the node at hand is denied.
     denied: bool,
@@ -70,6 +72,16 @@ impl<'a> Compiler<'a> {
                 format!("`{}` is not the bare name of a program", self.name),
                 "write it without path or blanks",
             );
+        }
+        for (n, alias) in profile.aliases.iter().enumerate() {
+            if !is_program_name(alias)
+                || alias == self.name
+                || profile.aliases.iter().take(n).any(|known| known == alias)
+            {
+                let place = [at, &[Step::Key("aliases"), Step::Index(n)]].concat();
+                let what = format!("`{}` cannot be another name of it", crate::error::shown(alias));
+                self.problem(&place, what, "write bare names of programs, each once, and not its own");
+            }
         }
         for (n, fact) in profile.facts.iter().enumerate() {
             let taken = ["program", "command", "options", "operands"].contains(&fact.as_str());
@@ -111,12 +123,17 @@ impl<'a> Compiler<'a> {
         }
         let takes_paths = self.takes_paths(&types);
         let runs = self.runs(&types, at);
+        if runs && self.nodes.iter().any(|node| node.canonical) {
+            let help = "leave it out: the words of a command are that program's own";
+            self.problem(at, "`canonical` on a program that runs another", help);
+        }
         let program = Program {
             hash: self.hash(profile, at),
             takes_paths,
             runs,
             interpreter: profile.interpreter.clone(),
             name: self.name.into(),
+            aliases: profile.aliases.iter().map(|alias| alias.as_str().into()).collect(),
             version: profile.version.clone(),
             about: profile.about.clone(),
             types,
@@ -140,38 +157,6 @@ impl<'a> Compiler<'a> {
         };
         let pins = self.pins(&profile.pin, &program, at);
         Program { pins, ..program }
-    }
-
-    fn costs(&mut self, costs: &BTreeMap<String, Vec<String>>, at: &[Step<'_>]) -> Vec<(Arc<str>, Vec<usize>)> {
-        let mut units = Vec::new();
-        for (unit, facts) in costs {
-            let place = [at, &[Step::Key("cost"), Step::Key(unit)]].concat();
-            let found = facts
-                .iter()
-                .filter_map(|fact| self.sets.iter().position(|set| set == fact));
-            let sets: Vec<usize> = found.collect();
-            if sets.len() < facts.len() || sets.is_empty() {
-                let help = "name some of the profile's own `facts`";
-                self.problem(
-                    &place,
-                    format!("the cost `{}` is not counted by anything", crate::error::shown(unit)),
-                    help,
-                );
-            }
-            units.push((unit.as_str().into(), sets));
-        }
-        units
-    }
-
-    /// The hash of what the profile was understood to say: how it is written does not matter, and what the pack says
-    /// is in it. Keys are in the order of the format, tables in that of their names.
-    fn hash(&mut self, profile: &Profile, at: &[Step<'_>]) -> [u8; 32] {
-        let text = serde_json::to_vec(profile).unwrap_or_else(|error| {
-            let what = format!("it cannot be written down: {error}");
-            self.problem(at, what, "this is a fault of the guard; report it");
-            Vec::new()
-        });
-        Sha256::digest(text).into()
     }
 
     #[expect(
@@ -245,6 +230,7 @@ impl<'a> Compiler<'a> {
             labels,
             labels_if,
             inject: node.inject.iter().map(|word| word.as_str().into()).collect(),
+            canonical: node.canonical,
             stdin: node.stdin,
         });
         if node.unknown_verb == Some(Verdict::Allow) {
@@ -379,56 +365,6 @@ impl<'a> Compiler<'a> {
             });
         }
         spellings
-    }
-
-    /// Whether a slot or option in use is of a type that has a path in it; the words of a command may be paths too.
-    fn takes_paths(&self, types: &[Type]) -> bool {
-        fn has_path(types: &[Type], ty: usize, fuel: usize) -> bool {
-            let within: &[usize] = match types.get(ty).map(|ty| &ty.kind) {
-                Some(Kind::Path(_) | Kind::Command) => return true,
-                Some(Kind::AnyOf(types)) => types,
-                Some(Kind::List { item, .. }) => &[*item],
-                Some(Kind::Pair { left, right, .. }) => &[*left, *right],
-                _ => &[],
-            };
-            fuel > 0 && within.iter().any(|ty| has_path(types, *ty, fuel - 1))
-        }
-        let slots = self
-            .nodes
-            .iter()
-            .flat_map(|node| &node.forms)
-            .flat_map(|form| form.operands.iter().chain(&form.after));
-        let used = self
-            .opts
-            .iter()
-            .flat_map(|opt| opt.value.into_iter().chain(opt.second))
-            .chain(slots.map(|slot| slot.ty));
-        used.into_iter().any(|ty| has_path(types, ty, types.len()))
-    }
-
-    /// Whether some form takes a command. That is always to the end of the words, and no option of the program itself
-    /// stands among them.
-    fn runs(&mut self, types: &[Type], at: &[Step<'_>]) -> bool {
-        let is_command = |ty: usize| types.get(ty).is_some_and(|ty| matches!(ty.kind, Kind::Command));
-        let (mut runs, mut misplaced) = (false, self.opts.iter().any(|opt| opt.value.is_some_and(is_command)));
-        for node in &self.nodes {
-            for form in &node.forms {
-                let first = node.dialect.order == Order::OptionsFirst;
-                let paths = node.dialect.dashdash == DashDash::Paths;
-                for (row, last) in [(&form.operands, first && form.after.is_empty()), (&form.after, paths)] {
-                    for (n, slot) in row.iter().enumerate().filter(|(_, slot)| is_command(slot.ty)) {
-                        runs = true;
-                        misplaced |= !last || n + 1 != row.len() || slot.min == 0;
-                    }
-                }
-            }
-        }
-        if misplaced {
-            let help =
-                "let it be the last slot, with order = \"options-first\", or behind `--` with dashdash = \"paths\"";
-            self.problem(at, "a `command` that is not the rest of the words", help);
-        }
-        runs
     }
 
     fn forms(&mut self, forms: &[Form], names: &Names, at: &[Step<'_>]) -> Vec<program::Form> {

@@ -3,9 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use regex::RegexBuilder;
-
 use super::compile::Compiler;
+use super::pattern::Pattern;
 use super::profile::{PathUse, TypeSpec, Verdict};
 use super::program::Names;
 use super::types::{Kind, MAX_TEXT, Type, WordRule, rule};
@@ -188,13 +187,10 @@ fn kind_of(compiler: &mut Compiler<'_>, spec: &TypeSpec, at: &[Step<'_>]) -> Kin
         return Kind::Int { min, max };
     }
     if let Some(pattern) = &spec.pattern {
-        // The whole text must match; the size bounds what a pattern may cost to load.
-        // By itself first: a stray parenthesis must not close the group it is wrapped in.
-        let alone = RegexBuilder::new(pattern).size_limit(1 << 20).build();
-        let built = RegexBuilder::new(&format!(r"\A(?:{pattern})\z"))
-            .size_limit(1 << 20)
-            .build();
-        return alone.and(built).map(Kind::Pattern).unwrap_or_else(|error| {
+        if compiler.ships {
+            return Kind::Pattern(Pattern::later(pattern));
+        }
+        return Pattern::new(pattern).map(Kind::Pattern).unwrap_or_else(|error| {
             let what = error.to_string().replace('\n', " ");
             compiler.problem(
                 &[at, &[Step::Key("pattern")]].concat(),

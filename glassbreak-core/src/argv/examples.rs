@@ -50,7 +50,7 @@ fn try_one(
             ));
         }
     };
-    if argv.program() != &*program.name {
+    if !program.is_called(argv.program()) {
         return Err((
             format!("the example `{line}` is of another program"),
             format!("begin it with `{}`", program.name),

@@ -19,12 +19,12 @@ impl Programs {
     /// What each word of a call to `program` was taken for. `roles` are those of
     /// [`Judged`](super::Judged::roles).
     pub fn tokens<'a>(&self, program: &str, words: impl IntoIterator<Item = &'a str>, roles: &[Role]) -> Vec<Token> {
-        let mut program = self.by_name.get(program);
+        let mut program = self.find(program);
         let words = words.into_iter().zip(roles);
         words
             .map(|(word, role)| {
                 if *role == Role::Command {
-                    program = self.by_name.get(word);
+                    program = self.find(word);
                 }
                 Token {
                     word: shown_whole(word),

@@ -21,14 +21,14 @@ pub struct KnownOption<'a> {
 impl Programs {
     /// The verbs of `program`, each with the verbs before it and its verdict, the program itself first as an empty text.
     pub fn commands_of(&self, program: &str) -> Vec<(&str, Verdict)> {
-        let nodes = self.by_name.get(program).map(|program| &program.nodes);
+        let nodes = self.find(program).map(|program| &program.nodes);
         let nodes = nodes.into_iter().flatten();
         nodes.map(|node| (&*node.path, node.verdict)).collect()
     }
 
     /// The options of `program`, at each of its verbs; nothing for a program without profile.
     pub fn options_of(&self, program: &str) -> Vec<KnownOption<'_>> {
-        let Some(program) = self.by_name.get(program) else {
+        let Some(program) = self.find(program) else {
             return Vec::new();
         };
         let mut known: Vec<KnownOption<'_>> = Vec::new();

@@ -14,15 +14,17 @@
 //! 6. `wrapper`: the program that a program runs, by its own profile, from 1 again;
 //! 7. `plan`: what would run, an [`ExecPlan`].
 //!
-//! Loading is apart: [`profile`] is the file format, `safe_bins` and `packs` read it, `compile` makes of it what judging
-//! uses, and `examples` tries it. Rule ids are `argv.<program>.<verb>` for a verb, `argv.<program>[.<verb>].--option` for
+//! Loading is apart: [`profile`] is the file format, `safe_bins`, `write_up` and `packs` read it, `compile` makes of it what
+//! judging uses, `examples` tries it, and `listed` keeps it; a shipped pack is read when it is first needed. Rule ids are `argv.<program>.<verb>` for a verb, `argv.<program>[.<verb>].--option` for
 //! an option, `argv.<program>.unknown-option` and the like for a word that is not covered, and `argv.unlisted.*` for a
 //! program without a profile.
 //!
 //! **Invariant**: this module knows nothing of Cedar, budgets, time or files on disk.
 
+mod canonical;
 mod compile;
 mod compile_types;
+mod compile_whole;
 mod deny;
 #[cfg(test)]
 mod dialect_tests;
@@ -32,10 +34,12 @@ mod explain;
 mod forms;
 mod identity;
 mod known;
+mod listed;
 mod nearest;
 mod packs;
 mod parse;
 mod path;
+mod pattern;
 mod pins;
 mod plan;
 pub mod profile;
@@ -50,19 +54,21 @@ mod url;
 mod wrapper;
 #[cfg(test)]
 mod wrapper_tests;
+mod write_up;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 pub use self::explain::Token;
 pub use self::known::KnownOption;
+use self::listed::{Listed, Table};
 pub use self::parse::Role;
 pub use self::plan::ExecPlan;
 use self::profile::Verdict;
 use self::program::{FactRef, Program};
 use self::types::{Ground, Said};
 use crate::call::{Exec, Workspace};
-use crate::error::Problem;
+use crate::error::{Problem, Problems};
 use crate::facts::{ArgvFacts, PinFact, Target};
 use crate::finding::{Finding, Layer, Outcome, RuleId};
 use crate::label::{LabelSet, Vocabulary};
@@ -72,7 +78,7 @@ use crate::source::Source;
 /// The programs that have a profile.
 #[derive(Debug)]
 pub struct Programs {
-    by_name: BTreeMap<Arc<str>, Program>,
+    by_name: Table,
     unlisted: Outcome,
     every_label: LabelSet,
 }
@@ -107,9 +113,7 @@ pub struct Judged {
 /// The programs that a judged program may run in its turn.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Others<'a> {
-    programs: &'a BTreeMap<Arc<str>, Program>,
-    /// More, where a shipped pack's examples name them.
-    spare: Option<&'a BTreeMap<Arc<str>, Program>>,
+    programs: &'a Table,
     unlisted: Outcome,
     every_label: LabelSet,
     /// How many wrappers stand around.
@@ -118,13 +122,9 @@ pub(crate) struct Others<'a> {
 
 impl<'a> Others<'a> {
     /// For examples: no program beside these is known, and what is not known is denied.
-    pub(crate) const fn of(
-        programs: &'a BTreeMap<Arc<str>, Program>,
-        spare: Option<&'a BTreeMap<Arc<str>, Program>>,
-    ) -> Self {
+    pub(crate) const fn of(programs: &'a Table) -> Self {
         Self {
             programs,
-            spare,
             unlisted: Outcome::Deny,
             every_label: LabelSet::EMPTY,
             depth: 0,
@@ -132,8 +132,7 @@ impl<'a> Others<'a> {
     }
 
     fn find(&self, name: &str) -> Option<&'a Program> {
-        let spare = || self.spare.and_then(|spare| spare.get(name));
-        self.programs.get(name).or_else(spare)
+        listed::find(self.programs, name).map(Listed::program)
     }
 }
 
@@ -147,7 +146,7 @@ impl Programs {
         vocabulary: &Vocabulary,
     ) -> Result<(Self, Vec<Problem>), Vec<Problem>> {
         let (by_name, lints) = match source {
-            None => (BTreeMap::new(), Vec::new()),
+            None => (Table::new(), Vec::new()),
             Some(source) if source.file.ends_with(".json") => safe_bins::load_json(source, vocabulary)?,
             Some(source) => safe_bins::load_toml(source, vocabulary)?,
         };
@@ -162,6 +161,25 @@ impl Programs {
         ))
     }
 
+    /// The shipped packs, every one of them and nothing else; a program without one is denied.
+    ///
+    /// # Errors
+    /// When a shipped pack is broken.
+    pub fn shipped() -> Result<Self, Problems> {
+        let vocabulary = Vocabulary::built_in();
+        let mut by_name = Table::new();
+        for (file, _) in packs::PACKS {
+            let shipped = listed::shipped(file).ok_or_else(|| Problems::new(vec![packs::missing(file)]))?;
+            let listed = Listed::Shipped(shipped);
+            by_name.insert(listed.name().into(), listed);
+        }
+        Ok(Self {
+            by_name,
+            unlisted: Outcome::Deny,
+            every_label: vocabulary.words().filter_map(|word| vocabulary.get(word)).collect(),
+        })
+    }
+
     /// The name and text of each shipped pack. All are a part of every bundle's digest.
     pub fn pack_texts() -> impl Iterator<Item = (&'static str, &'static str)> {
         packs::PACKS.iter().copied()
@@ -169,14 +187,7 @@ impl Programs {
 
     /// What the schema needs to know of the programs.
     pub(crate) fn shapes(&self) -> Vec<ProgramShape> {
-        let shape = |program: &Program| ProgramShape {
-            program: program.name.to_string(),
-            sets: program.sets.iter().map(ToString::to_string).collect(),
-            words: program.words(),
-            fills: program.filled(),
-            labels: program.all_labels.union(program.secret.into_iter().collect()),
-        };
-        self.by_name.values().map(shape).collect()
+        self.by_name.values().map(Listed::shape).collect()
     }
 
     /// The programs' names.
@@ -184,17 +195,28 @@ impl Programs {
         self.by_name.keys().map(|name| &**name)
     }
 
+    /// The name of the profile that a call beginning with `word` is judged by: `word` itself, or the name it is an alias
+    /// of.
+    pub fn name_of(&self, word: &str) -> Option<&str> {
+        listed::find(&self.by_name, word).map(Listed::name)
+    }
+
+    /// The profile that a call beginning with `word` is judged by.
+    pub(crate) fn find(&self, word: &str) -> Option<&Program> {
+        listed::find(&self.by_name, word).map(Listed::program)
+    }
+
     /// For each program: its name, the version its profile was written for, what the profile allows, and its pins.
     pub fn list(&self) -> impl Iterator<Item = (&str, Option<&str>, Option<&str>, &[PinFact])> {
         self.by_name
             .values()
-            .map(|p| (&*p.name, p.version.as_deref(), p.about.as_deref(), &*p.pins))
+            .map(|listed| (listed.name(), listed.version(), listed.about(), listed.pins()))
     }
 
     /// What a window grant for `program` holds fixed, beside the command and the kind of target. Nothing more for a
     /// program without profile: it gets no window.
     pub fn pins(&self, program: &str) -> &[PinFact] {
-        self.by_name.get(program).map_or(&[], |program| &program.pins)
+        self.by_name.get(program).map_or(&[], Listed::pins)
     }
 
     /// A hash of the profile of each program that `rule` can be of; none for a rule of programs without profile.
@@ -207,27 +229,29 @@ impl Programs {
             .strip_prefix(prefix)
             .and_then(|rest| rest.strip_prefix('.'));
         let programs = self.by_name.values().filter(move |program| {
-            let rest = said.and_then(|said| said.strip_prefix(&*program.name));
+            let rest = said.and_then(|said| said.strip_prefix(program.name()));
             rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         });
-        programs.map(|program| (&*program.name, &program.hash))
+        programs.map(|program| (program.name(), program.hash()))
     }
 
     /// The interpreter that the profile names for `program`, if that is a script.
     pub fn interpreter(&self, program: &str) -> Option<&str> {
-        self.by_name.get(program)?.interpreter.as_deref()
+        listed::find(&self.by_name, program)?.interpreter()
+    }
+
+    const fn others(&self) -> Others<'_> {
+        Others {
+            programs: &self.by_name,
+            unlisted: self.unlisted,
+            every_label: self.every_label,
+            depth: 0,
+        }
     }
 
     /// Judges a call. `cwd` is its working folder, relative to `workspace`.
     pub fn judge(&self, exec: &Exec, cwd: &str, workspace: &Workspace) -> Judged {
-        let others = Others {
-            programs: &self.by_name,
-            spare: None,
-            unlisted: self.unlisted,
-            every_label: self.every_label,
-            depth: 0,
-        };
-        judge_any(exec, Ground { workspace, cwd }, others)
+        judge_any(exec, Ground { workspace, cwd }, self.others())
     }
 }
 
@@ -241,7 +265,7 @@ fn judge_any(exec: &Exec, ground: Ground<'_>, others: Others<'_>) -> Judged {
 
 fn judge_unlisted(exec: &Exec, cwd: &str, others: Others<'_>) -> Judged {
     let name = exec.argv().program();
-    let known = others.programs.keys().map(|name| &**name);
+    let known = others.programs.values().flat_map(Listed::called);
     let mut findings = vec![identity::unlisted(name, others.unlisted, known)];
     findings.extend(environment::check(None, exec.env()).0);
     let words = exec.argv().words();
@@ -402,7 +426,7 @@ fn judge_listed(program: &Program, exec: &Exec, ground: Ground<'_>, others: Othe
         },
         partial,
         plan: if understood {
-            ExecPlan::emit(exec, ground.cwd, program, parse.node, parse.verb_at)
+            ExecPlan::emit(exec, ground.cwd, program, &parse, partial)
         } else {
             ExecPlan::as_it_came(exec, ground.cwd, Some(program))
         },

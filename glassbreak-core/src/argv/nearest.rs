@@ -51,13 +51,13 @@ impl Programs {
     /// The calls one change away, those that keep most of it first.
     fn changes(&self, words: &[Box<str>], judged: &Judged) -> Vec<Vec<Box<str>>> {
         let at = judged.program_at;
-        let Some(program) = words.get(at).and_then(|word| self.by_name.get(&**word)) else {
+        let Some(program) = words.get(at).and_then(|word| self.find(word)) else {
             let name = words
                 .get(at)
                 .map(|word| word.trim().to_ascii_lowercase())
                 .unwrap_or_default();
             let bare = name.rsplit('/').next().unwrap_or(&name);
-            let known = self.by_name.contains_key(bare).then(|| replaced(words, at, bare));
+            let known = self.name_of(bare).map(|_| replaced(words, at, bare));
             return known.into_iter().collect();
         };
         let verb_at = judged.roles.iter().rposition(|role| matches!(role, Role::Verb(_)));

@@ -1,12 +1,10 @@
 //! The packs that ship with the library, and how a profile builds on one.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use super::compile::compile;
-use super::profile::{Example, Node, Profile, Verdict};
+use super::profile::{Node, Profile, Verdict};
 use super::program::Program;
-use super::{Others, examples};
 use crate::error::{Problem, nearest};
 use crate::label::Vocabulary;
 use crate::source::{Source, Step};
@@ -94,6 +92,15 @@ pub(crate) fn source_for(program: &str) -> Option<Source<'static>> {
     })
 }
 
+/// The problem of a pack that the index says nothing of, or nothing that can be.
+pub(crate) fn missing(name: &str) -> Problem {
+    Problem::in_file(
+        name,
+        "the index of packs has no entry for it",
+        "this is a fault of the guard; report it",
+    )
+}
+
 /// What to say when there is no pack called `name`.
 pub(crate) fn unknown(name: &str) -> String {
     match nearest(name, PACKS.iter().map(|(known, _)| *known)) {
@@ -118,42 +125,10 @@ pub(crate) fn read(source: Source<'_>) -> Result<(String, Profile), Problem> {
     Ok((name, profile))
 }
 
-/// Compiles a shipped pack and tries its examples. What a wrapper runs in them is judged by the shipped packs: those
-/// among `loaded`, else made ready just for this.
-pub(crate) fn load(
-    source: Source<'_>,
-    vocabulary: &Vocabulary,
-    loaded: &BTreeMap<Arc<str>, Program>,
-) -> Result<Program, Vec<Problem>> {
+/// Compiles a shipped pack, with the labels that every vocabulary begins with.
+pub(crate) fn compiled(source: Source<'_>) -> Result<Program, Vec<Problem>> {
     let (name, profile) = read(source).map_err(|problem| vec![problem])?;
-    let program = compile(&name, &profile, source, &[], vocabulary)?;
-    let mut spare = BTreeMap::new();
-    if program.runs {
-        for word in profile.examples.all().flat_map(Example::words) {
-            if loaded.contains_key(word) || spare.contains_key(word) {
-                continue;
-            }
-            if let Some(source) = source_for(word) {
-                let (name, profile) = read(source).map_err(|problem| vec![problem])?;
-                let program = compile(&name, &profile, source, &[], vocabulary)?;
-                spare.insert(Arc::clone(&program.name), program);
-            }
-        }
-    }
-    let others = Others::of(loaded, Some(&spare));
-    let problems = examples::check(&program, &profile.examples, source, &[], others);
-    if profile.examples.allow.is_empty() && profile.examples.ask.is_empty() {
-        return Err(vec![Problem::in_file(
-            source.file,
-            "the pack has no examples",
-            "write some",
-        )]);
-    }
-    if problems.is_empty() {
-        Ok(program)
-    } else {
-        Err(problems)
-    }
+    compile(&name, &profile, source, &[], &Vocabulary::built_in())
 }
 
 /// Adds a bundle's profile to the pack it extends. Everything of the pack stays; verbs may get another verdict, but a
@@ -169,7 +144,10 @@ pub(crate) fn extend(
         (more.dialect.is_some(), "dialect"),
         (!more.inject.is_empty(), "inject"),
         (
-            more.root.verdict.is_some() || !more.root.options.is_empty() || !more.root.forms.is_empty(),
+            more.root.verdict.is_some()
+                || !more.root.options.is_empty()
+                || !more.root.forms.is_empty()
+                || more.root.canonical,
             "root",
         ),
     ] {
@@ -192,6 +170,7 @@ pub(crate) fn extend(
             ));
         }
     }
+    base.aliases.extend(more.aliases.iter().cloned());
     base.globals.extend(more.globals.iter().cloned());
     base.facts.extend(more.facts.iter().cloned());
     // The profile's own first, so that their places in the file stay theirs. Those of the pack stay.
@@ -245,7 +224,7 @@ fn extend_verbs(
             let what = format!("the pack denies `{word}`, and a deny cannot be loosened");
             problems.push(source.problem_at(&[&place[..], &[Step::Key("verdict")]].concat(), what, "leave it out"));
         }
-        if !node.forms.is_empty() || node.dialect.is_some() || !node.inject.is_empty() || node.stdin {
+        if !node.forms.is_empty() || node.dialect.is_some() || !node.inject.is_empty() || node.stdin || node.canonical {
             let help = "only `verdict`, `why`, `options`, `require`, `labels`, `labels-if` and `verbs` may be added";
             problems.push(source.problem_at(&place, format!("the pack says how `{word}` is read"), help));
         }
@@ -268,25 +247,34 @@ fn extend_verbs(
 
 #[cfg(test)]
 mod tests {
+    use super::super::listed::Table;
+    use super::super::{Others, Programs, examples};
     use super::*;
 
     #[test]
     fn every_shipped_pack_loads_and_does_what_its_examples_say() {
-        let loaded = PACKS
-            .iter()
-            .map(|(file, text)| load(Source { file, text }, &Vocabulary::built_in(), &BTreeMap::new()));
-        let problems: Vec<String> = loaded
-            .filter_map(Result::err)
-            .flatten()
-            .map(|problem| problem.to_string())
-            .collect();
+        let all = Programs::shipped().unwrap();
+        let mut problems = Vec::new();
+        for (file, text) in PACKS {
+            let source = Source { file, text };
+            let program = compiled(source).unwrap_or_else(|problems| panic!("{problems:?}"));
+            let (_, profile) = read(source).unwrap();
+            let examples = &profile.examples;
+            assert!(
+                !examples.allow.is_empty() || !examples.ask.is_empty(),
+                "{file} has no examples"
+            );
+            // What a wrapper runs in them is judged by the other packs.
+            problems.extend(examples::check(&program, examples, source, &[], all.others()));
+        }
+        let problems: Vec<String> = problems.iter().map(ToString::to_string).collect();
         assert!(problems.is_empty(), "{}", problems.join("\n"));
     }
 
     #[test]
     fn no_shipped_pack_has_a_free_value_that_loads_something() {
         for (file, text) in PACKS {
-            let program = load(Source { file, text }, &Vocabulary::built_in(), &BTreeMap::new()).unwrap();
+            let program = compiled(Source { file, text }).unwrap();
             let holes = crate::argv::safe_bins::holes(&program, Source { file, text });
             assert!(holes.is_empty(), "{holes:?}");
         }
@@ -301,12 +289,12 @@ mod tests {
             workspace: &workspace,
             cwd: "",
         };
-        let none = BTreeMap::new();
+        let none = Table::new();
         let mut loosened = Vec::new();
         let mut tried = 0;
         for (file, text) in PACKS {
             let source = Source { file, text };
-            let program = load(source, &Vocabulary::built_in(), &BTreeMap::new()).unwrap();
+            let program = compiled(source).unwrap();
             let (_, profile) = read(source).unwrap();
             for example in &profile.examples.deny {
                 for at in 1..=example.words().len() {
@@ -316,7 +304,7 @@ mod tests {
                         continue;
                     };
                     let exec = Exec::new(argv);
-                    let judged = judge_listed(&program, &exec, ground, Others::of(&none, None));
+                    let judged = judge_listed(&program, &exec, ground, Others::of(&none));
                     tried += 1;
                     if verdict_of(&judged.findings) != Verdict::Deny {
                         loosened.push(words.join(" "));

@@ -40,6 +40,12 @@ pub enum Role {
 pub(crate) struct Present<'a> {
     pub(crate) opt: usize,
     pub(crate) value: Option<&'a str>,
+    /// The second value, of an option that takes two.
+    pub(crate) second: Option<&'a str>,
+    /// The place of the word that it stands in.
+    pub(crate) word: usize,
+    /// Whether its value is the `true` or `false` of an option without value.
+    pub(crate) is_switch: bool,
 }
 
 impl Present<'_> {
@@ -310,6 +316,8 @@ impl<'a, 'p> Reader<'a, 'p> {
         whole: bool,
     ) -> Result<(), Stop> {
         let dialect: &Dialect = &node.dialect;
+        // Before its value is fetched.
+        let at = self.next - 1;
         if whole {
             self.out.roles.push(Role::Option(index));
         }
@@ -334,7 +342,13 @@ impl<'a, 'p> Reader<'a, 'p> {
             }
             (Some(ty), None) => Some(self.value(index, opt, ty)?),
         };
-        self.out.options.push(Present { opt: index, value });
+        self.out.options.push(Present {
+            opt: index,
+            value,
+            second: None,
+            word: at,
+            is_switch: opt.value.is_none() && value.is_some(),
+        });
         if before && !opt.many {
             self.said
                 .findings
@@ -352,6 +366,9 @@ impl<'a, 'p> Reader<'a, 'p> {
         if let Some(ty) = opt.second {
             let value = self.value(index, opt, ty)?;
             self.fit(opt, ty, value, dialect)?;
+            if let Some(present) = self.out.options.last_mut() {
+                present.second = Some(value);
+            }
         }
         // `--flag=false` is the same as leaving it out; that it stands there is still a fact.
         if opt.value.is_none() && value == Some("false") {

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::canonical;
+use super::parse::Parse;
 use super::program::Program;
 use crate::call::Exec;
 
 /// One judged way to run a program.
 ///
-/// The words go out as they came, with those that the profile puts in; a call that was not understood to its end goes
-/// out just as it came.
+/// The words go out as they came, with those that the profile puts in, or written anew where the profile says
+/// `canonical`; a call that was not understood to its end goes out just as it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExecPlan {
     program: Arc<str>,
@@ -27,9 +29,14 @@ impl ExecPlan {
     }
 
     /// The call with the words and variables that the profile puts in.
-    pub(crate) fn emit(exec: &Exec, cwd: &str, program: &Program, node: usize, verb_at: usize) -> Self {
-        let words = exec.argv().words();
-        let after_verb = program.node(node).map_or(&[][..], |node| &node.inject);
+    pub(crate) fn emit(exec: &Exec, cwd: &str, program: &Program, parse: &Parse<'_>, partial: bool) -> Self {
+        let (words, node, verb_at) = (exec.argv().words(), program.node(parse.node), parse.verb_at);
+        if node.is_some_and(|node| node.canonical && !partial)
+            && let Some(argv) = canonical::words(program, words, parse)
+        {
+            return Self::with(exec, cwd, argv.into(), Some(program));
+        }
+        let after_verb = node.map_or(&[][..], |node| &node.inject);
         if program.inject.is_empty() && after_verb.is_empty() {
             return Self::with(exec, cwd, exec.argv().shared(), Some(program));
         }
@@ -70,7 +77,10 @@ impl ExecPlan {
             Arc::make_mut(&mut env).extend(added);
         }
         Self {
-            program: program.map_or_else(|| exec.argv().program().into(), |program| Arc::clone(&program.name)),
+            program: match program {
+                Some(program) if *program.name == *exec.argv().program() => Arc::clone(&program.name),
+                _ => exec.argv().program().into(),
+            },
             argv,
             cwd: cwd.into(),
             env,
@@ -78,7 +88,7 @@ impl ExecPlan {
         }
     }
 
-    /// The program's bare name.
+    /// The program's bare name, as the call has it.
     pub fn program(&self) -> &str {
         &self.program
     }

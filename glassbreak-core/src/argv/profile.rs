@@ -35,6 +35,9 @@ pub struct SafeBins {
 pub struct Profile {
     /// The program's name, in a shipped pack; elsewhere it is the key of the table.
     pub program: Option<String>,
+    /// Other names of the same program, such as `python3` for `python`: one profile, and one action for policies.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
     /// The shipped pack this one adds to, such as `builtin:kubectl-readonly`. All of it is taken; a verb's verdict
     /// may be set anew, but a deny stays a deny.
     pub extends: Option<String>,
@@ -130,6 +133,10 @@ pub struct Node {
     /// What a call of it means when a fact holds.
     #[serde(default)]
     pub labels_if: Vec<LabelIf>,
+    /// Whether a call of it runs as it was understood and not as it was spelt: options by the names they are known by, and
+    /// before the operands; `--` before the operands where the program knows it. Not for a program that runs another.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub canonical: bool,
     /// Words put right behind the verb.
     #[serde(default)]
     pub inject: Vec<String>,
@@ -231,6 +238,11 @@ pub struct Slot {
     /// The facts that each word is added to.
     #[serde(default)]
     pub facts: Vec<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands out references")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 const fn one() -> usize {

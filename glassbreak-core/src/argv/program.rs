@@ -8,11 +8,14 @@ use super::types::Type;
 use crate::facts::{PinFact, Target};
 use crate::finding::RuleId;
 use crate::label::{Label, LabelSet};
+use crate::shape::ProgramShape;
 
 /// One program that may be run.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Program {
     pub(crate) name: Arc<str>,
+    /// Other names that it is called by.
+    pub(crate) aliases: Vec<Box<str>>,
     pub(crate) version: Option<String>,
     pub(crate) about: Option<String>,
     pub(crate) types: Vec<Type>,
@@ -66,6 +69,8 @@ pub(crate) struct Node {
     pub(crate) labels: LabelSet,
     pub(crate) labels_if: Vec<(FactRef, Box<str>, LabelSet)>,
     pub(crate) inject: Vec<Box<str>>,
+    /// Whether its calls run as they were understood.
+    pub(crate) canonical: bool,
     pub(crate) stdin: bool,
 }
 
@@ -150,6 +155,22 @@ pub(crate) enum FactRef {
 }
 
 impl Program {
+    /// Whether a call that begins with `word` is one of this program.
+    pub(crate) fn is_called(&self, word: &str) -> bool {
+        *self.name == *word || self.aliases.iter().any(|alias| **alias == *word)
+    }
+
+    /// What the schema needs to know of it.
+    pub(crate) fn shape(&self) -> ProgramShape {
+        ProgramShape {
+            program: self.name.to_string(),
+            sets: self.sets.iter().map(ToString::to_string).collect(),
+            words: self.words(),
+            fills: self.filled(),
+            labels: self.all_labels.union(self.secret.into_iter().collect()),
+        }
+    }
+
     pub(crate) fn opt(&self, index: usize) -> Option<&Opt> {
         self.opts.get(index)
     }

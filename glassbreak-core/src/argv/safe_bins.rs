@@ -1,25 +1,54 @@
-//! `safe-bins.toml`, and the four-key JSON of the original write-up.
+//! `safe-bins.toml` and `safe-bins.json`: the programs that may be run, in either notation.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::compile::compile;
-use super::profile::{Dialect, Node, OptSpec, Profile, SafeBins, TypeSpec, Verdict};
+use super::listed::{self, Listed, Table};
+use super::profile::{Node, OptSpec, Profile, SafeBins, Verdict};
 use super::program::{Opt, Program};
 use super::types::Kind;
-use super::{Others, environment, examples, packs};
-use crate::error::{Problem, nearest};
-use crate::json::Json;
+use super::{Others, environment, examples, packs, write_up};
+use crate::error::Problem;
+use crate::json::{Json, with_stack};
 use crate::label::Vocabulary;
 use crate::source::{Source, Step};
 
 /// Programs by name, and reports on holes.
-type Loaded = (BTreeMap<Arc<str>, Program>, Vec<Problem>);
+pub(super) type Loaded = (Table, Vec<Problem>);
+
+/// Where the keys are told.
+const KEYS: &str = "the keys of a profile are in `glassbreak schema profile`";
 
 pub(crate) fn load_toml(source: Source<'_>, vocabulary: &Vocabulary) -> Result<Loaded, Vec<Problem>> {
-    let help = "the keys of a profile are in `glassbreak schema profile`";
-    let file: SafeBins = source.read_toml(help).map_err(|problem| vec![problem])?;
-    let mut programs = BTreeMap::new();
+    let file = source.read_toml(KEYS).map_err(|problem| vec![problem])?;
+    load(source, &file, vocabulary)
+}
+
+/// Reads what `safe-bins.toml` may hold, written as JSON; or, under the key `safeBins`, the four keys of the write-up.
+pub(crate) fn load_json(source: Source<'_>, vocabulary: &Vocabulary) -> Result<Loaded, Vec<Problem>> {
+    let problem = |error: &serde_json::Error, help| {
+        // At the end of a line the reader counts columns from 0.
+        let line = u32::try_from(error.line()).unwrap_or(u32::MAX).max(1);
+        let column = u32::try_from(error.column()).unwrap_or(u32::MAX).max(1);
+        let what = error.to_string();
+        let what = what.split(" at line ").next().unwrap_or("this is not JSON");
+        vec![Problem::at(source.file, line, column, what, help)]
+    };
+    // First by the strict reader: no key stands twice.
+    let json =
+        Json::read(source.text.as_bytes()).map_err(|error| problem(&error, "write strict JSON, no key twice"))?;
+    let whole = ["schema", "use", "profiles"];
+    let is_whole = matches!(&json, Json::Record(fields) if fields.iter().any(|(key, _)| whole.contains(&key.as_str())));
+    if !is_whole {
+        return write_up::load(source, &json, vocabulary);
+    }
+    let file = with_stack(|| serde_json::from_str(source.text)).map_err(|error| problem(&error, KEYS))?;
+    load(source, &file, vocabulary)
+}
+
+fn load(source: Source<'_>, file: &SafeBins, vocabulary: &Vocabulary) -> Result<Loaded, Vec<Problem>> {
+    let mut programs = Table::new();
     let mut problems = Vec::new();
     if file.schema != 1 {
         problems.push(source.problem_at(
@@ -30,11 +59,9 @@ pub(crate) fn load_toml(source: Source<'_>, vocabulary: &Vocabulary) -> Result<L
     }
     for (n, name) in file.uses.iter().enumerate() {
         let place = [Step::Key("use"), Step::Index(n)];
-        match packs::source(name) {
-            Some(pack) => match packs::load(pack, vocabulary, &programs) {
-                Ok(program) => insert(&mut programs, program, source, &place, &mut problems),
-                Err(more) => problems.extend(more),
-            },
+        match listed::shipped(name) {
+            Some(shipped) => insert(&mut programs, Listed::Shipped(shipped), source, &place, &mut problems),
+            None if packs::source(name).is_some() => problems.push(packs::missing(name)),
             None => {
                 problems.push(source.problem_at(&place, format!("there is no pack `{name}`"), packs::unknown(name)));
             }
@@ -43,19 +70,26 @@ pub(crate) fn load_toml(source: Source<'_>, vocabulary: &Vocabulary) -> Result<L
     for (name, profile) in &file.profiles {
         let at = [Step::Key("profiles"), Step::Key(name)];
         match load_profile(name, profile, source, &at, vocabulary) {
-            Ok(program) => insert(&mut programs, program, source, &at, &mut problems),
+            Ok(program) => insert(
+                &mut programs,
+                Listed::Own(Box::new(program)),
+                source,
+                &at,
+                &mut problems,
+            ),
             Err(more) => problems.extend(more),
         }
     }
     // Once all are known, because a wrapper runs others.
     for (name, profile) in &file.profiles {
-        if let Some(program) = programs.get(&**name) {
+        if let Some(program) = programs.get(&**name).map(Listed::program) {
             let at = [Step::Key("profiles"), Step::Key(name)];
-            let others = Others::of(&programs, None);
+            let others = Others::of(&programs);
             problems.extend(examples::check(program, &profile.examples, source, &at, others));
         }
     }
-    let mut lints: Vec<Problem> = programs.values().flat_map(|program| holes(program, source)).collect();
+    let mut lints: Vec<Problem> = own(&programs).flat_map(|program| holes(program, source)).collect();
+    aliases(&programs, source, &mut problems, &mut lints);
     for (name, profile) in &file.profiles {
         if profile.extends.is_none() && packs::source_for(name).is_some() {
             let what = format!("the profile of `{name}` stands in place of the shipped pack `builtin:{name}-readonly`");
@@ -70,20 +104,40 @@ pub(crate) fn load_toml(source: Source<'_>, vocabulary: &Vocabulary) -> Result<L
     }
 }
 
-fn insert(
-    programs: &mut BTreeMap<Arc<str>, Program>,
-    program: Program,
-    source: Source<'_>,
-    at: &[Step<'_>],
-    problems: &mut Vec<Problem>,
-) {
-    let name = Arc::clone(&program.name);
+/// The profiles of the folder; of shipped packs a test says that they have no holes.
+pub(super) fn own(programs: &Table) -> impl Iterator<Item = &Program> {
+    programs.values().filter_map(|listed| match listed {
+        Listed::Own(program) => Some(&**program),
+        Listed::Shipped(_) => None,
+    })
+}
+
+fn insert(programs: &mut Table, program: Listed, source: Source<'_>, at: &[Step<'_>], problems: &mut Vec<Problem>) {
+    let name: Arc<str> = program.name().into();
     if programs.insert(Arc::clone(&name), program).is_some() {
         problems.push(source.problem_at(
             at,
             format!("`{name}` has two profiles"),
             "keep one: `use` or `profiles`",
         ));
+    }
+}
+
+/// A name that is another program's: two may not share an alias, and a profile of just that name comes first.
+fn aliases(programs: &Table, source: Source<'_>, problems: &mut Vec<Problem>, lints: &mut Vec<Problem>) {
+    let mut taken: BTreeMap<&str, &str> = BTreeMap::new();
+    for (name, program) in programs {
+        for alias in program.aliases() {
+            let at = source.text.find(&**alias).unwrap_or(0);
+            if programs.contains_key(&**alias) {
+                let what = format!("`{alias}` has a profile of its own, and is not judged as `{name}`");
+                let help = "policies about the one say nothing of the other; leave one out unless you mean that";
+                lints.push(source.problem(at, what, help));
+            } else if let Some(other) = taken.insert(alias, name) {
+                let what = format!("`{alias}` is another name of `{other}` and of `{name}`");
+                problems.push(source.problem(at, what, "let it be the name of one program"));
+            }
+        }
     }
 }
 
@@ -126,7 +180,7 @@ fn load_profile(
     compile(name, &whole, source, at, vocabulary)
 }
 
-fn extended(
+pub(super) fn extended(
     name: &str,
     pack: &str,
     profile: &Profile,
@@ -198,221 +252,105 @@ fn loads(pack: &Profile, option: &str) -> Option<String> {
         .or_else(|| pack.verbs.values().find_map(|verb| walk(verb, option)))
 }
 
-/// The JSON of the write-up: `{"safeBins": {"<program>": {"allowedValueFlags": […], "forbiddenFlags": […],
-/// "restrictedCommands": […]}}}`, with `"extends"` and `"forbidden": "deny"` beside them.
-pub(crate) fn load_json(source: Source<'_>, vocabulary: &Vocabulary) -> Result<Loaded, Vec<Problem>> {
-    let json = Json::read(source.text.as_bytes()).map_err(|error| {
-        // At the end of a line the reader counts columns from 0.
-        let line = u32::try_from(error.line()).unwrap_or(u32::MAX).max(1);
-        let column = u32::try_from(error.column()).unwrap_or(u32::MAX).max(1);
-        let what = error.to_string();
-        let what = what.split(" at line ").next().unwrap_or("this is not JSON");
-        let help = "write strict JSON, no key twice";
-        vec![Problem::at(source.file, line, column, what, help)]
-    })?;
-    let mut reader = JsonReader {
-        source,
-        problems: Vec::new(),
-    };
-    let mut programs = BTreeMap::new();
-    for (key, value) in reader.record(&json, "the file").iter() {
-        if key != "safeBins" {
-            reader.unknown(key, &["safeBins"]);
-            continue;
-        }
-        for (name, entry) in reader.record(value, "safeBins").iter() {
-            let at = [Step::Key(name.as_str())];
-            let (profile, forbidden, verdict) = reader.profile(name, entry);
-            let whole = match &profile.extends {
-                Some(pack) => extended(name, pack, &profile, source, &at, &at).map(|mut whole| {
-                    tighten(&mut whole, &forbidden, verdict);
-                    whole
-                }),
-                None => Ok(profile),
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source<'a>(file: &'a str, text: &'a str) -> Source<'a> {
+        Source { file, text }
+    }
+
+    #[test]
+    fn a_profile_says_the_same_in_json_as_in_toml() {
+        let vocabulary = Vocabulary::built_in();
+        let mut same = 0;
+        for (file, text) in packs::PACKS {
+            let (name, profile) = packs::read(source(file, text)).unwrap();
+            let program = packs::compiled(source(file, text)).unwrap();
+            // What they set or run only packs may, or needs other packs; the rest is a profile like any.
+            if !profile.env.set.is_empty() || program.runs {
+                continue;
+            }
+            let file = SafeBins {
+                schema: 1,
+                profiles: [(name.clone(), profile)].into(),
+                ..SafeBins::default()
             };
-            match whole.and_then(|profile| compile(name, &profile, source, &at, vocabulary)) {
-                Ok(program) => {
-                    programs.insert(Arc::clone(&program.name), program);
-                }
-                Err(more) => reader.problems.extend(more),
-            }
+            let json = serde_json::to_string(&file).unwrap();
+            let (table, _) = load_json(source("safe-bins.json", &json), &vocabulary).unwrap();
+            assert_eq!(table.get(&*name).unwrap().hash(), &program.hash, "{name}");
+            same += 1;
         }
-    }
-    if !reader.problems.is_empty() {
-        return Err(reader.problems);
-    }
-    let mut lints: Vec<Problem> = programs.values().flat_map(|program| holes(program, source)).collect();
-    for name in programs.keys() {
-        let at = source.text.find(&format!("\"{name}\"")).unwrap_or(0);
-        let what = format!("the profile of `{name}` has no examples: nothing tells whether it does what it is for");
-        let help = "write it in safe-bins.toml, with examples.allow and examples.ask";
-        lints.push(source.problem(at, what, help));
-    }
-    Ok((programs, lints))
-}
-
-struct JsonReader<'a> {
-    source: Source<'a>,
-    problems: Vec<Problem>,
-}
-
-impl JsonReader<'_> {
-    fn problem(&mut self, word: &str, what: String, help: impl Into<String>) {
-        let quoted = format!("\"{word}\"");
-        let at = self.source.text.find(&quoted).unwrap_or(0);
-        self.problems.push(self.source.problem(at, what, help));
+        assert!(same > 25, "{same}");
     }
 
-    fn unknown(&mut self, key: &str, known: &[&str]) {
-        let help = match nearest(key, known.iter().copied()) {
-            Some(near) => format!("did you mean `{near}`?"),
-            None => format!("known here: {}", known.join(", ")),
+    #[test]
+    fn what_is_wrong_in_json_is_told_at_its_place() {
+        let vocabulary = Vocabulary::built_in();
+        let said = |text: &str| {
+            let problems = load_json(source("safe-bins.json", text), &vocabulary).unwrap_err();
+            problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
         };
-        self.problem(key, format!("the key `{key}` is not known"), help);
-    }
-
-    fn record<'j>(&mut self, json: &'j Json, what: &str) -> &'j [(String, Json)] {
-        if let Json::Record(fields) = json {
-            return fields;
+        let profile = "{\"schema\": 1, \"profiles\": {\"shop\": {\n\"root\": {\"verdict\": \"allow\", \"forms\": [{}]},\n\
+                       \"globals\": [{\"names\": [\"-n\"],\n  \"value\": \"nmae\"}],\n\"examples\": {\"allow\": [\"shop\",\n \"shop x\"]}}}}";
+        let told = said(profile);
+        assert!(
+            told.contains("safe-bins.json:4:12: profile `shop`: the type `nmae` is not known"),
+            "{told}"
+        );
+        let told = said(&profile.replace("nmae", "text"));
+        assert!(
+            told.contains("safe-bins.json:6:2: the example `shop x` should be allow and is ask"),
+            "{told}"
+        );
+        let told = said(&profile.replace("forms", "froms"));
+        assert!(told.contains("safe-bins.json:2:36: unknown field `froms`"), "{told}");
+        for (text, place) in [
+            ("{\"schema\": 2}", "safe-bins.json:1:12: schema 2"),
+            (
+                "{\"schema\": 1,\n\"use\": [\"builtin:lss\"]}",
+                "safe-bins.json:2:9: there is no pack",
+            ),
+            ("{\"schema\": 1, \"schema\": 1}", "the key `schema` stands twice"),
+            ("{\"schema\": 1, \"safeBins\": {}}", "unknown field `safeBins`"),
+            ("{\"profiles\": {}}", "missing field `schema`"),
+        ] {
+            let told = said(text);
+            assert!(told.contains(place), "{told}");
         }
-        self.problem(what, format!("`{what}` is {}", json.kind()), "write an object");
-        &[]
     }
 
-    fn words(&mut self, json: &Json, key: &str) -> Vec<String> {
-        let Json::List(items) = json else {
-            self.problem(key, format!("`{key}` is {}", json.kind()), "write a list of strings");
-            return Vec::new();
+    #[test]
+    fn two_programs_do_not_share_a_name() {
+        let vocabulary = Vocabulary::built_in();
+        let profile = |name: &str| {
+            format!(
+                "[profiles.{name}]\naliases = [\"python3\"]\nroot = {{ verdict = \"allow\", forms = [{{}}] }}\n\
+                 examples.allow = [\"{name}\", \"python3\"]\n"
+            )
         };
-        let mut words = Vec::new();
-        for item in items {
-            match item {
-                Json::Str(word) => words.push(word.clone()),
-                other => self.problem(
-                    key,
-                    format!("`{key}` holds {}", other.kind()),
-                    "write a list of strings",
-                ),
-            }
-        }
-        words
+        let load = |text: String| load_toml(source("safe-bins.toml", &text), &vocabulary);
+        let one = load(format!("schema = 1\n{}", profile("snake"))).unwrap();
+        assert!(one.1.is_empty());
+        let two = load(format!(
+            "schema = 1\nuse = [\"builtin:python-readonly\"]\n{}",
+            profile("snake")
+        ))
+        .unwrap_err();
+        assert!(
+            two[0]
+                .to_string()
+                .contains("`python3` is another name of `python` and of `snake`"),
+            "{two:?}"
+        );
+        // A profile of just that name comes first, and that is told.
+        let own = "[profiles.python3]\nroot = { verdict = \"allow\", forms = [{}] }\nexamples.allow = [\"python3\"]\n";
+        let (table, lints) = load(format!("schema = 1\nuse = [\"builtin:python-readonly\"]\n{own}")).unwrap();
+        assert_eq!(listed::find(&table, "python3").unwrap().name(), "python3");
+        assert_eq!(listed::find(&table, "python").unwrap().name(), "python");
+        assert!(
+            lints[0].to_string().contains("`python3` has a profile of its own"),
+            "{lints:?}"
+        );
     }
-
-    fn profile(&mut self, name: &str, entry: &Json) -> (Profile, Vec<String>, Verdict) {
-        const KEYS: [&str; 5] = [
-            "allowedValueFlags",
-            "forbiddenFlags",
-            "restrictedCommands",
-            "extends",
-            "forbidden",
-        ];
-        let mut profile = Profile::default();
-        let (mut allowed, mut forbidden, mut restricted, mut denies) = (Vec::new(), Vec::new(), Vec::new(), false);
-        for (key, value) in self.record(entry, name).iter() {
-            match (key.as_str(), value) {
-                ("allowedValueFlags", value) => allowed = self.words(value, key),
-                ("forbiddenFlags", value) => forbidden = self.words(value, key),
-                ("restrictedCommands", value) => restricted = self.words(value, key),
-                ("extends", Json::Str(pack)) => profile.extends = Some(pack.clone()),
-                ("forbidden", Json::Str(word)) if word == "deny" || word == "ask" => denies = word == "deny",
-                ("extends" | "forbidden", _) => {
-                    self.problem(
-                        key,
-                        format!("`{key}` holds something else"),
-                        "\"extends\": \"builtin:…\", \"forbidden\": \"deny\"",
-                    );
-                }
-                _ => self.unknown(key, &KEYS),
-            }
-        }
-        let pack = packs::source_for(name)
-            .and_then(|source| packs::read(source).ok())
-            .map(|(_, pack)| pack);
-        let verdict = if denies { Verdict::Deny } else { Verdict::Ask };
-        let mut options: Vec<OptSpec> = allowed.iter().map(|flag| allowed_flag(flag, &mut profile)).collect();
-        options.extend(forbidden.iter().map(|flag| OptSpec {
-            names: vec![flag.clone()],
-            verdict: Some(verdict),
-            why: Some("the policy folder forbids it".to_owned()),
-            ..OptSpec::default()
-        }));
-        let node = || Node {
-            why: Some("the policy folder restricts it".to_owned()),
-            ..Node::default()
-        };
-        profile.verbs = restricted.into_iter().map(|verb| (verb, node())).collect();
-        if profile.extends.is_none() {
-            // Where the program is known, its words are read as it reads them; else as most programs do.
-            let unknown = || Dialect {
-                abbreviates: true,
-                underscore_is_dash: true,
-                ..Dialect::default()
-            };
-            profile.dialect = Some(pack.and_then(|pack| pack.dialect).unwrap_or_else(unknown));
-            profile.globals = options;
-        } else {
-            // What the pack allows with a value it keeps; what is forbidden here is tightened once they are joined.
-            let known: Vec<String> = pack.iter().flat_map(names_of).collect();
-            profile.globals = options
-                .into_iter()
-                .filter(|opt| !opt.names.iter().any(|name| known.contains(name)))
-                .collect();
-            for node in profile.verbs.values_mut() {
-                node.verdict = Some(Verdict::Ask);
-            }
-        }
-        (profile, forbidden, verdict)
-    }
-}
-
-/// Makes the options called `names` at least as strict as `verdict`, wherever they stand.
-fn tighten(profile: &mut Profile, names: &[String], verdict: Verdict) {
-    fn walk(node: &mut Node, tighten: &impl Fn(&mut OptSpec)) {
-        node.options.iter_mut().for_each(tighten);
-        node.verbs.values_mut().for_each(|verb| walk(verb, tighten));
-    }
-    let tighten = |opt: &mut OptSpec| {
-        if opt.names.iter().any(|name| names.contains(name)) {
-            opt.verdict = Some(opt.verdict.map_or(verdict, |known| known.max(verdict)));
-        }
-    };
-    profile.globals.iter_mut().for_each(tighten);
-    walk(&mut profile.root, &tighten);
-    profile.verbs.values_mut().for_each(|verb| walk(verb, &tighten));
-}
-
-/// `--x` takes any text, `--x=value` just that one, attached.
-fn allowed_flag(flag: &str, profile: &mut Profile) -> OptSpec {
-    let Some((name, value)) = flag.split_once('=') else {
-        return OptSpec {
-            names: vec![flag.to_owned()],
-            value: Some("text".to_owned()),
-            ..OptSpec::default()
-        };
-    };
-    let ty = format!("literal-{}", profile.types.len());
-    profile.types.insert(
-        ty.clone(),
-        TypeSpec {
-            literal: Some(value.to_owned()),
-            ..TypeSpec::default()
-        },
-    );
-    OptSpec {
-        names: vec![name.to_owned()],
-        value: Some(ty),
-        equals_only: true,
-        ..OptSpec::default()
-    }
-}
-
-fn names_of(pack: &Profile) -> Vec<String> {
-    fn walk(node: &Node, names: &mut Vec<String>) {
-        names.extend(node.options.iter().flat_map(|opt| opt.names.iter().cloned()));
-        node.verbs.values().for_each(|verb| walk(verb, names));
-    }
-    let mut names: Vec<String> = pack.globals.iter().flat_map(|opt| opt.names.iter().cloned()).collect();
-    walk(&pack.root, &mut names);
-    pack.verbs.values().for_each(|verb| walk(verb, &mut names));
-    names
 }

@@ -1,14 +1,12 @@
 //! Every spelling of an option gives one verdict, for every option that an example of a shipped pack uses.
 
-use std::collections::BTreeMap;
-
+use super::listed::Table;
 use super::parse::{Role, parse};
 use super::profile::{Dialect, Example, LongValue};
 use super::program::{Node, Opt, Program};
 use super::types::{Ground, Said};
 use super::{Judged, Others, judge_listed, packs, verdict_of};
 use crate::call::{Argv, Exec, Workspace};
-use crate::label::Vocabulary;
 use crate::source::Source;
 
 fn judged(program: &Program, words: &[String]) -> Option<Judged> {
@@ -18,7 +16,7 @@ fn judged(program: &Program, words: &[String]) -> Option<Judged> {
         workspace: &workspace,
         cwd: "",
     };
-    Some(judge_listed(program, &exec, ground, Others::of(&BTreeMap::new(), None)))
+    Some(judge_listed(program, &exec, ground, Others::of(&Table::new())))
 }
 
 /// The other ways to write `opt` with `value`, each as its words.
@@ -63,7 +61,7 @@ fn every_spelling_of_an_option_gives_one_verdict_and_the_same_facts() {
     let mut tried = 0;
     for (file, text) in packs::PACKS {
         let source = Source { file, text };
-        let program = packs::load(source, &Vocabulary::built_in(), &BTreeMap::new()).unwrap();
+        let program = packs::compiled(source).unwrap();
         let (_, profile) = packs::read(source).unwrap();
         for words in profile.examples.all().map(Example::words) {
             let words: Vec<String> = words.into_iter().map(str::to_owned).collect();

@@ -2,10 +2,9 @@
 
 use std::sync::Arc;
 
-use regex::Regex;
-
 use super::environment;
 use super::path::{self, PathFit};
+use super::pattern::Pattern;
 use super::profile::{PathUse, Verdict};
 use super::program::{FactRef, Names, Program};
 use super::script;
@@ -54,7 +53,7 @@ pub(crate) enum Kind {
         min: i64,
         max: i64,
     },
-    Pattern(Regex),
+    Pattern(Pattern),
     Text {
         max: usize,
         lines: bool,
@@ -183,7 +182,7 @@ fn fits_within(program: &Program, ty: usize, text: &str, ground: Ground<'_>, sai
             canonical.is_some()
         }
         Kind::Int { min, max } => is_int(text, *min, *max),
-        Kind::Pattern(pattern) => text.len() <= MAX_TEXT && pattern.is_match(text),
+        Kind::Pattern(pattern) => text.len() <= MAX_TEXT && pattern.matches(text),
         Kind::Text { max, .. } => text.len() <= *max,
         Kind::Duration => is_duration(text),
         Kind::Seconds => is_seconds(text),
@@ -386,14 +385,7 @@ impl Type {
                 format!("one of {}", words.join(", "))
             }
             Kind::Int { min, max } => format!("a whole number from {min} to {max}"),
-            Kind::Pattern(pattern) => {
-                let text = pattern.as_str();
-                let text = text
-                    .strip_prefix(r"\A(?:")
-                    .and_then(|text| text.strip_suffix(r")\z"))
-                    .unwrap_or(text);
-                format!("a text like /{text}/")
-            }
+            Kind::Pattern(pattern) => format!("a text like /{}/", pattern.text()),
             Kind::Text { max, lines: false } => format!("one line of at most {max} bytes"),
             Kind::Text { max, lines: true } => format!("a text of at most {max} bytes"),
             Kind::Duration => "a length of time such as `90s` or `5m`".to_owned(),

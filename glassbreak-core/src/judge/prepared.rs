@@ -203,6 +203,7 @@ fn read_exec<'a>(
     // What a wrapper runs is what policies are about.
     let named = exec.argv().words().get(judged.program_at);
     let program = named.map_or(exec.argv().program(), |word| word);
+    let program = bundle.programs().name_of(program).unwrap_or(program);
     let digest = CallDigest::of_exec(exec.argv().program(), judged.plan.argv(), &cwd, exec);
     let risk = if judged.partial {
         Risk::High

@@ -309,7 +309,14 @@ fn generate(shape: &Shape) -> String {
 
     let common = "target: CallTarget, labels: Set<String>, risk: String, seq: CallSeq, actor: CallActor";
     let argv = "program: String, command: String, options: Set<String>, operands: Set<String>";
-    let mut exec = |action: &str, sets: &[String]| {
+    // Programs with the same facts of their own share a declaration: reading the schema takes most of a small folder's
+    // loading.
+    let mut alike: BTreeMap<&[String], Vec<String>> = BTreeMap::new();
+    let programs = shape.programs.iter().map(|program| (&*program.program, &*program.sets));
+    for (program, sets) in programs.chain([("*", &[][..])]) {
+        alike.entry(sets).or_default().push(quoted(&format!("exec:{program}")));
+    }
+    for (sets, actions) in alike {
         let sets: String = sets
             .iter()
             .map(|set| format!(", {}: Set<String>", quoted(set)))
@@ -318,13 +325,9 @@ fn generate(shape: &Shape) -> String {
             out,
             "action {} in [\"exec\"] appliesTo {{\n  principal: [Role], resource: [Program],\n  \
              context: {{ argv: {{ {argv}{sets} }}, {common} }}\n}};",
-            quoted(&format!("exec:{action}")),
+            actions.join(", "),
         );
-    };
-    for program in &shape.programs {
-        exec(&program.program, &program.sets);
     }
-    exec("*", &[]);
     for tool in &shape.tools {
         let _ = writeln!(
             out,
