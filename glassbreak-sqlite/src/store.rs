@@ -20,7 +20,7 @@ use glassbreak_core::store::{
 use tokio::sync::oneshot;
 
 use crate::adopt::Adopt;
-use crate::books::{self, Books};
+use crate::books::{self, Books, Round};
 use crate::error::Fault;
 use crate::look::Looked;
 use crate::open::{self, Settings};
@@ -327,6 +327,7 @@ fn start(settings: &Settings) -> Result<(SqliteStore, Writer, Sender<()>), Fault
         busy: settings.busy,
         line: ready.line,
         known: None,
+        round: Round::default(),
         shared: Arc::clone(&shared),
         orders: write_orders,
         logged: 0,

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::adopt::{self, Adopt};
 use crate::anchor::{self, Turn};
-use crate::books::{Books, Known};
+use crate::books::{Books, Known, Round};
 use crate::error::Fault;
 use crate::meta::{Meta, Seen};
 use crate::open::Patience;
@@ -39,8 +39,9 @@ pub(crate) enum Order {
 pub(crate) trait Job: Send + std::fmt::Debug {
     /// When it was asked.
     fn since(&self) -> Instant;
-    /// Does it, in a transaction that is not committed yet.
-    fn run(&mut self, books: &mut Books<'_>) -> Option<Fault>;
+    /// Does it, as one of so `many` in a transaction that is not committed yet. One that is alone and fails leaves it to
+    /// be undone.
+    fn run(&mut self, books: &mut Books<'_>, many: usize) -> Option<Fault>;
     /// Answers, now that the transaction is, or is not.
     fn answer(self: Box<Self>, committed: Result<(), &Fault>);
 }
@@ -67,8 +68,10 @@ impl<T: Send, F: FnOnce(&mut Books<'_>) -> Result<T, Fault> + Send> Job for Ask<
         self.since
     }
 
-    fn run(&mut self, books: &mut Books<'_>) -> Option<Fault> {
-        let done = books.attempt(self.work.take()?);
+    fn run(&mut self, books: &mut Books<'_>, many: usize) -> Option<Fault> {
+        let work = self.work.take()?;
+        // A savepoint copies every page that is changed.
+        let done = if many > 1 { books.attempt(work) } else { work(books) };
         let fault = done.as_ref().err().cloned();
         self.done = Some(done);
         fault
@@ -97,6 +100,7 @@ pub(crate) struct Writer {
     pub(crate) busy: Duration,
     pub(crate) line: Line,
     pub(crate) known: Option<Known>,
+    pub(crate) round: Round,
     pub(crate) shared: Arc<Shared>,
     pub(crate) orders: Receiver<Order>,
     /// Requests since the log was last put into the database.
@@ -177,15 +181,16 @@ impl Writer {
         let seen = self.begin(oldest)?;
         let meta = Meta::load(&self.db)?;
         self.recognise(&seen, &meta)?;
-        let mut books = Books::new(&self.db, meta, &mut self.line, &mut self.known);
+        let mut books = Books::new(&self.db, meta, &mut self.line, &mut self.known, &mut self.round);
+        let many = jobs.len();
         for job in jobs {
-            if let Some(fault) = job.run(&mut books)
-                && (fault.sticks() || self.db.is_autocommit())
+            if let Some(fault) = job.run(&mut books, many)
+                && (fault.sticks() || many == 1 || self.db.is_autocommit())
             {
                 return Err(fault);
             }
         }
-        let changed = books.close()?;
+        let changed = books.close(many)?;
         let (meta, news) = (books.meta, books.news);
         self.db.prepare_cached("COMMIT")?.execute([])?;
         if changed {
@@ -257,9 +262,9 @@ impl Writer {
             self.db.execute_batch("ROLLBACK")?;
             return Ok(meta.position());
         }
-        let mut books = Books::new(&self.db, meta, &mut self.line, &mut self.known);
+        let mut books = Books::new(&self.db, meta, &mut self.line, &mut self.known, &mut self.round);
         let position = adopt::adopt(&mut books, adopt, &seen, locks.as_ref())?;
-        books.close()?;
+        books.close(1)?;
         let now = books.meta.seen();
         self.db.prepare_cached("COMMIT")?.execute([])?;
         anchor::write(&self.shared.place, &now, Turn::Over)?;

@@ -145,31 +145,39 @@ impl House {
         let db = Connection::open_with_flags(file, OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
         db.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)
             .unwrap();
-        let made = "SELECT count(*) FROM sqlite_schema WHERE name = 'totals'";
+        let made = "SELECT count(*) FROM sqlite_schema WHERE name = 'charges'";
         if db.query_row(made, [], |row| row.get::<_, i64>(0)).unwrap() == 0 {
             return rows;
         }
-        let mut charges = db.prepare("SELECT op, rule, key, amount FROM charges").unwrap();
+        let mut charges = db
+            .prepare(
+                "SELECT ops.id, one.key, one.value ->> 0, one.value ->> 2, one.value ->> 4,
+                     (SELECT amount FROM charges WHERE op = ops.id AND place = one.key)
+                 FROM ops, json_each(ops.charges) AS one",
+            )
+            .unwrap();
         let charges = charges.query_map([], |row| {
-            Ok((
-                u128::from_be_bytes(row.get(0)?),
-                row.get::<_, String>(1)?,
-                row.get::<_, [u8; 16]>(2)?,
-                row.get::<_, i64>(3)?,
-            ))
+            let rule = (usize::from(row.get::<_, u16>(1)?), row.get::<_, String>(2)?);
+            let (op, key) = (u128::from_be_bytes(row.get(0)?), row.get::<_, String>(3)?);
+            Ok((op, rule, key, row.get::<_, i64>(4)?, row.get::<_, Option<i64>>(5)?))
         });
+        let mut sliding = 0;
         for charge in charges.unwrap() {
-            let (op, rule, key, amount) = charge.unwrap();
+            let (op, (place, rule), key, amount, row) = charge.unwrap();
+            let of_key = &mut self.counts[usize::from(uuid::Uuid::try_parse(&key).unwrap().into_bytes()[0])];
+            let count = if place == 0 { &mut of_key.0 } else { &mut of_key.1 };
+            // One of the two is counted by rows of its own, and the other by sums.
+            let own = (rule == "rows").then_some(amount);
+            assert_eq!(row, own, "what the op says it counts, and what counts");
+            sliding += i64::from(own.is_some());
             let amount = u64::try_from(amount).unwrap();
-            let of_key = &mut self.counts[usize::from(key[0])];
-            let (place, count) = if rule == "rows" {
-                (0, &mut of_key.0)
-            } else {
-                (1, &mut of_key.1)
-            };
             *count += amount;
             rows.entry(op).or_default()[place] = Some(amount);
         }
+        let all: i64 = db
+            .query_row("SELECT count(*) FROM charges", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(all, sliding, "rows that no op counts");
         let mut totals = db.prepare("SELECT key, sum(amount) FROM totals GROUP BY key").unwrap();
         let totals = totals.query_map([], |row| Ok((row.get::<_, [u8; 16]>(0)?, row.get::<_, i64>(1)?)));
         for total in totals.unwrap() {
