@@ -78,7 +78,7 @@ impl<'a> Books<'a> {
         }
     }
 
-    /// Does the work of one of several requests. What fails leaves no trace, and nothing of it in the others' way.
+    /// Does one request's work. What fails leaves no trace, and nothing of it in the others' way.
     pub(crate) fn attempt<T>(&mut self, work: impl FnOnce(&mut Self) -> Result<T, Fault>) -> Result<T, Fault> {
         self.run("SAVEPOINT request")?;
         let before = self.meta.clone();

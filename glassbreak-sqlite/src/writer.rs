@@ -39,9 +39,9 @@ pub(crate) enum Order {
 pub(crate) trait Job: Send + std::fmt::Debug {
     /// When it was asked.
     fn since(&self) -> Instant;
-    /// Does it, as one of so `many` in a transaction that is not committed yet. One that is alone and fails leaves it to
-    /// be undone.
-    fn run(&mut self, books: &mut Books<'_>, many: usize) -> Option<Fault>;
+    /// Does it, in a transaction that is not committed yet; where it fails by itself, that leaves no trace if it is done
+    /// apart, and else the transaction is to be undone. What was undone may be done again.
+    fn run(&mut self, books: &mut Books<'_>, apart: bool) -> Option<Fault>;
     /// Answers, now that the transaction is, or is not.
     fn answer(self: Box<Self>, committed: Result<(), &Fault>);
 }
@@ -50,7 +50,7 @@ pub(crate) trait Job: Send + std::fmt::Debug {
 pub(crate) struct Ask<T, F> {
     pub(crate) operation: &'static str,
     pub(crate) since: Instant,
-    pub(crate) work: Option<F>,
+    pub(crate) work: F,
     pub(crate) done: Option<Result<T, Fault>>,
     pub(crate) reply: oneshot::Sender<Result<T, StoreError>>,
 }
@@ -63,15 +63,17 @@ impl<T, F> std::fmt::Debug for Ask<T, F> {
     }
 }
 
-impl<T: Send, F: FnOnce(&mut Books<'_>) -> Result<T, Fault> + Send> Job for Ask<T, F> {
+impl<T: Send, F: Fn(&mut Books<'_>) -> Result<T, Fault> + Send> Job for Ask<T, F> {
     fn since(&self) -> Instant {
         self.since
     }
 
-    fn run(&mut self, books: &mut Books<'_>, many: usize) -> Option<Fault> {
-        let work = self.work.take()?;
-        // A savepoint copies every page that is changed.
-        let done = if many > 1 { books.attempt(work) } else { work(books) };
+    fn run(&mut self, books: &mut Books<'_>, apart: bool) -> Option<Fault> {
+        let done = if apart {
+            books.attempt(&self.work)
+        } else {
+            (self.work)(books)
+        };
         let fault = done.as_ref().err().cloned();
         self.done = Some(done);
         fault
@@ -87,6 +89,27 @@ impl<T: Send, F: FnOnce(&mut Books<'_>) -> Result<T, Fault> + Send> Job for Ask<
         };
         // Whoever asked may have gone; what was done stays done.
         let _ = self.reply.send(answer);
+    }
+}
+
+/// Why a transaction was not committed.
+#[derive(Debug)]
+enum Failed {
+    /// By what one request met.
+    Job(Fault),
+    Whole(Fault),
+}
+
+impl Failed {
+    fn fault(self) -> Fault {
+        let (Self::Job(fault) | Self::Whole(fault)) = self;
+        fault
+    }
+}
+
+impl<E: Into<Fault>> From<E> for Failed {
+    fn from(error: E) -> Self {
+        Self::Whole(error.into())
     }
 }
 
@@ -178,16 +201,27 @@ impl Writer {
 
     /// Does all of it as one transaction. Whether there is something that others may wait for.
     fn transact(&mut self, jobs: &mut [Box<dyn Job>], oldest: Instant) -> Result<bool, Fault> {
+        // To keep them apart copies every page that each of them changes, and hardly any fails.
+        match self.transact_as(jobs, oldest, false) {
+            Err(Failed::Job(fault)) if jobs.len() > 1 && !fault.sticks() => {
+                self.undo(&fault);
+                self.transact_as(jobs, oldest, true).map_err(Failed::fault)
+            }
+            done => done.map_err(Failed::fault),
+        }
+    }
+
+    fn transact_as(&mut self, jobs: &mut [Box<dyn Job>], oldest: Instant, apart: bool) -> Result<bool, Failed> {
         let seen = self.begin(oldest)?;
         let meta = Meta::load(&self.db)?;
         self.recognise(&seen, &meta)?;
         let mut books = Books::new(&self.db, meta, &mut self.line, &mut self.known, &mut self.round);
         let many = jobs.len();
         for job in jobs {
-            if let Some(fault) = job.run(&mut books, many)
-                && (fault.sticks() || many == 1 || self.db.is_autocommit())
+            if let Some(fault) = job.run(&mut books, apart)
+                && (!apart || fault.sticks() || self.db.is_autocommit())
             {
-                return Err(fault);
+                return Err(Failed::Job(fault));
             }
         }
         let changed = books.close(many)?;
