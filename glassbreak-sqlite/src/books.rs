@@ -102,17 +102,16 @@ impl<'a> Books<'a> {
         Ok(())
     }
 
-    /// Writes what every change writes, after so many requests. Whether there is anything to commit.
-    pub(crate) fn close(&mut self, requests: usize) -> Result<bool, Fault> {
+    /// Writes what every change writes, after so many requests, if there was one.
+    pub(crate) fn close(&mut self, requests: usize) -> Result<(), Fault> {
         if self.meta == self.begun {
-            return Ok(false);
+            return Ok(());
         }
         self.round.requests = self.round.requests.saturating_add(requests);
         if self.round.requests >= ROUND {
             self.tidy()?;
         }
-        self.meta.store(self.db)?;
-        Ok(true)
+        self.meta.store(self.db)
     }
 
     /// The locks in force.

@@ -224,13 +224,11 @@ impl Writer {
                 return Err(Failed::Job(fault));
             }
         }
-        let changed = books.close(many)?;
+        books.close(many)?;
         let (meta, news) = (books.meta, books.news);
         self.db.prepare_cached("COMMIT")?.execute([])?;
-        if changed {
-            // What was written into files that are not there any more is not written.
-            self.shared.check_identity()?;
-        }
+        // What was written into files that are not there any more is not written, and what was read of them is nothing.
+        self.shared.check_identity()?;
         self.shared.saw(meta.seen());
         Ok(news)
     }
@@ -239,7 +237,6 @@ impl Writer {
         if let Some(fault @ Fault::Broken(_)) = self.shared.fault() {
             return Err(fault);
         }
-        self.shared.check_identity()?;
         let seen = self.shared.seen();
         self.patience.until((oldest + self.busy).max(Instant::now() + LEAST));
         self.db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
@@ -301,6 +298,7 @@ impl Writer {
         books.close(1)?;
         let now = books.meta.seen();
         self.db.prepare_cached("COMMIT")?.execute([])?;
+        self.shared.check_identity()?;
         anchor::write(&self.shared.place, &now, Turn::Over)?;
         self.anchored = (now, Instant::now());
         self.shared.adopted(now);
