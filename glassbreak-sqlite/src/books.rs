@@ -4,15 +4,21 @@ use std::sync::Arc;
 
 use glassbreak_core::clock::Timestamp;
 use glassbreak_core::lock::{Lock, LockSet};
-use glassbreak_core::store::Position;
+use glassbreak_core::store::{OpId, Position};
 use rusqlite::{Connection, params};
 
+use crate::counts::{self, Charge};
 use crate::error::Fault;
 use crate::meta::Meta;
 use crate::time::{Line, Reading};
 
-/// The most ops, requests and grants that one transaction forgets: the work is spread over all of them.
-const FORGOTTEN_AT_ONCE: i64 = 64;
+/// One transaction in so many requests forgets, so that most of them need not look.
+const ROUND: usize = 16;
+/// It looks at so many ops, and for each request since the last time at so many more.
+const LOOKED_AT: usize = 64;
+const MORE: usize = 8;
+/// No op may be forgotten sooner.
+pub(crate) const KEPT: u64 = 86_400_000;
 
 /// The locks in force as they were read, and at which change.
 #[derive(Debug, Clone)]
@@ -22,6 +28,23 @@ pub(crate) struct Known {
     pub(crate) set: Arc<LockSet>,
 }
 
+/// How far the forgetting of ops has come: it goes round, a few at a time.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Round {
+    after: [u8; 16],
+    requests: usize,
+}
+
+impl Default for Round {
+    fn default() -> Self {
+        Self {
+            after: [0; 16],
+            // Whoever opens a store begins with it.
+            requests: ROUND,
+        }
+    }
+}
+
 /// A write transaction, its row of `meta`, and what it changed that somebody waits for.
 #[derive(Debug)]
 pub(crate) struct Books<'a> {
@@ -29,19 +52,27 @@ pub(crate) struct Books<'a> {
     pub(crate) meta: Meta,
     pub(crate) line: &'a mut Line,
     known: &'a mut Option<Known>,
+    round: &'a mut Round,
     /// Whether locks, requests or grants changed.
     pub(crate) news: bool,
     begun: Meta,
 }
 
 impl<'a> Books<'a> {
-    pub(crate) fn new(db: &'a Connection, meta: Meta, line: &'a mut Line, known: &'a mut Option<Known>) -> Self {
+    pub(crate) fn new(
+        db: &'a Connection,
+        meta: Meta,
+        line: &'a mut Line,
+        known: &'a mut Option<Known>,
+        round: &'a mut Round,
+    ) -> Self {
         let begun = meta.clone();
         Self {
             db,
             meta,
             line,
             known,
+            round,
             news: false,
             begun,
         }
@@ -71,14 +102,16 @@ impl<'a> Books<'a> {
         Ok(())
     }
 
-    /// Writes what every change writes. Whether there is anything to commit.
-    pub(crate) fn close(&mut self) -> Result<bool, Fault> {
+    /// Writes what every change writes, after so many requests, if there was one.
+    pub(crate) fn close(&mut self, requests: usize) -> Result<(), Fault> {
         if self.meta == self.begun {
-            return Ok(false);
+            return Ok(());
         }
-        self.tidy()?;
-        self.meta.store(self.db)?;
-        Ok(true)
+        self.round.requests = self.round.requests.saturating_add(requests);
+        if self.round.requests >= ROUND {
+            self.tidy()?;
+        }
+        self.meta.store(self.db)
     }
 
     /// The locks in force.
@@ -129,20 +162,42 @@ impl<'a> Books<'a> {
     }
 
     /// Forgets some of what no window, no lease and nobody needs any more.
+    ///
+    /// Ops are looked at in the order of their ids, which is about that in which they came: an index by when they may be
+    /// forgotten would be one more page to write for each of them.
     fn tidy(&mut self) -> Result<(), Fault> {
         let now = self.meta.newest().as_millis();
-        let mut due = self
+        let most = LOOKED_AT.saturating_add(MORE.saturating_mul(self.round.requests));
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        let mut next = self
             .db
-            .prepare_cached("SELECT id FROM ops WHERE due < ? ORDER BY due LIMIT ?")?;
-        let ids = due.query_map(params![now, FORGOTTEN_AT_ONCE], |row| row.get::<_, [u8; 16]>(0))?;
-        for id in ids.collect::<Result<Vec<_>, _>>()? {
-            // Its charges go with it.
-            self.db.prepare_cached("DELETE FROM ops WHERE id = ?")?.execute([id])?;
-            let minted = glassbreak_core::store::OpId::from_bytes(id).minted_at().as_millis();
-            self.meta.forgotten = self.meta.forgotten.max(Some(minted));
+            .prepare_cached("SELECT id, due, charges FROM ops WHERE id > ? ORDER BY id LIMIT ?")?;
+        let mut ops = next.query(params![self.round.after, most])?;
+        let mut after = [0; 16];
+        let mut due = Vec::new();
+        while let Some(op) = ops.next()? {
+            let id = OpId::from_bytes(op.get(0)?);
+            if op.get::<_, i64>(1)? < now {
+                due.push((id, Charge::read(op.get_ref(2)?.as_str()?)?));
+            } else if id.minted_at().as_millis() > now.saturating_sub_unsigned(KEPT) {
+                // Those after it are younger.
+                after = [0; 16];
+                break;
+            }
+            after = *id.as_bytes();
         }
-        crate::counts::tidy(self.db, now, FORGOTTEN_AT_ONCE)?;
-        crate::requests::tidy(self.db, now, FORGOTTEN_AT_ONCE)
+        drop(ops);
+        for (id, charges) in due {
+            counts::forget_rows(self.db, &id, &charges)?;
+            self.db
+                .prepare_cached("DELETE FROM ops WHERE id = ?")?
+                .execute([id.as_bytes()])?;
+            self.meta.forgotten = self.meta.forgotten.max(Some(id.minted_at().as_millis()));
+        }
+        counts::tidy(self.db, now, most)?;
+        crate::requests::tidy(self.db, now, most)?;
+        *self.round = Round { after, requests: 0 };
+        Ok(())
     }
 }
 

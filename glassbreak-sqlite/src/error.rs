@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use glassbreak_core::store::{StoreError, StoreErrorKind};
 use rusqlite::ErrorCode;
+use rusqlite::types::FromSqlError;
 
 /// A breakdown. It can be told to many callers, because one transaction carries the requests of many.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -76,6 +77,12 @@ impl From<rusqlite::Error> for Fault {
             ErrorCode::ConstraintViolation => Self::Damaged(error.to_string()),
             _ => Self::Broken(format!("the database broke ({}): {error}", code.extended_code)),
         }
+    }
+}
+
+impl From<FromSqlError> for Fault {
+    fn from(error: FromSqlError) -> Self {
+        Self::Damaged(error.to_string())
     }
 }
 

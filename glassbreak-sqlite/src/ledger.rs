@@ -7,15 +7,12 @@ use glassbreak_core::store::{
 };
 use rusqlite::{Connection, params};
 
-use crate::books::Books;
-use crate::counts::{self, Count};
+use crate::books::{Books, KEPT};
+use crate::counts::{self, Charge, Count};
 use crate::error::Fault;
 use crate::grants;
 use crate::meta::Meta;
 use crate::time::Reading;
-
-/// An op is kept at least this long.
-const KEPT: Span = Span::from_millis(86_400_000);
 
 /// An op that was reserved.
 #[derive(Debug)]
@@ -26,6 +23,8 @@ struct Row {
     deadline: Timestamp,
     epoch: i64,
     counts: Box<[u64]>,
+    /// By demand; none where all was given back.
+    charges: Vec<Charge>,
     settled: Option<Past>,
     spent: Option<(Box<Grant>, i64)>,
 }
@@ -42,8 +41,8 @@ struct Past {
 impl Row {
     fn find(db: &Connection, op: &OpId) -> Result<Option<Self>, Fault> {
         let mut find = db.prepare_cached(
-            "SELECT attempt, digest, at, deadline, epoch, counts, outcome, late, refunded, settled, spent, spent_epoch
-             FROM ops WHERE id = ?",
+            "SELECT attempt, digest, at, deadline, epoch, counts, outcome, late, refunded, settled, spent, spent_epoch,
+             charges FROM ops WHERE id = ?",
         )?;
         let mut rows = find.query([op.as_bytes()])?;
         let Some(row) = rows.next()? else {
@@ -68,7 +67,8 @@ impl Row {
             at: Timestamp::from_millis(row.get(2)?),
             deadline: Timestamp::from_millis(row.get(3)?),
             epoch: row.get(4)?,
-            counts: serde_json::from_str(&row.get::<_, String>(5)?)?,
+            counts: serde_json::from_str(row.get_ref(5)?.as_str()?)?,
+            charges: Charge::read(row.get_ref(12)?.as_str()?)?,
             settled,
             spent,
         }))
@@ -138,11 +138,12 @@ pub(crate) fn reserve(books: &mut Books<'_>, reserve: &Reserve) -> Result<Reserv
         return Ok(answer);
     }
     let mut counted = Vec::with_capacity(reserve.demands.len());
+    let mut charges = Vec::with_capacity(reserve.demands.len());
     for (place, demand) in reserve.demands.iter().enumerate() {
-        match counts::count(books.db, demand, &reserve.op, now)? {
+        match counts::count(books.db, demand, &reserve.op, &charges, now)? {
             Count::Fits(count) => counted.push(count),
             Count::Over { count, free_at } => {
-                counts::give_back(books.db, &reserve.op)?;
+                counts::give_back(books.db, &reserve.op, &charges)?;
                 return Ok(Reserved::Over(Over {
                     demand: place,
                     count,
@@ -153,18 +154,19 @@ pub(crate) fn reserve(books: &mut Books<'_>, reserve: &Reserve) -> Result<Reserv
             }
         }
         // The next one counts after this one.
-        counts::charge(books.db, demand, &reserve.op, place, now)?;
+        charges.push(counts::charge(books.db, demand, &reserve.op, place, now)?);
     }
     let grants = grants::standing(books.db, Some(&reserve.path), now)?;
     let position = books.moved();
     let deadline = now.after(reserve.lease);
     let windows = reserve.demands.iter().filter_map(|demand| demand.window.longest());
-    let due = now.after(windows.fold(KEPT.max(reserve.lease), Span::max));
+    let due = now.after(windows.fold(Span::from_millis(KEPT).max(reserve.lease), Span::max));
     let mut insert = books.db.prepare_cached(
-        "INSERT INTO ops (id, attempt, digest, at, deadline, due, epoch, counts) VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+        "INSERT INTO ops (id, attempt, digest, at, deadline, due, epoch, counts, charges)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
          ON CONFLICT (id) DO UPDATE SET attempt = excluded.attempt, at = excluded.at, deadline = excluded.deadline,
-         due = excluded.due, epoch = excluded.epoch, counts = excluded.counts, outcome = NULL, late = NULL,
-         refunded = NULL, settled = NULL, spent = NULL, spent_epoch = NULL",
+         due = excluded.due, epoch = excluded.epoch, counts = excluded.counts, charges = excluded.charges,
+         outcome = NULL, late = NULL, refunded = NULL, settled = NULL, spent = NULL, spent_epoch = NULL",
     )?;
     insert.execute(params![
         reserve.op.as_bytes(),
@@ -175,6 +177,7 @@ pub(crate) fn reserve(books: &mut Books<'_>, reserve: &Reserve) -> Result<Reserv
         due.as_millis(),
         books.meta.epoch,
         serde_json::to_string(&counted)?,
+        Charge::text(&charges)?,
     ])?;
     Ok(Reserved::Held(Held {
         counts: counted.into(),
@@ -215,7 +218,7 @@ fn known(books: &mut Books<'_>, reserve: &Reserve, now: Timestamp) -> Result<Opt
 
 pub(crate) fn settle(books: &mut Books<'_>, settle: &Settle) -> Result<Settled, Fault> {
     let op = &settle.op;
-    let Some(row) = Row::find(books.db, op)? else {
+    let Some(mut row) = Row::find(books.db, op)? else {
         let what = format!("no reservation of {op} is kept");
         return Err(Fault::answer(StoreErrorKind::UnknownOp, what));
     };
@@ -232,9 +235,10 @@ pub(crate) fn settle(books: &mut Books<'_>, settle: &Settle) -> Result<Settled, 
     };
     let refunded = settle.outcome.refunds() && !late;
     if refunded {
-        counts::give_back(books.db, op)?;
+        counts::give_back(books.db, op, &row.charges)?;
+        row.charges.clear();
     } else if !settle.outcome.refunds() {
-        counts::correct(books.db, op, &settle.actual, late)?;
+        counts::correct(books.db, op, &mut row.charges, &settle.actual, late)?;
     }
     books.moved();
     let past = Past {
@@ -244,13 +248,14 @@ pub(crate) fn settle(books: &mut Books<'_>, settle: &Settle) -> Result<Settled, 
         epoch: books.meta.epoch,
     };
     let mut update = books.db.prepare_cached(
-        "UPDATE ops SET outcome = ?, late = ?, refunded = ?, settled = ? WHERE id = ? AND outcome IS NULL",
+        "UPDATE ops SET outcome = ?, late = ?, refunded = ?, settled = ?, charges = ? WHERE id = ? AND outcome IS NULL",
     )?;
     update.execute(params![
         past.outcome.as_str(),
         late,
         refunded,
         past.epoch,
+        Charge::text(&row.charges)?,
         op.as_bytes()
     ])?;
     Ok(past.told(&books.meta))

@@ -10,6 +10,8 @@ use crate::error::Fault;
 
 /// How many transactions are remembered one by one.
 const MARKS: i64 = 4_096;
+/// So many marks stand with the row until all of them go to their table at once: most changes write one page less.
+const RECENT: usize = 64;
 
 /// The row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +27,52 @@ pub(crate) struct Meta {
     pub(crate) forgotten: Option<i64>,
     pub(crate) batch: i64,
     pub(crate) mark: [u8; 16],
+    recent: Recent,
+}
+
+/// The marks of the last transactions.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Recent {
+    /// The transaction of the first of them.
+    first: i64,
+    marks: Arc<[u8]>,
+}
+
+impl Recent {
+    /// From what the database holds; none where that is something else.
+    fn read(kept: &[u8]) -> Self {
+        match kept.split_first_chunk() {
+            Some((first, marks)) => Self {
+                first: i64::from_be_bytes(*first),
+                marks: marks.into(),
+            },
+            None => Self::default(),
+        }
+    }
+
+    fn kept(&self) -> Vec<u8> {
+        [&self.first.to_be_bytes(), &*self.marks].concat()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (i64, [u8; 16])> {
+        let marks = self.marks.as_chunks().0.iter().copied();
+        (0..).zip(marks).map(|(n, mark)| (self.first.saturating_add(n), mark))
+    }
+
+    /// With one more. Where it does not follow on the others, alone.
+    fn and(&self, batch: i64, mark: [u8; 16]) -> Self {
+        let last = self.iter().last();
+        if last.is_some_and(|(last, _)| last.checked_add(1) == Some(batch)) {
+            return Self {
+                first: self.first,
+                marks: [&*self.marks, &mark].concat().into(),
+            };
+        }
+        Self {
+            first: batch,
+            marks: mark.as_slice().into(),
+        }
+    }
 }
 
 impl Meta {
@@ -42,12 +90,13 @@ impl Meta {
             forgotten: None,
             batch: 0,
             mark: [0; 16],
+            recent: Recent::default(),
         }
     }
 
     pub(crate) fn insert(&self, db: &Connection) -> Result<(), Fault> {
         db.execute(
-            "INSERT INTO meta VALUES (1, ?, NULL, 0, NULL, 0, '', 0, 0, NULL, 0, ?)",
+            "INSERT INTO meta VALUES (1, ?, NULL, 0, NULL, 0, '', 0, 0, NULL, 0, ?, x'')",
             params![self.generation, self.mark],
         )?;
         Ok(())
@@ -55,7 +104,8 @@ impl Meta {
 
     pub(crate) fn load(db: &Connection) -> Result<Self, Fault> {
         let mut all = db.prepare_cached(
-            "SELECT generation, before, epoch, hw, shown, clock, adopted, locked, forgotten, batch, mark FROM meta",
+            "SELECT generation, before, epoch, hw, shown, clock, adopted, locked, forgotten, batch, mark,
+             recent FROM meta",
         )?;
         Ok(all.query_row([], |row| {
             Ok(Self {
@@ -70,6 +120,7 @@ impl Meta {
                 forgotten: row.get(8)?,
                 batch: row.get(9)?,
                 mark: row.get(10)?,
+                recent: Recent::read(row.get_ref(11)?.as_blob()?),
             })
         })?)
     }
@@ -78,9 +129,17 @@ impl Meta {
     pub(crate) fn store(&mut self, db: &Connection) -> Result<(), Fault> {
         self.batch += 1;
         self.mark = uuid::Uuid::new_v4().into_bytes();
+        self.recent = self.recent.and(self.batch, self.mark);
+        if self.recent.iter().count() >= RECENT {
+            let mut insert = db.prepare_cached("INSERT OR REPLACE INTO marks VALUES (?, ?, ?)")?;
+            for (batch, mark) in self.recent.iter() {
+                insert.execute(params![batch % MARKS, batch, mark])?;
+            }
+            self.recent = Recent::default();
+        }
         let mut update = db.prepare_cached(
             "UPDATE meta SET generation = ?, before = ?, epoch = ?, hw = ?, shown = ?, clock = ?, adopted = ?,
-             locked = ?, forgotten = ?, batch = ?, mark = ?",
+             locked = ?, forgotten = ?, batch = ?, mark = ?, recent = ?",
         )?;
         update.execute(params![
             self.generation,
@@ -94,9 +153,8 @@ impl Meta {
             self.forgotten,
             self.batch,
             self.mark,
+            self.recent.kept(),
         ])?;
-        let mut mark = db.prepare_cached("INSERT OR REPLACE INTO marks VALUES (?, ?, ?)")?;
-        mark.execute(params![self.batch % MARKS, self.batch, self.mark])?;
         Ok(())
     }
 
@@ -152,12 +210,14 @@ impl Seen {
         if self.batch == 0 || (self.batch == meta.batch && self.mark == meta.mark) {
             return Ok(());
         }
-        let mut find = db.prepare_cached("SELECT batch, mark FROM marks WHERE slot = ?")?;
-        let found = find
-            .query_row([self.batch % MARKS], |row| {
-                Ok((row.get::<_, i64>(0)?, row.get::<_, [u8; 16]>(1)?))
-            })
-            .optional()?;
+        let found = match meta.recent.iter().find(|(batch, _)| *batch == self.batch) {
+            Some(found) => Some(found),
+            None => {
+                let mut find = db.prepare_cached("SELECT batch, mark FROM marks WHERE slot = ?")?;
+                let found = find.query_row([self.batch % MARKS], |row| Ok((row.get(0)?, row.get(1)?)));
+                found.optional()?
+            }
+        };
         match found {
             Some((batch, _)) if batch > self.batch => Ok(()),
             Some((batch, mark)) if batch == self.batch && mark == self.mark => Ok(()),

@@ -123,6 +123,8 @@ pub(crate) fn connect_to(name: &Path, how: OpenFlags, patience: &Patience) -> Re
     db.busy_handler(Some(move |_| patience.nap()))?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     db.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    // Else a statement that compares with a parameter is prepared anew for each value of it.
+    db.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     db.pragma_update(None, "cell_size_check", true)?;
     db.pragma_update(None, "foreign_keys", true)?;
     db.pragma_update(None, "temp_store", "memory")?;

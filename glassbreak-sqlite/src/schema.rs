@@ -12,10 +12,38 @@ use crate::error::Fault;
 /// `glsb`.
 const APPLICATION: i64 = 0x676c_7362;
 /// How many changes of the schema there were.
-pub(crate) const VERSION: i64 = 2;
+pub(crate) const VERSION: i64 = 3;
 
 /// What leads from each version to the next; the first begins with nothing.
-const STEPS: [&str; 2] = [FIRST, AMOUNTS];
+const STEPS: [&str; 3] = [FIRST, AMOUNTS, FEWER_PAGES];
+
+/// What every change writes is less: an op says itself what it counts, and the last marks stand with the row of `meta`.
+const FEWER_PAGES: &str = "
+-- What the op counts, by demand: [rule, scope, key, at, amount, whether it is a part of a sum in `totals`].
+ALTER TABLE ops ADD COLUMN charges TEXT NOT NULL DEFAULT '[]';
+UPDATE ops SET charges = (
+    SELECT json_group_array(json_array(rule, lower(hex(scope)), lower(hex(key)), at, amount, totalled))
+    FROM (SELECT * FROM charges WHERE op = ops.id ORDER BY place));
+DROP INDEX ops_due;
+
+-- One for each demand under a sliding window of each op that counts. An empty key is one that was not known.
+CREATE TABLE sliding (
+    rule TEXT NOT NULL,
+    scope BLOB NOT NULL CHECK (length(scope) = 16),
+    key BLOB NOT NULL CHECK (length(key) IN (0, 16)),
+    at INTEGER NOT NULL,
+    op BLOB NOT NULL,
+    place INTEGER NOT NULL,
+    amount INTEGER NOT NULL CHECK (amount >= 0),
+    PRIMARY KEY (rule, scope, key, at, op, place)
+) STRICT, WITHOUT ROWID;
+INSERT INTO sliding SELECT rule, scope, key, at, op, place, amount FROM charges WHERE totalled = 0;
+DROP TABLE charges;
+ALTER TABLE sliding RENAME TO charges;
+
+-- The first of the last transactions, and their marks: those that are not in `marks` yet.
+ALTER TABLE meta ADD COLUMN recent BLOB NOT NULL DEFAULT x'';
+";
 
 /// Charges of any amount, and windows that are kept as sums.
 const AMOUNTS: &str = "
@@ -216,6 +244,32 @@ mod tests {
         migrate_by(&db, Found::Store(3), &steps).unwrap();
         let rows: i64 = db.query_row("SELECT count(*) FROM a", [], |row| row.get(0)).unwrap();
         assert_eq!(rows, 1);
+    }
+
+    #[test]
+    fn what_ops_of_an_older_schema_count_is_led_on() {
+        let db = Connection::open_in_memory().unwrap();
+        migrate_by(&db, Found::Empty, &STEPS[..2]).unwrap();
+        db.execute_batch(
+            "INSERT INTO ops (id, attempt, digest, at, deadline, due, epoch, counts)
+             VALUES (zeroblob(16), x'', x'', 1, 2, 3, 4, '[5,1]'), (randomblob(16), x'', x'', 1, 2, 3, 4, '[]');
+             INSERT INTO charges VALUES ('b', zeroblob(16), zeroblob(16), 7, zeroblob(16), 1, 5, 1),
+                                        ('a', zeroblob(16), x'', 8, zeroblob(16), 0, 1, 0);",
+        )
+        .unwrap();
+        migrate(&db, Found::Store(2)).unwrap();
+        let mut all = db.prepare("SELECT charges FROM ops ORDER BY id").unwrap();
+        let all = all.query_map([], |row| row.get::<_, String>(0)).unwrap();
+        let all: Vec<String> = all.map(Result::unwrap).collect();
+        let zero = "0".repeat(32);
+        let first = format!(r#"[["a","{zero}","",8,1,0],["b","{zero}","{zero}",7,5,1]]"#);
+        assert_eq!(all, [first.clone(), "[]".to_owned()]);
+        let charges = crate::counts::Charge::read(&first).unwrap();
+        assert_eq!(crate::counts::Charge::text(&charges).unwrap(), first);
+        let row = db.query_row("SELECT rule, place, amount FROM charges", [], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?))
+        });
+        assert_eq!(row.unwrap(), ("a".to_owned(), 0, 1));
     }
 
     #[test]

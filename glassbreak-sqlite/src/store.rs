@@ -20,7 +20,7 @@ use glassbreak_core::store::{
 use tokio::sync::oneshot;
 
 use crate::adopt::Adopt;
-use crate::books::{self, Books};
+use crate::books::{self, Books, Round};
 use crate::error::Fault;
 use crate::look::Looked;
 use crate::open::{self, Settings};
@@ -157,19 +157,19 @@ impl SqliteStore {
         &self.handle.shared.place.database
     }
 
-    /// Has the writer do `work` in its next transaction. Nothing is done before the first poll; after it, `work` is done
+    /// Has the writer do `work` in its next transaction, and once more where that is undone for another's sake. Nothing is done before the first poll; after it, `work` is done
     /// whether or not anybody waits for the answer.
     async fn write<T, F>(&self, operation: &'static str, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,
-        F: FnOnce(&mut Books<'_>) -> Result<T, Fault> + Send + 'static,
+        F: Fn(&mut Books<'_>) -> Result<T, Fault> + Send + 'static,
     {
         self.check_process(operation)?;
         let (reply, answer) = oneshot::channel();
         let ask = Ask {
             operation,
             since: Instant::now(),
-            work: Some(work),
+            work,
             done: None,
             reply,
         };
@@ -327,6 +327,7 @@ fn start(settings: &Settings) -> Result<(SqliteStore, Writer, Sender<()>), Fault
         busy: settings.busy,
         line: ready.line,
         known: None,
+        round: Round::default(),
         shared: Arc::clone(&shared),
         orders: write_orders,
         logged: 0,

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::adopt::{self, Adopt};
 use crate::anchor::{self, Turn};
-use crate::books::{Books, Known};
+use crate::books::{Books, Known, Round};
 use crate::error::Fault;
 use crate::meta::{Meta, Seen};
 use crate::open::Patience;
@@ -39,8 +39,9 @@ pub(crate) enum Order {
 pub(crate) trait Job: Send + std::fmt::Debug {
     /// When it was asked.
     fn since(&self) -> Instant;
-    /// Does it, in a transaction that is not committed yet.
-    fn run(&mut self, books: &mut Books<'_>) -> Option<Fault>;
+    /// Does it, in a transaction that is not committed yet; where it fails by itself, that leaves no trace if it is done
+    /// apart, and else the transaction is to be undone. What was undone may be done again.
+    fn run(&mut self, books: &mut Books<'_>, apart: bool) -> Option<Fault>;
     /// Answers, now that the transaction is, or is not.
     fn answer(self: Box<Self>, committed: Result<(), &Fault>);
 }
@@ -49,7 +50,7 @@ pub(crate) trait Job: Send + std::fmt::Debug {
 pub(crate) struct Ask<T, F> {
     pub(crate) operation: &'static str,
     pub(crate) since: Instant,
-    pub(crate) work: Option<F>,
+    pub(crate) work: F,
     pub(crate) done: Option<Result<T, Fault>>,
     pub(crate) reply: oneshot::Sender<Result<T, StoreError>>,
 }
@@ -62,13 +63,17 @@ impl<T, F> std::fmt::Debug for Ask<T, F> {
     }
 }
 
-impl<T: Send, F: FnOnce(&mut Books<'_>) -> Result<T, Fault> + Send> Job for Ask<T, F> {
+impl<T: Send, F: Fn(&mut Books<'_>) -> Result<T, Fault> + Send> Job for Ask<T, F> {
     fn since(&self) -> Instant {
         self.since
     }
 
-    fn run(&mut self, books: &mut Books<'_>) -> Option<Fault> {
-        let done = books.attempt(self.work.take()?);
+    fn run(&mut self, books: &mut Books<'_>, apart: bool) -> Option<Fault> {
+        let done = if apart {
+            books.attempt(&self.work)
+        } else {
+            (self.work)(books)
+        };
         let fault = done.as_ref().err().cloned();
         self.done = Some(done);
         fault
@@ -87,6 +92,27 @@ impl<T: Send, F: FnOnce(&mut Books<'_>) -> Result<T, Fault> + Send> Job for Ask<
     }
 }
 
+/// Why a transaction was not committed.
+#[derive(Debug)]
+enum Failed {
+    /// By what one request met.
+    Job(Fault),
+    Whole(Fault),
+}
+
+impl Failed {
+    fn fault(self) -> Fault {
+        let (Self::Job(fault) | Self::Whole(fault)) = self;
+        fault
+    }
+}
+
+impl<E: Into<Fault>> From<E> for Failed {
+    fn from(error: E) -> Self {
+        Self::Whole(error.into())
+    }
+}
+
 /// The thread's own.
 #[derive(Debug)]
 pub(crate) struct Writer {
@@ -97,6 +123,7 @@ pub(crate) struct Writer {
     pub(crate) busy: Duration,
     pub(crate) line: Line,
     pub(crate) known: Option<Known>,
+    pub(crate) round: Round,
     pub(crate) shared: Arc<Shared>,
     pub(crate) orders: Receiver<Order>,
     /// Requests since the log was last put into the database.
@@ -174,24 +201,34 @@ impl Writer {
 
     /// Does all of it as one transaction. Whether there is something that others may wait for.
     fn transact(&mut self, jobs: &mut [Box<dyn Job>], oldest: Instant) -> Result<bool, Fault> {
+        // To keep them apart copies every page that each of them changes, and hardly any fails.
+        match self.transact_as(jobs, oldest, false) {
+            Err(Failed::Job(fault)) if jobs.len() > 1 && !fault.sticks() => {
+                self.undo(&fault);
+                self.transact_as(jobs, oldest, true).map_err(Failed::fault)
+            }
+            done => done.map_err(Failed::fault),
+        }
+    }
+
+    fn transact_as(&mut self, jobs: &mut [Box<dyn Job>], oldest: Instant, apart: bool) -> Result<bool, Failed> {
         let seen = self.begin(oldest)?;
         let meta = Meta::load(&self.db)?;
         self.recognise(&seen, &meta)?;
-        let mut books = Books::new(&self.db, meta, &mut self.line, &mut self.known);
+        let mut books = Books::new(&self.db, meta, &mut self.line, &mut self.known, &mut self.round);
+        let many = jobs.len();
         for job in jobs {
-            if let Some(fault) = job.run(&mut books)
-                && (fault.sticks() || self.db.is_autocommit())
+            if let Some(fault) = job.run(&mut books, apart)
+                && (!apart || fault.sticks() || self.db.is_autocommit())
             {
-                return Err(fault);
+                return Err(Failed::Job(fault));
             }
         }
-        let changed = books.close()?;
+        books.close(many)?;
         let (meta, news) = (books.meta, books.news);
         self.db.prepare_cached("COMMIT")?.execute([])?;
-        if changed {
-            // What was written into files that are not there any more is not written.
-            self.shared.check_identity()?;
-        }
+        // What was written into files that are not there any more is not written, and what was read of them is nothing.
+        self.shared.check_identity()?;
         self.shared.saw(meta.seen());
         Ok(news)
     }
@@ -200,7 +237,6 @@ impl Writer {
         if let Some(fault @ Fault::Broken(_)) = self.shared.fault() {
             return Err(fault);
         }
-        self.shared.check_identity()?;
         let seen = self.shared.seen();
         self.patience.until((oldest + self.busy).max(Instant::now() + LEAST));
         self.db.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
@@ -257,11 +293,12 @@ impl Writer {
             self.db.execute_batch("ROLLBACK")?;
             return Ok(meta.position());
         }
-        let mut books = Books::new(&self.db, meta, &mut self.line, &mut self.known);
+        let mut books = Books::new(&self.db, meta, &mut self.line, &mut self.known, &mut self.round);
         let position = adopt::adopt(&mut books, adopt, &seen, locks.as_ref())?;
-        books.close()?;
+        books.close(1)?;
         let now = books.meta.seen();
         self.db.prepare_cached("COMMIT")?.execute([])?;
+        self.shared.check_identity()?;
         anchor::write(&self.shared.place, &now, Turn::Over)?;
         self.anchored = (now, Instant::now());
         self.shared.adopted(now);

@@ -109,7 +109,8 @@ async fn an_older_copy_put_back_is_denied_until_it_is_adopted() {
 #[tokio::test]
 async fn a_store_that_goes_back_while_it_is_open_is_noticed_by_every_handle() {
     let back = "DROP TRIGGER meta_forward; UPDATE meta SET epoch = epoch - 1, batch = batch - 1;";
-    let written_on = "UPDATE meta SET epoch = epoch + 5, batch = batch + 5; UPDATE marks SET mark = randomblob(16);";
+    let written_on = "UPDATE meta SET epoch = epoch + 5, batch = batch + 5,
+         recent = CAST(substr(recent, 1, 8) || randomblob(length(recent) - 8) AS BLOB); UPDATE marks SET mark = randomblob(16);";
     let another = "UPDATE meta SET generation = randomblob(16)";
     for sql in [back, written_on, another] {
         let scratch = Scratch::new();

@@ -48,6 +48,9 @@ impl Rules {
     pub fn asked(&self, counters: &mut Counters, event: &Event<'_>, actor: &Actor, at: Timestamp) {
         let at = counters.arrive(at);
         if event.attempt == 0 {
+            for rule in &self.loops {
+                rule.refused(counters.loops.get_mut(&rule.head), event.norm, false);
+            }
             self.count_event(counters, event, actor, at, Counts::Asks);
         }
     }

@@ -142,8 +142,8 @@ impl Rules {
             for rule in &self.loops {
                 let laps = counters.loops.get_mut(&rule.head);
                 rule.attempted(laps, event, streak);
-                if taken == Taken::Denied {
-                    rule.ended(laps, event.norm, Ended::Denied);
+                if matches!(taken, Taken::Denied | Taken::Asked) {
+                    rule.refused(laps, event.norm, taken == Taken::Denied);
                 }
             }
             match taken {

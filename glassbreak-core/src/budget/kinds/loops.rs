@@ -120,28 +120,48 @@ impl Loop {
 
     /// A call has ended.
     pub(in crate::budget) fn ended(&self, laps: &mut Laps, norm: u64, ended: Ended) {
-        if let Some(cycle) = self.cycle {
-            laps.runs.resize(cycle.max_period, 0);
-            for (n, run) in laps.runs.iter_mut().enumerate() {
-                *run = if laps.last.get(n) == Some(&(norm, ended)) {
-                    run.saturating_add(1)
-                } else {
-                    0
-                };
-            }
-            laps.last.push_front((norm, ended));
-            laps.last.truncate(cycle.max_period);
+        self.around(laps, norm, ended);
+        self.failed(laps, norm, ended);
+    }
+
+    /// A first attempt is not let through, but asked about or denied. A circle that is told goes on through it: whoever
+    /// leaves out the call that was refused has not left the circle.
+    pub(in crate::budget) fn refused(&self, laps: &mut Laps, norm: u64, denied: bool) {
+        let before = self.circle(laps, norm).map(|(_, _, before)| before);
+        if let Some(ended) = before.or(denied.then_some(Ended::Denied)) {
+            self.around(laps, norm, ended);
         }
-        if self.failing_repeat.is_some() {
-            match ended {
-                // What works again is not stuck.
-                Ended::Done => laps.failed.retain(|failed| *failed != norm),
-                Ended::Failed | Ended::Denied => {
-                    if laps.failed.len() >= FAILED {
-                        laps.failed.pop_front();
-                    }
-                    laps.failed.push_back(norm);
+        if denied {
+            self.failed(laps, norm, Ended::Denied);
+        }
+    }
+
+    fn around(&self, laps: &mut Laps, norm: u64, ended: Ended) {
+        let Some(cycle) = self.cycle else { return };
+        laps.runs.resize(cycle.max_period, 0);
+        for (n, run) in laps.runs.iter_mut().enumerate() {
+            *run = if laps.last.get(n) == Some(&(norm, ended)) {
+                run.saturating_add(1)
+            } else {
+                0
+            };
+        }
+        laps.last.push_front((norm, ended));
+        laps.last.truncate(cycle.max_period);
+    }
+
+    fn failed(&self, laps: &mut Laps, norm: u64, ended: Ended) {
+        if self.failing_repeat.is_none() {
+            return;
+        }
+        match ended {
+            // What works again is not stuck.
+            Ended::Done => laps.failed.retain(|failed| *failed != norm),
+            Ended::Failed | Ended::Denied => {
+                if laps.failed.len() >= FAILED {
+                    laps.failed.pop_front();
                 }
+                laps.failed.push_back(norm);
             }
         }
     }
@@ -158,18 +178,22 @@ impl Loop {
                 return Some(Repeat::Failing(failed));
             }
         }
+        let (times, period, _) = self.circle(laps, event.norm)?;
+        Some(Repeat::Circle { times, period })
+    }
+
+    /// The circle that a call like this goes on with: how often around with it, how many calls it has, and how the one
+    /// that this one repeats has ended.
+    fn circle(&self, laps: &Laps, norm: u64) -> Option<(u64, u64, Ended)> {
         let cycle = self.cycle?;
-        // Calls that are all alike are no circle: what they are is told by the two above.
+        // Calls that are all alike are no circle: what they are is told by `repeats`.
         let alike = laps.runs.first().copied().unwrap_or(0);
         (2..=cycle.max_period).find_map(|period| {
             let run = laps.runs.get(period - 1).copied()?;
-            let goes_on = laps.last.get(period - 1).is_some_and(|(norm, _)| *norm == event.norm);
+            let (_, before) = laps.last.get(period - 1).filter(|(before, _)| *before == norm)?;
             let around = u64::try_from(period).ok()?;
             let long = run >= around.saturating_mul(cycle.repeats.saturating_sub(1)) && run > alike;
-            (long && goes_on).then(|| Repeat::Circle {
-                times: run / around + 1,
-                period: around,
-            })
+            long.then_some((run / around + 1, around, *before))
         })
     }
 }

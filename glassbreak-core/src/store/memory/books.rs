@@ -15,9 +15,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, PoisonError};
 
+use foldhash::fast::RandomState;
+
 use super::asks::{Admitted, Asks, lock_on};
 use super::counter::{Charge, Counters};
-use super::sync::{AtomicU64, AtomicUsize, Mutex, MutexGuard, Ordering, SHARDS};
+use super::sync::{AtomicU64, AtomicUsize, COUNTERS, Mutex, MutexGuard, OPS, Ordering};
 use super::time::{Reading, Time};
 use crate::approval::{Request, RequestId};
 use crate::call::CallDigest;
@@ -64,7 +66,8 @@ struct Padded<T>(T);
 #[derive(Debug, Default)]
 struct Ops {
     locks: Arc<InForce>,
-    rows: HashMap<OpId, Row>,
+    /// Ids end in random bytes, and no agent chooses them.
+    rows: HashMap<OpId, Row, RandomState>,
     /// When each row may be forgotten.
     due: BTreeSet<(Timestamp, OpId)>,
     /// The latest date at which a forgotten op was minted: an op that is not older is none of those.
@@ -149,8 +152,8 @@ impl Books {
     pub(super) fn new(generation: [u8; 16], most_ops: usize, clock: Arc<dyn Clock>) -> Self {
         Self {
             generation,
-            ops: (0..SHARDS).map(|_| Padded(Mutex::default())).collect(),
-            counters: (0..SHARDS).map(|_| Padded(Mutex::default())).collect(),
+            ops: (0..OPS).map(|_| Padded(Mutex::default())).collect(),
+            counters: (0..COUNTERS).map(|_| Padded(Mutex::default())).collect(),
             asks: Padded(Mutex::default()),
             shared: Padded(Global {
                 epoch: AtomicU64::new(0),
@@ -187,7 +190,11 @@ impl Books {
                 return Ok(Reserved::Clock { latest, position });
             }
         };
-        self.shared.0.kept_ops.fetch_sub(ops.forget(now), Ordering::SeqCst);
+        // Mostly none; and what every call of every session writes is waited for.
+        let forgotten = ops.forget(now);
+        if forgotten > 0 {
+            self.shared.0.kept_ops.fetch_sub(forgotten, Ordering::SeqCst);
+        }
         if let Some(answer) = self.known(&ops, &reserve, now)? {
             return Ok(answer);
         }
@@ -542,7 +549,7 @@ impl Books {
         // The last bytes of an id are random.
         let shard = self
             .ops
-            .get(shard_of(op.as_bytes()))
+            .get(shard_of(op.as_bytes(), OPS))
             .ok_or_else(|| poisoned(operation))?;
         shard.0.lock().map_err(|_| poisoned(operation))
     }
@@ -567,14 +574,17 @@ impl Books {
         scopes: impl Iterator<Item = &'k [u8; 16]>,
         operation: &'static str,
     ) -> Result<Gathered<'_>, StoreError> {
-        let set = scopes.fold(0_u64, |set, scope| set | 1 << shard_of(scope));
-        let mut shards = Vec::with_capacity(set.count_ones() as usize);
-        let mut left = set;
-        while left != 0 {
-            let shard = self.counters.get(left.trailing_zeros() as usize);
-            let shard = shard.ok_or_else(|| poisoned(operation))?;
+        let mut set: Vec<usize> = Vec::new();
+        for scope in scopes {
+            let shard = shard_of(scope, COUNTERS);
+            if let Err(place) = set.binary_search(&shard) {
+                set.insert(place, shard);
+            }
+        }
+        let mut shards = Vec::with_capacity(set.len());
+        for shard in &set {
+            let shard = self.counters.get(*shard).ok_or_else(|| poisoned(operation))?;
             shards.push(shard.0.lock().map_err(|_| poisoned(operation))?);
-            left &= left - 1;
         }
         Ok(Gathered { set, shards })
     }
@@ -582,7 +592,8 @@ impl Books {
 
 /// The counter shards that a call needs, all locked.
 struct Gathered<'a> {
-    set: u64,
+    /// Their numbers, in order.
+    set: Vec<usize>,
     shards: Vec<MutexGuard<'a, Counters>>,
 }
 
@@ -641,8 +652,7 @@ impl Gathered<'_> {
 
     /// Where the shard of `scope` is among those that are locked.
     fn place(&self, scope: &[u8; 16]) -> Option<usize> {
-        let bit = 1_u64 << shard_of(scope);
-        (self.set & bit != 0).then(|| (self.set & (bit - 1)).count_ones() as usize)
+        self.set.binary_search(&shard_of(scope, COUNTERS)).ok()
     }
 }
 
@@ -667,8 +677,9 @@ impl Excess {
 }
 
 /// Scopes are hashes and op ids end in random bytes: any of those is as good as another.
-fn shard_of(bytes: &[u8; 16]) -> usize {
-    (u128::from_be_bytes(*bytes) % SHARDS as u128) as usize
+fn shard_of(bytes: &[u8; 16], of: usize) -> usize {
+    let [.., high, low] = *bytes;
+    usize::from(u16::from_be_bytes([high, low])) % of
 }
 
 /// A shard, poisoned or not: only for the locks in force, which are replaced whole.

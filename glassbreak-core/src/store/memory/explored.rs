@@ -21,7 +21,8 @@ mod sync {
     pub(super) use shuttle::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
     pub(super) use shuttle::sync::{Mutex, MutexGuard};
     /// Few, so that unrelated calls meet too.
-    pub(super) const SHARDS: usize = 2;
+    pub(super) const OPS: usize = 2;
+    pub(super) const COUNTERS: usize = 2;
 }
 
 use std::sync::Arc;

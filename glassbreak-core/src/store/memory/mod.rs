@@ -30,8 +30,10 @@ use crate::lock::Lock;
 mod sync {
     pub(super) use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
     pub(super) use std::sync::{Mutex, MutexGuard};
-    /// A set of them fits into a `u64`.
-    pub(super) const SHARDS: usize = 64;
+    /// Of ops: a call holds one, and whoever sets a lock all of them.
+    pub(super) const OPS: usize = 64;
+    /// Of counters: a call holds one for each of its scopes, so two sessions of five meet once in forty pairs.
+    pub(super) const COUNTERS: usize = 1_024;
 }
 
 /// A store in the memory of the process, shared by clones.
