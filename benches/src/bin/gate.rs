@@ -21,20 +21,19 @@ const LAYER: [(&str, &str, f64); 3] = [
 /// Loading every shipped pack costs at most so much of parsing and validating a hundred policies.
 const LOADING: (&str, &str, f64) = ("load_packs packs", "load_cedar policies", 1.0);
 
-/// The same for a whole call through the gate, also with more rules and a longer session. Each rule of a bundle is looked
-/// at, whatever it is about, so this is not as flat as policies are.
-const FLAT_GATE: f64 = 1.2;
+/// The same for a whole call through the gate, also with more rules and a longer session.
+const FLAT_GATE: f64 = 1.05;
 
 /// Judging one allowed call of eight words costs at most so much of the yardstick, by one permit or by the ops policy;
 /// the digest is in it, though callgrind counts a SHA-256 in software and most machines have it in hardware.
-const LIMIT: f64 = 2.5;
+const LIMIT: f64 = 1.5;
 
 /// A judged argv of twelve words costs at most so many instructions and allocations, and so much of the yardstick.
 const ARGV: (u64, u64, f64) = (15_000, 24, 0.5);
 
 /// A whole call of kubectl through the gate costs at most so many instructions and allocations, hashing and the
 /// program's file left out, and so much of Cedar alone on the same policies.
-const GATE: (u64, u64, f64) = (75_000, 45, 1.8);
+const GATE: (u64, u64, f64) = (50_000, 25, 1.3);
 
 /// A function behind `#[guard]` costs at most so much of the instructions of the same code by hand, and so many
 /// allocations more.

@@ -37,6 +37,8 @@ pub struct Rules {
     by_name: ByName,
     /// What each of them says of a call that it does not speak of.
     untouched: Vec<BudgetFacts>,
+    /// Whether some budget is shared.
+    shares: bool,
     /// What counts what became of calls.
     pub(super) events: Vec<EventBudget>,
     pub(super) distincts: Vec<Distinct>,
@@ -83,6 +85,13 @@ impl Rules {
     pub(super) fn budgets_of(&self, name: Name<'_>) -> impl Iterator<Item = (usize, &Budget)> {
         let places = self.by_name.of(name).iter();
         places.filter_map(|place| Some((*place, self.budgets.get(*place)?)))
+    }
+
+    /// Those of them that several sessions may share.
+    pub(super) fn shared_of(&self, name: Name<'_>) -> impl Iterator<Item = &Budget> {
+        // Most folders have none, and this is asked twice for each call.
+        let budgets = self.shares.then(|| self.budgets_of(name)).into_iter().flatten();
+        budgets.map(|(_, budget)| budget).filter(|budget| budget.is_shared())
     }
 
     /// The ids of the loop rules, in the order of the file and of [`SeqFacts::loops`](crate::facts::SeqFacts).

@@ -117,7 +117,6 @@ impl Rules {
 
     /// The shared budgets that `event` meets.
     pub(super) fn met(&self, event: &Event<'_>) -> impl Iterator<Item = &Budget> {
-        let budgets = self.budgets_of(event.name).map(|(_, budget)| budget);
-        budgets.filter(|budget| budget.is_shared() && budget.matches.fits(event))
+        self.shared_of(event.name).filter(|budget| budget.matches.fits(event))
     }
 }

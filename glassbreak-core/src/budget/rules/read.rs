@@ -61,6 +61,7 @@ pub(super) fn rules(source: Source<'_>, vocabulary: &Vocabulary, people: &People
         let rules = Rules {
             by_name: ByName::new(&budgets),
             untouched: budgets.iter().map(|budget| budget.facts(0, false)).collect(),
+            shares: budgets.iter().any(Budget::is_shared),
             budgets,
             events,
             distincts: reader.each(report, fields.get("distinct"), Reader::distinct),
