@@ -114,12 +114,13 @@ impl Browser {
                     .strip_prefix("data: ")
                     .map(|data| serde_json::from_str::<Value>(data).unwrap());
                 if let Some(told) = told.filter(&wanted) {
-                    return told;
+                    return Some(told);
                 }
             }
-            panic!("the news ended");
+            None
         };
-        tokio::time::timeout(Duration::from_secs(20), look).await.unwrap()
+        let told = tokio::time::timeout(Duration::from_secs(20), look).await.unwrap();
+        told.unwrap()
     }
 
     /// The one card that is asked about.

@@ -28,7 +28,7 @@ struct Page {
 
 impl Page {
     fn open(link: &str) -> Self {
-        let program = std::env::var("GLASSBREAK_CHROMIUM").expect("GLASSBREAK_CHROMIUM names Chromium");
+        let program = std::env::var("GLASSBREAK_CHROMIUM").unwrap();
         let folder = Scratch::new("chromium").unwrap();
         let (to, from) = (folder.path().join("to"), folder.path().join("from"));
         assert!(Command::new("mkfifo").args([&to, &from]).status().unwrap().success());
