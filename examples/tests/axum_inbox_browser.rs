@@ -2,7 +2,11 @@
 //!
 //!     GLASSBREAK_CHROMIUM=$(command -v chromium) cargo test -p glassbreak-examples --test axum_inbox_browser -- --ignored
 #![cfg(target_os = "linux")]
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "helpers of tests fail like tests"
+)]
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
@@ -56,14 +60,14 @@ impl Page {
             id: 0,
             _folder: folder,
         };
-        let target = page.command("Target.createTarget", json!({ "url": "about:blank" }))["targetId"].clone();
-        let attached = page.command("Target.attachToTarget", json!({ "targetId": target, "flatten": true }));
+        let target = page.command("Target.createTarget", &json!({ "url": "about:blank" }))["targetId"].clone();
+        let attached = page.command("Target.attachToTarget", &json!({ "targetId": target, "flatten": true }));
         page.session = attached["sessionId"].clone();
-        page.command("Page.navigate", json!({ "url": link }));
+        page.command("Page.navigate", &json!({ "url": link }));
         page
     }
 
-    fn command(&mut self, method: &str, params: Value) -> Value {
+    fn command(&mut self, method: &str, params: &Value) -> Value {
         self.id += 1;
         let mut message = json!({ "id": self.id, "method": method, "params": params });
         if !self.session.is_null() {
@@ -84,7 +88,7 @@ impl Page {
 
     fn js(&mut self, script: &str) -> Value {
         let params = json!({ "expression": script, "returnByValue": true });
-        let answer = self.command("Runtime.evaluate", params);
+        let answer = self.command("Runtime.evaluate", &params);
         assert!(answer["exceptionDetails"].is_null(), "{script}: {answer}");
         answer["result"]["value"].clone()
     }

@@ -3,7 +3,11 @@
 //! A block whose fence names a file (` ```toml budgets.toml `) is added to that file of the folder that `glassbreak new`
 //! writes; one that names `starter/FILE` stands in that file. In a block of `console`, lines behind `$ ` run, and what
 //! follows is what they print: `…` on a line of its own stands for any lines, at the end of a line for the rest of it.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test that cannot go on fails"
+)]
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;

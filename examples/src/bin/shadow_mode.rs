@@ -101,12 +101,12 @@ fn observed(policy: &Path) -> Result<Bundle, Box<dyn Error>> {
                 .file_name()
                 .into_string()
                 .map_err(|_| "a file whose name is not UTF-8")?;
-            files.insert(name, fs::read(entry.path())?.into());
+            files.insert(name, fs::read(entry.path())?);
         }
     }
     let budgets = fs::read_to_string(policy.join("budgets.toml"))?;
     let budgets = budgets.replace("id = \"refunds\"", "id = \"refunds\"\nmode = \"observe\"");
-    files.insert("budgets.toml".to_owned(), budgets.into_bytes().into());
+    files.insert("budgets.toml".to_owned(), budgets.into_bytes());
     Ok(Bundle::from_files(&files)?)
 }
 

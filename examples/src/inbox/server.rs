@@ -1,6 +1,7 @@
 //! The pages: the inbox itself, what is new, answers, and the kill switch.
 
 use std::convert::Infallible;
+use std::fmt::Display;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -119,7 +120,7 @@ impl Inbox {
 /// What an answer came to, for whoever gave it.
 type Told = (StatusCode, String);
 
-fn no(why: impl ToString) -> Told {
+fn no(why: &dyn Display) -> Told {
     (StatusCode::CONFLICT, why.to_string())
 }
 
@@ -183,13 +184,17 @@ async fn answer(
     body: String,
 ) -> Result<String, Told> {
     let body = read(&body)?;
-    let id = RequestId::from_text(&body.text("id")?).map_err(no)?;
+    let id = RequestId::from_text(&body.text("id")?).map_err(|why| no(&why))?;
     let desk = inbox.gate.desk();
     let answer = match &*body.text("say")? {
         "once" => Answer::Once,
         "window" => {
-            let request = desk.request(id).await.map_err(no)?.ok_or_else(|| no("it is gone"))?;
-            let offer = request.offer.ok_or_else(|| no("no window is offered"))?;
+            let request = desk
+                .request(id)
+                .await
+                .map_err(|why| no(&why))?
+                .ok_or_else(|| no(&"it is gone"))?;
+            let offer = request.offer.ok_or_else(|| no(&"no window is offered"))?;
             Answer::Window {
                 span: offer.span,
                 uses: offer.uses,
@@ -203,11 +208,11 @@ async fn answer(
         account: visitor.account,
         answer,
         reason: body.reason()?,
-        card: body.text("card")?.into(),
+        card: body.text("card")?,
     };
     let taken = desk.vote(id, &ballot).await;
     inbox.bell.ring();
-    taken.map(|request| came_of(&request)).map_err(no)
+    taken.map(|request| came_of(&request)).map_err(|why| no(&why))
 }
 
 async fn lock(
@@ -217,8 +222,8 @@ async fn lock(
 ) -> Result<String, Told> {
     let reason = read(&body)?
         .reason()?
-        .ok_or_else(|| no("say why: others will read it"))?;
-    let operator = inbox.gate.desk().operator(&visitor.account).map_err(no)?;
+        .ok_or_else(|| no(&"say why: others will read it"))?;
+    let operator = inbox.gate.desk().operator(&visitor.account).map_err(|why| no(&why))?;
     inbox.gate.lock(Target::All, reason, operator).await.map_err(refused)?;
     inbox.bell.ring();
     Ok("Everything is stopped.".to_owned())
@@ -231,8 +236,8 @@ async fn unlock(
 ) -> Result<String, Told> {
     let reason = read(&body)?
         .reason()?
-        .ok_or_else(|| no("say why: others will read it"))?;
-    let operator = inbox.gate.desk().operator(&visitor.account).map_err(no)?;
+        .ok_or_else(|| no(&"say why: others will read it"))?;
+    let operator = inbox.gate.desk().operator(&visitor.account).map_err(|why| no(&why))?;
     let unlocked = inbox
         .gate
         .unlock(Target::All, reason, operator)
@@ -241,14 +246,14 @@ async fn unlock(
     inbox.bell.ring();
     match unlocked {
         Unlocked::Lifted { .. } => Ok("The lock is lifted. What it closed stays closed.".to_owned()),
-        _ => Err(no("there is no such lock, or it was set anew")),
+        _ => Err(no(&"there is no such lock, or it was set anew")),
     }
 }
 
 fn refused(why: OperateError) -> Told {
     match why {
         OperateError::Refused(finding) => (StatusCode::FORBIDDEN, finding.why().to_owned()),
-        other => no(other),
+        other => no(&other),
     }
 }
 
@@ -270,7 +275,7 @@ impl Body {
     fn reason(&self) -> Result<Option<Text>, Told> {
         match self.0.get("reason").and_then(Value::as_str).map(str::trim) {
             None | Some("") => Ok(None),
-            Some(reason) => Text::new(reason).map(Some).map_err(no),
+            Some(reason) => Text::new(reason).map(Some).map_err(|why| no(&why)),
         }
     }
 }
