@@ -451,7 +451,7 @@ impl<'a, 'p> Reader<'a, 'p> {
 }
 
 /// `-x` for a letter, without a heap.
-fn short_name(letter: char, buffer: &mut [u8; 5]) -> &str {
+pub(super) fn short_name(letter: char, buffer: &mut [u8; 5]) -> &str {
     let [dash, rest @ ..] = buffer;
     *dash = b'-';
     let length = 1 + letter.encode_utf8(rest).len();

@@ -278,7 +278,7 @@ mod tests {
             };
             let json = serde_json::to_string(&file).unwrap();
             let (table, _) = load_json(source("safe-bins.json", &json), &vocabulary).unwrap();
-            assert_eq!(table.get(&*name).unwrap().hash(), &program.hash, "{name}");
+            assert_eq!(table[&*name].hash(), &program.hash, "{name}");
             same += 1;
         }
         assert!(same > 25, "{same}");
