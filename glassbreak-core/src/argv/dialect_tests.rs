@@ -180,3 +180,27 @@ fn an_address_tells_its_host_and_a_script_why_it_does_not_fit() {
     let judged = super::dialect_tests::judged(&tool, &["tool", "-e", "s/a/b/\np"]);
     assert_eq!(super::verdict_of(&judged.findings), Verdict::Allow);
 }
+
+#[test]
+fn a_flood_of_words_is_few_findings_and_one_switched_off_hides_none() {
+    let tool = load(
+        "schema = 1\n[profiles.tool]\ndialect.flag-equals = true\nroot.verdict = \"allow\"\nroot.options = [\
+         { names = [\"-q\"] }, { names = [\"-a\"], verdict = \"ask\", many = true }, { names = [\"-d\", \"--del\"], verdict = \"deny\", many = true }]\n\
+         root.forms = [{ operands = [{ type = \"path\", min = 0, max = 9 }] }]\nexamples.allow = [\"tool -q\"]\n",
+    );
+    let outside: String = (0..9_000).map(|n| format!("/{n},")).collect();
+    for words in [
+        ["tool", &format!("-{}", "q".repeat(60_000))],
+        ["tool", &format!("-{}", "a".repeat(60_000))],
+        ["tool", &format!("--zz={outside}")],
+    ] {
+        let judged = judged(&tool, &words);
+        assert!(judged.findings.len() < 20, "{} findings", judged.findings.len());
+        assert_ne!(super::verdict_of(&judged.findings), Verdict::Allow);
+    }
+    expect(
+        &tool,
+        Verdict::Deny,
+        &["tool --del=false --del", "tool --del=false -d", "tool -d --del=false"],
+    );
+}

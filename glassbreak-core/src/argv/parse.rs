@@ -321,7 +321,11 @@ impl<'a, 'p> Reader<'a, 'p> {
         if whole {
             self.out.roles.push(Role::Option(index));
         }
-        let before = self.out.options.iter().any(|present| present.opt == index);
+        let same = self.out.options.iter().filter(|present| present.opt == index);
+        // What is said of an option is said once, however often it stands there.
+        let before = same.clone().take(2).count();
+        // Of one that was switched off nothing has been said.
+        let told = same.clone().any(|present| !present.is_off(self.program));
         let value = match (opt.value, attached) {
             (None, None) => None,
             (None, Some("true" | "false")) if dialect.flag_equals => attached,
@@ -349,7 +353,7 @@ impl<'a, 'p> Reader<'a, 'p> {
             word: at,
             is_switch: opt.value.is_none() && value.is_some(),
         });
-        if before && !opt.many {
+        if before == 1 && !opt.many {
             self.said
                 .findings
                 .push(refuse::repeated(self.program, node, index, opt));
@@ -378,7 +382,7 @@ impl<'a, 'p> Reader<'a, 'p> {
             .facts
             .extend(opt.sets.iter().map(|(fact, text)| (*fact, Arc::clone(text))));
         self.said.labels = self.said.labels.union(opt.labels);
-        if let Some(finding) = refuse::option(opt) {
+        if let Some(finding) = refuse::option(opt).filter(|_| !told) {
             self.said.findings.push(finding);
         }
         Ok(())
