@@ -60,6 +60,11 @@ fn the_first_word_without_dash_is_a_row_of_options_where_the_program_reads_it_so
             "tar tCf / a.tar",
         ],
     );
+    // An empty word is no bundle: each word has its role.
+    let words = ["tar", "", "-tf", "a.tar"];
+    let empty = judged(&tar, &words);
+    assert_eq!(empty.roles.len(), words.len());
+    assert_ne!(super::verdict_of(&empty.findings), Verdict::Allow);
 }
 
 #[test]

@@ -270,6 +270,10 @@ impl<'a, 'p> Reader<'a, 'p> {
 
     /// `tvf`: the first word, as tar reads it when it has no dash. Values stand behind it, in the order of the letters.
     fn bundle(&mut self, word: &'a str, node: &'p Node) -> Result<(), Stop> {
+        if word.is_empty() {
+            // No letter, and so no option that would cover the word.
+            return Err(refuse::unknown_option(self.program, node, word));
+        }
         for (at, letter) in word.char_indices() {
             let mut name = [0u8; 5];
             let Some(index) = node.names.get(short_name(letter, &mut name)) else {
