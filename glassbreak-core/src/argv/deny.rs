@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use super::parse::Role;
+use super::parse::{Role, short_name};
 use super::profile::{Long, Verdict};
 use super::program::{Node, Opt, Program};
 use super::refuse;
@@ -47,6 +47,8 @@ pub(crate) fn scan(program: &Program, words: &[Box<str>], roles: &[Role], reache
         // The options of the program itself, which stand before the verb, are short letters of other meaning
         // behind it.
         let own = at != 0 || reached == 0;
+        // Each word is read once, however many letters are denied.
+        let letters: Vec<Vec<char>> = unread.iter().map(|word| letters_in(program, node, word)).collect();
         for (name, index) in node.names.iter() {
             let Some(opt) = program.opt(index).filter(|opt| opt.verdict == Verdict::Deny) else {
                 continue;
@@ -55,19 +57,14 @@ pub(crate) fn scan(program: &Program, words: &[Box<str>], roles: &[Role], reache
             if short && !own || !looked_for.insert((name, index)) {
                 continue;
             }
-            let is_in = |word: &str| {
-                if short {
-                    in_cluster(program, node, word, name)
-                } else {
-                    is_spelling(node, word, name)
-                }
+            let letter = name.chars().nth(1).filter(|_| short);
+            let is_in = |(word, letters): &(&&str, &Vec<char>)| match letter {
+                Some(letter) => letters.contains(&letter),
+                None => is_spelling(node, word, name),
             };
-            findings.extend(
-                unread
-                    .iter()
-                    .filter(|word| is_in(word))
-                    .filter_map(|word| found(opt, word)),
-            );
+            // One word is enough to deny it; naming each would make many words cost their square.
+            let named = unread.iter().zip(&letters).find(is_in);
+            findings.extend(named.and_then(|(word, _)| found(opt, word)));
         }
         for word in unread.iter().filter(|_| own) {
             for (_, at) in named_verbs(node, word) {
@@ -170,25 +167,26 @@ fn is_spelling(node: &Node, word: &str, name: &str) -> bool {
     spelt == denied && (dashed || keyed) || node.dialect.abbreviates && shortened && denied.starts_with(&spelt)
 }
 
-/// Whether the denied short option `name` could be in `word`, read as a cluster of letters.
-fn in_cluster(program: &Program, node: &Node, word: &str, name: &str) -> bool {
-    let Some(letters) = word.strip_prefix('-').filter(|rest| !rest.starts_with('-')) else {
-        return false;
-    };
-    for letter in letters.chars() {
-        if name.strip_prefix('-').is_some_and(|denied| denied.chars().eq([letter])) {
-            return true;
+/// The letters that could be short options in `word`, read as a cluster; each once.
+fn letters_in(program: &Program, node: &Node, word: &str) -> Vec<char> {
+    let mut letters = Vec::new();
+    let cluster = word.strip_prefix('-').filter(|rest| !rest.starts_with('-'));
+    for letter in cluster.unwrap_or_default().chars() {
+        if letters.contains(&letter) {
+            continue;
         }
+        letters.push(letter);
         // What follows a letter that takes a value is that value.
+        let mut name = [0; 5];
         let known = node
             .names
-            .get(&format!("-{letter}"))
+            .get(short_name(letter, &mut name))
             .and_then(|index| program.opt(index));
-        if known.is_some_and(|opt| opt.value.is_some()) || letter == '=' {
-            return false;
+        if letter == '=' || known.is_some_and(|opt| opt.value.is_some()) {
+            break;
         }
     }
-    false
+    letters
 }
 
 /// The words that a program without a profile may not even be asked for: shells and programs that run others as

@@ -60,6 +60,11 @@ fn the_first_word_without_dash_is_a_row_of_options_where_the_program_reads_it_so
             "tar tCf / a.tar",
         ],
     );
+    // An empty word is no bundle: each word has its role.
+    let words = ["tar", "", "-tf", "a.tar"];
+    let empty = judged(&tar, &words);
+    assert_eq!(empty.roles.len(), words.len());
+    assert_ne!(super::verdict_of(&empty.findings), Verdict::Allow);
 }
 
 #[test]
@@ -179,4 +184,28 @@ fn an_address_tells_its_host_and_a_script_why_it_does_not_fit() {
     assert!(why(&["tool", "-e", "s/a/id/e"]).contains("runs what it made"));
     let judged = super::dialect_tests::judged(&tool, &["tool", "-e", "s/a/b/\np"]);
     assert_eq!(super::verdict_of(&judged.findings), Verdict::Allow);
+}
+
+#[test]
+fn a_flood_of_words_is_few_findings_and_one_switched_off_hides_none() {
+    let tool = load(
+        "schema = 1\n[profiles.tool]\ndialect.flag-equals = true\nroot.verdict = \"allow\"\nroot.options = [\
+         { names = [\"-q\"] }, { names = [\"-a\"], verdict = \"ask\", many = true }, { names = [\"-d\", \"--del\"], verdict = \"deny\", many = true }]\n\
+         root.forms = [{ operands = [{ type = \"path\", min = 0, max = 9 }] }]\nexamples.allow = [\"tool -q\"]\n",
+    );
+    let outside: String = (0..9_000).map(|n| format!("/{n},")).collect();
+    for words in [
+        ["tool", &format!("-{}", "q".repeat(60_000))],
+        ["tool", &format!("-{}", "a".repeat(60_000))],
+        ["tool", &format!("--zz={outside}")],
+    ] {
+        let judged = judged(&tool, &words);
+        assert!(judged.findings.len() < 20, "{} findings", judged.findings.len());
+        assert_ne!(super::verdict_of(&judged.findings), Verdict::Allow);
+    }
+    expect(
+        &tool,
+        Verdict::Deny,
+        &["tool --del=false --del", "tool --del=false -d", "tool -d --del=false"],
+    );
 }

@@ -270,6 +270,10 @@ impl<'a, 'p> Reader<'a, 'p> {
 
     /// `tvf`: the first word, as tar reads it when it has no dash. Values stand behind it, in the order of the letters.
     fn bundle(&mut self, word: &'a str, node: &'p Node) -> Result<(), Stop> {
+        if word.is_empty() {
+            // No letter, and so no option that would cover the word.
+            return Err(refuse::unknown_option(self.program, node, word));
+        }
         for (at, letter) in word.char_indices() {
             let mut name = [0u8; 5];
             let Some(index) = node.names.get(short_name(letter, &mut name)) else {
@@ -321,7 +325,11 @@ impl<'a, 'p> Reader<'a, 'p> {
         if whole {
             self.out.roles.push(Role::Option(index));
         }
-        let before = self.out.options.iter().any(|present| present.opt == index);
+        let same = self.out.options.iter().filter(|present| present.opt == index);
+        // What is said of an option is said once, however often it stands there.
+        let before = same.clone().take(2).count();
+        // Of one that was switched off nothing has been said.
+        let told = same.clone().any(|present| !present.is_off(self.program));
         let value = match (opt.value, attached) {
             (None, None) => None,
             (None, Some("true" | "false")) if dialect.flag_equals => attached,
@@ -349,7 +357,7 @@ impl<'a, 'p> Reader<'a, 'p> {
             word: at,
             is_switch: opt.value.is_none() && value.is_some(),
         });
-        if before && !opt.many {
+        if before == 1 && !opt.many {
             self.said
                 .findings
                 .push(refuse::repeated(self.program, node, index, opt));
@@ -378,7 +386,7 @@ impl<'a, 'p> Reader<'a, 'p> {
             .facts
             .extend(opt.sets.iter().map(|(fact, text)| (*fact, Arc::clone(text))));
         self.said.labels = self.said.labels.union(opt.labels);
-        if let Some(finding) = refuse::option(opt) {
+        if let Some(finding) = refuse::option(opt).filter(|_| !told) {
             self.said.findings.push(finding);
         }
         Ok(())
@@ -451,7 +459,7 @@ impl<'a, 'p> Reader<'a, 'p> {
 }
 
 /// `-x` for a letter, without a heap.
-fn short_name(letter: char, buffer: &mut [u8; 5]) -> &str {
+pub(super) fn short_name(letter: char, buffer: &mut [u8; 5]) -> &str {
     let [dash, rest @ ..] = buffer;
     *dash = b'-';
     let length = 1 + letter.encode_utf8(rest).len();
