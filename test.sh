@@ -82,12 +82,12 @@ package() {
   command -v "$1" >/dev/null
 }
 
-# Programs by name and not by package: one package alone would have other features of what it stands on, and all of that
-# compiled a second time.
+# Programs by name and not by package, and with all features as the tests are: one package alone would have other features
+# of what it stands on, and all of that compiled a second time.
 program() {
   local name=$1
   shift
-  cargo run --quiet --locked --bin "$name" -- "$@"
+  cargo run --quiet --locked --all-features --bin "$name" -- "$@"
 }
 
 glassbreak() {
@@ -121,7 +121,7 @@ else
   not_run "nextest could not be installed; cargo test ran instead"
   step "tests" cargo test --quiet --locked --workspace --all-features --lib --bins --tests --no-fail-fast
 fi
-step "doctests" cargo test --quiet --locked --doc --workspace
+step "doctests" cargo test --quiet --locked --doc --workspace --all-features
 # 62,000 requests and what Cedar answered, from cedar-policy/cedar-integration-tests; the archive is not in this repository.
 corpus=${GLASSBREAK_CEDAR_CORPUS:-$PWD/../shared/cases/cedar/corpus-tests.tar.gz}
 if [ -n "$fast" ]; then
@@ -151,7 +151,6 @@ step "the tools policy" glassbreak test --policy examples/policies/tools
 step "the inbox policy" glassbreak test --policy examples/policies/inbox
 step "the replay policy" glassbreak test --policy benches/replay/agentdojo
 step "a fresh policy folder" fresh_folder
-step "benches compile" cargo build --quiet --locked --workspace --benches --bins
 
 if [ -n "$fast" ]; then
   not_run "licences and bans, advisories, instruction gate, fuzzing (--fast)"
