@@ -192,7 +192,7 @@ properties.kind = { type = "string", enum = ["now", "later"] }
         Tools::load(Some(source), None, &Vocabulary::built_in()).unwrap()
     }
 
-    fn apart(properties: Value, required: Value) -> Vec<String> {
+    fn apart(properties: &Value, required: &Value) -> Vec<String> {
         let listing = json!({"tools": [{"name": "pay", "inputSchema": {
             "type": "object", "properties": properties, "required": required
         }}]});
@@ -219,9 +219,12 @@ properties.kind = { type = "string", enum = ["now", "later"] }
     #[test]
     fn functions_and_folder_that_came_apart_are_told() {
         let both = json!({"invoice": {"type": "integer"}, "pin": {"type": "string"}});
-        assert!(apart(both.clone(), json!(["invoice", "pin"])).is_empty());
-        assert!(apart(both, json!(["invoice"]))[0].contains("`pin` of `pay` may be left out"));
-        let told = apart(json!({"invoice": {"type": "string"}, "amount": {}}), json!(["invoice"]));
+        assert!(apart(&both, &json!(["invoice", "pin"])).is_empty());
+        assert!(apart(&both, &json!(["invoice"]))[0].contains("`pin` of `pay` may be left out"));
+        let told = apart(
+            &json!({"invoice": {"type": "string"}, "amount": {}}),
+            &json!(["invoice"]),
+        );
         for what in [
             "`pay` is called with `amount`",
             "`invoice` of `pay` is given as string, and its schema wants integer",
