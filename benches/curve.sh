@@ -21,7 +21,10 @@ for shape in many one; do
       each+=($(((one - none) / bytes)))
     done
     printf '%-10s %-5s %9d %9d %9d\n' "$kind" "$shape" "${each[@]}"
-    ((each[2] * 10 <= each[1] * 13 + 10)) || { echo "not linear: $kind, $shape" >&2; bad=1; }
+    # Over 256 operands `cat` looks through its words twice.
+    most=13
+    [[ $kind-$shape == paths-many ]] && most=26
+    ((each[2] * 10 <= each[1] * most + 10)) || { echo "not linear: $kind, $shape" >&2; bad=1; }
   done
 done
 exit $bad
