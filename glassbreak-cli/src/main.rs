@@ -20,6 +20,7 @@ mod lint;
 mod new;
 mod schema;
 mod snippet;
+mod stats;
 mod style;
 mod test;
 mod verdict;
@@ -77,6 +78,8 @@ enum Command {
     Lint(lint::Options),
     /// Propose limits from what rules that are only observed have counted, or profiles from calls that were made.
     Learn(learn::Options),
+    /// Tell how people answer: how long they take, how often they agree.
+    Stats(stats::Options),
 }
 
 fn main() -> ExitCode {
@@ -106,6 +109,7 @@ fn main() -> ExitCode {
         Command::Audit(options) => audit::run(&options),
         Command::Lint(options) => lint::run(&options),
         Command::Learn(options) => learn::run(&options),
+        Command::Stats(options) => stats::run(&options),
     };
     result.unwrap_or_else(|failure| {
         eprintln!("{}", failure.message);

@@ -475,6 +475,31 @@ async fn a_no_and_a_window_and_what_is_settled_elsewhere() {
     assert!(locked.elapsed() < Duration::from_secs(1), "{:?}", locked.elapsed());
     assert_eq!(code, Some(1));
     assert!(err.text().contains("Withdrawn"), "{}", err.text());
+
+    // And what it all adds up to.
+    let stats = |more: &[&str]| {
+        let output = Command::new(GLASSBREAK)
+            .args(["stats", &house.at("audit")])
+            .args(more)
+            .output();
+        read(&output.unwrap())
+    };
+    let (code, out, err) = stats(&["--json"]);
+    assert_eq!(code, 0, "{err}");
+    let told: serde_json::Value = serde_json::from_str(&out).unwrap();
+    let asked = ["requests", "approved", "denied", "expired", "withdrawn", "open"];
+    assert_eq!(
+        asked.map(|what| told["requests"][what].as_u64().unwrap()),
+        [3, 1, 1, 0, 1, 0],
+        "{out}"
+    );
+    let carol = &told["people"]["carol"];
+    assert_eq!((&carol["votes"], &carol["yes"]), (&2.into(), &1.into()), "{out}");
+    assert!(
+        stats(&[]).1.contains("\n  carol  2 votes, 1 yes; within "),
+        "{}",
+        stats(&[]).1
+    );
 }
 
 /// `glassbreak exec` with everything but the command.
