@@ -39,7 +39,7 @@ const POLICY: &str = r#"
 "#;
 const SAFE_BINS: &str = r#"
 schema = 1
-use = ["builtin:cat-readonly"]
+use = ["builtin:cat-readonly", "builtin:timeout-readonly"]
 [profiles.sleep]
 root = { verdict = "allow", forms = [{ operands = [{ type = "int" }] }] }
 examples.allow = ["sleep 1"]
@@ -183,6 +183,37 @@ async fn an_allowed_program_runs_and_both_records_are_written() {
         .unwrap();
     assert_eq!((ran.exit, output.stdout.as_slice()), (Exit::Code(0), &b"hello\n"[..]));
     assert_eq!(house.records(), ["call.permitted", "call.finished done"]);
+}
+
+/// `timeout` finds `cat` by itself, in the system's folders: what it would find is pinned and recorded with it, and where
+/// the host has put something in its place, it does not run.
+#[tokio::test]
+async fn what_a_wrapper_runs_is_pinned_too_and_nothing_of_the_hosts_is_passed_over() {
+    let house = House::new().await;
+    let session = house.session("s");
+    let wrapped = || session.exec(["timeout", "5", "cat", "a.txt"]);
+    let (ran, output) = wrapped().run().await.unwrap();
+    assert_eq!((ran.exit, output.stdout.as_slice()), (Exit::Code(0), &b"hello\n"[..]));
+    house.audit.sync().unwrap();
+    let log = std::fs::read_to_string(house.audit.path()).unwrap();
+    let record = log.lines().find(|line| line.contains("\"call.permitted\"")).unwrap();
+    let record: serde_json::Value = serde_json::from_str(record).unwrap();
+    assert_eq!(
+        (&record["pin"]["name"], &record["pin"]["runs"][0]["name"]),
+        (&"timeout".into(), &"cat".into())
+    );
+
+    std::fs::copy("/bin/cat", house.root.join("bin/cat")).unwrap();
+    let Verdict::Deny(denial) = wrapped().check().await else {
+        panic!("the host's `cat` was passed over")
+    };
+    assert_eq!(rules(&denial), ["argv.timeout.program-file"]);
+    assert!(
+        denial.why().contains("would look for it in the system's folders alone"),
+        "{}",
+        denial.why()
+    );
+    session.exec(["cat", "a.txt"]).run().await.unwrap();
 }
 
 #[tokio::test]

@@ -25,6 +25,9 @@ pub struct Pin {
     program: FilePin,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     script: Option<ScriptPin>,
+    /// What it runs in its turn.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    runs: Vec<Self>,
 }
 
 /// A script, and how its interpreter is given it.
@@ -41,6 +44,7 @@ pub struct ScriptPin {
 pub(super) struct Ready {
     pub(super) program: File,
     pub(super) script: Option<File>,
+    runs: Vec<Self>,
 }
 
 impl Pin {
@@ -61,6 +65,7 @@ impl Pin {
             name: name.into(),
             program: opened.pin,
             script: None,
+            runs: Vec::new(),
         })
     }
 
@@ -111,7 +116,38 @@ impl Pin {
                 word: line.word.map(Into::into),
                 file: script.pin,
             }),
+            runs: Vec::new(),
         })
+    }
+
+    /// The same for a program that runs others, such as `timeout`: those that the call names, in its order.
+    ///
+    /// Such a program finds them by itself, by the `PATH` it is given, which has the system's folders and no others. So
+    /// none may be one that would be taken from elsewhere. That it then finds what was pinned rests on those folders
+    /// being safe, as every folder on the way to a program must be: the kernel is handed the first file alone.
+    ///
+    /// # Errors
+    /// `program.elsewhere` where `dirs` has one of them in a folder that the host added.
+    pub fn running(mut self, dirs: &ProgramDirs, runs: Vec<Self>) -> Result<Self, ExecError> {
+        for run in &runs {
+            let (path, _) = dirs.find(&run.name)?;
+            let theirs = ProgramDirs::new().find(&run.name).map(|(path, _)| path);
+            if theirs.is_ok_and(|theirs| theirs == path) {
+                continue;
+            }
+            return Err(ExecError::not_run(
+                "program.elsewhere",
+                format!(
+                    "`{}` is `{}`, and `{}` would look for it in the system's folders alone",
+                    shown(&run.name),
+                    super::folders::place(&path),
+                    shown(&self.name)
+                ),
+                "call it by itself",
+            ));
+        }
+        self.runs = runs;
+        Ok(self)
     }
 
     /// The name the program is called by, which is the `arg0` it will see (a script's interpreter sees its own).
@@ -122,6 +158,11 @@ impl Pin {
     /// The file that is executed: for a script, its interpreter.
     pub const fn program(&self) -> &FilePin {
         &self.program
+    }
+
+    /// What it runs in its turn, where the call names that.
+    pub fn runs(&self) -> &[Self] {
+        &self.runs
     }
 
     /// The script, if it is one.
@@ -146,9 +187,11 @@ impl Pin {
             .as_ref()
             .map(|script| script.file.open_again())
             .transpose()?;
+        let runs = self.runs.iter().map(Self::open_again);
         Ok(Ready {
             program: program.file,
             script: script.map(|opened| opened.file),
+            runs: runs.collect::<Result<_, _>>()?,
         })
     }
 
@@ -161,7 +204,9 @@ impl Pin {
             (None, None) => true,
             _ => false,
         };
-        script && self.program.still(&ready.program)
+        let runs = self.runs.iter().zip(&ready.runs);
+        let runs = self.runs.len() == ready.runs.len() && runs.into_iter().all(|(pin, ready)| pin.still(ready));
+        script && runs && self.program.still(&ready.program)
     }
 }
 
@@ -185,15 +230,16 @@ impl ScriptPin {
 impl fmt::Display for Pin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.script {
-            None => write!(f, "{} as `{}`", self.program, shown(&self.name)),
+            None => write!(f, "{} as `{}`", self.program, shown(&self.name))?,
             Some(script) => write!(
                 f,
                 "{} as `{}`, read by {}",
                 script.file,
                 shown(&self.name),
                 self.program
-            ),
+            )?,
         }
+        self.runs.iter().try_for_each(|run| write!(f, ", which runs {run}"))
     }
 }
 

@@ -9,11 +9,11 @@ use super::hosts::Undecided;
 use super::locks::{Names, Stopped};
 use super::permit::{self, AnyPermit, Held};
 use super::{Gate, Session, SessionCall, Verdict};
-use crate::argv::is_sensitive;
+use crate::argv::{Role, is_sensitive};
 use crate::audit::{Event, Permitted, Refused};
 use crate::budget::{Shared, Taken};
 use crate::bundle::Bundle;
-use crate::call::{Call, Malformed, Operation, Text, Word};
+use crate::call::{Call, Exec, Malformed, Operation, Text, Word};
 use crate::clock::Timestamp;
 use crate::error::shown;
 use crate::exec::{ExecError, Pin};
@@ -472,7 +472,7 @@ impl Made {
     /// What the call stands on outside itself: for a program, its file and where its paths lead.
     fn grounds(&self, gate: &Gate, judgement: &Judgement) -> Result<Option<Pin>, Finding> {
         let pin = match &self.call.operation {
-            Operation::Exec(exec) => Some(self.take_pin(gate, exec.argv().program()).map_err(|error| {
+            Operation::Exec(exec) => Some(self.take_pins(gate, exec, judgement).map_err(|error| {
                 // Nothing is wrong with the words: the program is missing, or not one that may be run here.
                 let rule = format!("{}.program-file", exec.argv().program());
                 Finding::unavailable(RuleId::known(Layer::Argv, &rule), error.to_string())
@@ -483,6 +483,20 @@ impl Made {
             Some(finding) => Err(finding),
             None => Ok(pin),
         }
+    }
+
+    /// The file of the program, and those of the programs that it runs in its turn.
+    fn take_pins(&self, gate: &Gate, exec: &Exec, judgement: &Judgement) -> Result<Pin, ExecError> {
+        let pin = self.take_pin(gate, exec.argv().program())?;
+        let words = exec.argv().words().iter().zip(&judgement.roles);
+        let runs = words.filter(|(_, role)| **role == Role::Command);
+        let runs: Vec<Pin> = runs
+            .map(|(word, _)| self.take_pin(gate, word))
+            .collect::<Result<_, _>>()?;
+        if runs.is_empty() {
+            return Ok(pin);
+        }
+        pin.running(&gate.inner.programs, runs)
     }
 
     /// The file of a program, or of a script and the interpreter that its profile names.

@@ -321,3 +321,27 @@ async fn a_pin_runs_only_the_name_it_was_taken_for() {
     let error = scratch.refusal(plan(&["true"]), &pin, &scratch.ground()).await;
     assert_eq!((error.code(), error.effect()), ("plan.program", Effect::NotRun));
 }
+
+#[test]
+fn what_a_program_runs_in_its_turn_is_looked_at_again_with_it() {
+    let system = ProgramDirs::new();
+    let take = |name: &str| Pin::take(&system, name, false).unwrap();
+    let pin = take("timeout").running(&system, vec![take("true")]).unwrap();
+    pin.check_again().unwrap();
+    assert!(pin.to_string().contains(" as `timeout`, which runs "), "{pin}");
+    // As if the file had been another one when it was pinned.
+    let mut other = serde_json::to_value(&pin).unwrap();
+    let ino = other["runs"][0]["program"]["ino"].as_u64().unwrap();
+    other["runs"][0]["program"]["ino"] = (ino + 1).into();
+    let other: Pin = serde_json::from_value(other).unwrap();
+    assert_eq!(other.check_again().unwrap_err().code(), "pin.changed");
+    // What a host added is not where the program looks.
+    let scratch = Scratch::new();
+    scratch.copy("true", "true");
+    scratch.copy("true", "of-the-hosts-only");
+    for name in ["true", "of-the-hosts-only"] {
+        let theirs = Pin::take(&scratch.dirs(), name, false).unwrap();
+        let error = take("timeout").running(&scratch.dirs(), vec![theirs]).unwrap_err();
+        assert_eq!(error.code(), "program.elsewhere");
+    }
+}
