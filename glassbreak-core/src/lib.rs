@@ -51,6 +51,7 @@
 //! | [`budget`] | what the calls of a session add up to |
 //! | [`bundle`] | the policy folder: files, checks, digest, its own tests |
 //! | [`gate`], [`guard`](mod@guard) | performing: sessions, permits, asking people, the kill switch (Linux) |
+//! | [`guarded`] | the functions behind `#[guard]`, held together with the folder (Linux, feature `macros`) |
 //! | [`approval`], [`grant`] | a question to people, their votes, and what they open: plain functions |
 //! | [`desk`] | where questions are answered, ended and revoked, and locks worked; recorded before it takes effect |
 //! | [`notify`] | the card that people are shown, who takes it to them, the terminal |
@@ -64,6 +65,7 @@
 //! - `macros` (on unless turned off): `#[guard]`.
 //! - `tower`: the module `tower`, a layer that puts services behind a gate.
 //! - `json-schema`: the module `schema`, with JSON Schemas of calls, verdicts, profiles and budgets.
+//! - `explain-shell`: the refusal of a shell string names the calls in it.
 //!
 //! No feature changes a verdict.
 //!

@@ -67,7 +67,7 @@
 //! decides whether a call was admitted. No rule can loosen what another layer says.
 //!
 //! Findings carry the rule `budget.<id>`, and `budget.<id>.ceiling` past a ceiling; Cedar reads the counts as
-//! `context.seq.budget.<id>` and `context.seq.loop.<id>`.
+//! `context.seq.budget.<id>`, and those of other rules under `loop`, `distinct`, `pattern`, `latch` and `breaker`.
 //!
 //! **Which way it may be wrong.** Only up. A call that was not understood matches by every label it might have. A
 //! key that is not known (several targets, all namespaces) takes the highest count of any, and counts under all. Past

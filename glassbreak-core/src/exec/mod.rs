@@ -18,11 +18,13 @@
 //!
 //! # What does not
 //! - A process that leaves the group (`setsid`, a daemon, a shell's job control) lives on, and so does one that became
-//!   another user; so does the group when this process is itself killed with SIGKILL. Only a cgroup, a pid namespace or a parent-death signal closes that: the `exec-guard` helper.
+//!   another user; so does the group when this process is itself killed with SIGKILL. Only a cgroup, a pid namespace or a
+//!   parent-death signal closes that, and none of them is built: put them around this process.
 //! - A script is given to its interpreter by path: whoever may write to its folder (root and this user) can swap it
 //!   between the check and the moment the interpreter opens it.
 //! - Without a home of its own ([`Runner::home`]) a program's home is the workspace: settings that an agent writes
-//!   there (`.gitconfig`, `.jq`) are then the program's settings. Name an empty folder.
+//!   there (`.gitconfig`, `.jq`) are then the program's settings. Name an empty folder; a `Gate` names one that does not
+//!   exist, unless its builder is given another.
 //! - Mounts beneath the workspace are crossed, and hard links look like any file.
 //! - Whoever runs as this process's user can write to that user's own programs, and to this process itself: run tools
 //!   as another user, and let root own the programs.

@@ -110,7 +110,8 @@ impl SessionBuilder {
     /// Opens the session: its calls stay beneath `folder`.
     ///
     /// # Errors
-    /// When the folder does not exist, is reached through a link, or its path is not UTF-8.
+    /// When the folder does not exist, is reached through a link, its path is not UTF-8, or the policy folder, the store or
+    /// the audit log lies in it.
     pub fn workspace(self, folder: impl AsRef<Path>) -> Result<Session, SessionError> {
         let folder = folder.as_ref();
         let path = std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned());

@@ -18,7 +18,7 @@
 //! | `context.args` | the arguments, typed by the manifest's schema; for tools |
 //! | `context.target` | `kind`, `namespace`, `name`, `owner`; empty where the call names none |
 //! | `context.labels`, `context.risk` | what the call means, and how much is at stake |
-//! | `context.seq` | `budget.<id>` and `loop.<id>`, this call included |
+//! | `context.seq` | `budget.<id>`, `loop.<id>`, `distinct.<id>`, `pattern.<id>`, `latch.<id>`, `breaker.<id>`, this call included; `actions`, `elapsed_s` |
 //! | `context.actor` | `instance`, `session`, `on_behalf_of`, `model`, `parents` |
 //!
 //! Two more kinds of action lie outside `call` and judge people. They are allowed or not: `@ask` cannot stand there.
