@@ -41,8 +41,8 @@
 //! # Codes of refusal
 //! [`ExecError::code`] is one of `cancelled`, `cwd.link`, `cwd.outside`, `cwd.unreadable`, `dir.relative`,
 //! `env.loader`, `home.relative`, `lost`, `path.dangling`, `path.links`, `path.outside`, `path.owner`,
-//! `path.unreadable`, `path.writable`, `pin.changed`, `pin.swapped`, `pin.unread`, `plan.program`, `program.format`,
-//! `program.kind`, `program.missing`, `program.mode`, `program.name`, `program.path`, `program.script`,
+//! `path.unreadable`, `path.writable`, `pin.changed`, `pin.swapped`, `pin.unread`, `plan.program`,
+//! `program.elsewhere`, `program.format`, `program.kind`, `program.missing`, `program.mode`, `program.name`, `program.path`, `program.script`,
 //! `program.setuid`, `runtime`, `script.interpreter`, `script.line`, `script.none`, `spawn`, `undead`,
 //! `workspace.link`, `workspace.moved`, `workspace.unreadable`.
 
