@@ -5,7 +5,7 @@
 //! - [`bundle`] makes random policy folders, and adds refusals to any folder, also to yours.
 //! - [`call`] makes calls: words that a profile knows, and words that try to get past it.
 //! - [`properties`] are plain functions that return what is wrong; [`runs`] tries each over inputs made from bytes.
-//! - [`mod@store`] is the conformance suite: one named test for each sentence that a store must keep.
+//! - [`store`] is the conformance suite: one named test for each sentence that a store must keep.
 //!
 //! To try a policy folder of one's own, give its files to the properties:
 //!

@@ -42,9 +42,9 @@
 //! [`ExecError::code`] is one of `cancelled`, `cwd.link`, `cwd.outside`, `cwd.unreadable`, `dir.relative`,
 //! `env.loader`, `home.relative`, `lost`, `path.dangling`, `path.links`, `path.outside`, `path.owner`,
 //! `path.unreadable`, `path.writable`, `pin.changed`, `pin.swapped`, `pin.unread`, `plan.program`,
-//! `program.elsewhere`, `program.format`, `program.kind`, `program.missing`, `program.mode`, `program.name`, `program.path`, `program.script`,
-//! `program.setuid`, `runtime`, `script.interpreter`, `script.line`, `script.none`, `spawn`, `undead`,
-//! `workspace.link`, `workspace.moved`, `workspace.unreadable`.
+//! `program.elsewhere`, `program.format`, `program.kind`, `program.missing`, `program.mode`, `program.name`,
+//! `program.path`, `program.script`, `program.setuid`, `runtime`, `script.interpreter`, `script.line`, `script.none`,
+//! `spawn`, `undead`, `workspace.link`, `workspace.moved`, `workspace.unreadable`.
 
 mod descriptors;
 mod elf;
