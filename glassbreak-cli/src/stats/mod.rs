@@ -10,7 +10,7 @@ use serde_json::json;
 
 use self::tally::{Answers, QUICK_MS, Tally, Votes};
 use crate::Failure;
-use crate::style::{self, Style};
+use crate::style::Style;
 
 /// Tell how people answer: how long they take, how often they agree, what nobody answered; by person and by rule. A
 /// person who nearly always agrees, mostly at once, is marked. Exit status 0; 1 when the log was tampered with; 2 for
@@ -38,7 +38,7 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode, Failure> {
         }
     }
     if options.json {
-        say!("{}", style::json(&format!("{:#}", as_json(&tally))));
+        say!("{:#}", as_json(&tally));
     } else {
         print(&tally, Style::of_stdout());
     }
