@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::Gate;
@@ -13,6 +14,8 @@ use crate::notify::Notifier;
 
 /// How long it waits before it asks a store again that did not answer.
 const PAUSE: Duration = Duration::from_millis(250);
+/// How long notifiers may take, once a request has ended, to show that.
+const LAST_WORD: Duration = Duration::from_secs(10);
 /// How long past the deadline is waited for somebody else to say so.
 const GRACE: Duration = Duration::from_millis(20);
 
@@ -45,6 +48,20 @@ async fn to_its_end(desk: Desk, notifiers: Vec<Arc<dyn Notifier>>, mut request: 
             }
         });
     }
+    // Each notifier has a task of its own, and gets the newest state once it is done with the one before: one that hangs
+    // or panics keeps neither the others nor the deadline waiting.
+    let (states, _) = watch::channel(request.clone());
+    let mut updates = JoinSet::new();
+    for notifier in &notifiers {
+        let (notifier, mut states) = (Arc::clone(notifier), states.subscribe());
+        updates.spawn(async move {
+            while states.changed().await.is_ok() {
+                let request = states.borrow_and_update().clone();
+                // What a card shows changes nothing of what is so.
+                let _ = notifier.update(&request).await;
+            }
+        });
+    }
     while !request.state.is_final() {
         let left = Duration::from_millis(request.deadline.since(Timestamp::now()).as_millis()) + GRACE;
         let news = match tokio::time::timeout(left, desk.moved(request.id, request.version)).await {
@@ -54,13 +71,13 @@ async fn to_its_end(desk: Desk, notifiers: Vec<Arc<dyn Notifier>>, mut request: 
         match news {
             Some(Some(moved)) if moved.version != request.version => {
                 request = moved;
-                for notifier in &notifiers {
-                    // What a card shows changes nothing of what is so.
-                    let _ = notifier.update(&request).await;
-                }
+                let _ = states.send(request.clone());
             }
             Some(Some(_)) | None => tokio::time::sleep(PAUSE).await,
             Some(None) => return,
         }
     }
+    drop(states);
+    let told = async { while updates.join_next().await.is_some() {} };
+    let _ = tokio::time::timeout(LAST_WORD, told).await;
 }

@@ -501,6 +501,86 @@ impl glassbreak_core::notify::Notifier for Broken {
     }
 }
 
+/// Never done with its first update.
+#[derive(Debug)]
+struct Stuck;
+
+#[async_trait::async_trait]
+impl glassbreak_core::notify::Notifier for Stuck {
+    fn name(&self) -> &str {
+        "stuck"
+    }
+
+    async fn deliver(
+        &self,
+        _: &Request,
+        _: &glassbreak_core::desk::Desk,
+    ) -> Result<(), glassbreak_core::notify::NotifyError> {
+        Ok(())
+    }
+
+    async fn update(&self, _: &Request) -> Result<(), glassbreak_core::notify::NotifyError> {
+        std::future::pending().await
+    }
+}
+
+/// Keeps the last state it was told.
+#[derive(Debug)]
+struct Told(std::sync::Arc<std::sync::Mutex<Option<State>>>);
+
+#[async_trait::async_trait]
+impl glassbreak_core::notify::Notifier for Told {
+    fn name(&self) -> &str {
+        "told"
+    }
+
+    async fn deliver(
+        &self,
+        _: &Request,
+        _: &glassbreak_core::desk::Desk,
+    ) -> Result<(), glassbreak_core::notify::NotifyError> {
+        Ok(())
+    }
+
+    async fn update(&self, request: &Request) -> Result<(), glassbreak_core::notify::NotifyError> {
+        *self.0.lock().unwrap() = Some(request.state.clone());
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_notifier_that_hangs_keeps_no_other_from_showing_the_end() {
+    use glassbreak_core::audit::AuditLog;
+    use glassbreak_core::gate::Gate;
+    let house = House::new().await;
+    let told = std::sync::Arc::default();
+    let gate = Gate::builder(super::support::bundle_of(&files()))
+        .store(MemoryStore::new())
+        .audit(AuditLog::open(house.root.join("second")).unwrap())
+        .notifier(Stuck)
+        .notifier(Told(std::sync::Arc::clone(&told)))
+        .build()
+        .await
+        .unwrap();
+    let mut actor = Actor::new(word("ops"), word("s"));
+    actor.on_behalf_of = Some(word("alice"));
+    let session = gate.session(actor).workspace(house.root.join("work")).unwrap();
+    let Verdict::Ask(escalation) = deploy(&session, "web", "test").check().await else {
+        panic!("nothing asks")
+    };
+    let waiting = escalation.open().await.unwrap();
+    let ballot = super::support::ballot("sso:bob", waiting.request(), Answer::Once);
+    gate.desk().vote(waiting.request().id, &ballot).await.unwrap();
+    let shown = async {
+        while !matches!(*told.lock().unwrap(), Some(State::Approved { .. })) {
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+    };
+    let shown = tokio::time::timeout(std::time::Duration::from_secs(20), shown).await;
+    shown.expect("a notifier waits for another");
+    drop(waiting.wait().await.unwrap());
+}
+
 #[tokio::test]
 async fn a_notifier_that_panics_neither_allows_nor_holds_up_anything() {
     use glassbreak_core::audit::AuditLog;
