@@ -2,12 +2,12 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
-use std::hash::RandomState;
 
 use cedar_policy::{
     ActionConstraint, Effect, Entity, EntityId, EntityTypeName, EntityUid, Policy, PolicyId, PolicySet, Schema,
 };
 use cedar_policy_core::ast::Expr;
+use foldhash::fast::RandomState;
 use unicode_normalization::UnicodeNormalization;
 
 use crate::error::{Problem, shown};
@@ -92,7 +92,7 @@ fn load_here(input: &PolicyInput<'_>) -> Result<Policies, Vec<Problem>> {
         lints,
         disabled: input.people.disabled().cloned().collect(),
         plans: Plans::new(uids),
-        hasher: RandomState::new(),
+        hasher: RandomState::default(),
     })
 }
 

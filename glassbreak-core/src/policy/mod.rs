@@ -77,9 +77,9 @@ mod validate;
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
-use std::hash::RandomState;
 
 use cedar_policy::{PolicyId, Schema};
+use foldhash::fast::RandomState;
 
 use crate::call::{Actor, Word};
 use crate::error::Problem;
@@ -137,6 +137,7 @@ pub struct Policies {
     /// The persons who may do nothing for now.
     disabled: BTreeSet<Word>,
     plans: Plans,
+    /// Finds plans. A quick one will do: what is of one hash is compared, and few plans are kept.
     hasher: RandomState,
 }
 
