@@ -426,7 +426,7 @@ fn judge_listed(program: &Program, exec: &Exec, ground: Ground<'_>, others: Othe
         },
         partial,
         plan: if understood {
-            ExecPlan::emit(exec, ground.cwd, program, &parse, partial)
+            ExecPlan::emit(exec, ground, program, &parse, partial)
         } else {
             ExecPlan::as_it_came(exec, ground.cwd, Some(program))
         },
