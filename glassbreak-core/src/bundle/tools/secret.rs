@@ -16,17 +16,23 @@ fn any_in(ty: &ArgType) -> bool {
     }
 }
 
-/// Makes what is marked secret, whatever it is: also what the schema will refuse.
+/// Makes what is marked secret, whatever it is: also what the schema will refuse, because a refusal is recorded with the
+/// call. So what is not declared beside it, which may be it, misspelt, and what stands in place of a record that holds it.
 pub(super) fn conceal(fields: &[ArgField], args: &mut Args) {
     for field in fields {
         let Some(value) = args.get_mut(field.name.as_str()) else {
             continue;
         };
-        if !field.secret {
+        if field.secret {
+            hide(value);
+        } else {
             within(&field.ty, value);
-        } else if !matches!(value, ArgValue::Secret(_)) {
-            *value = std::mem::replace(value, ArgValue::Bool(false)).secret();
         }
+    }
+    if any(fields) {
+        let declared = |name: &str| fields.iter().any(|field| field.name == *name);
+        let strangers = args.iter_mut().filter(|(name, _)| !declared(name));
+        strangers.for_each(|(_, value)| hide(value));
     }
 }
 
@@ -34,6 +40,13 @@ fn within(ty: &ArgType, value: &mut ArgValue) {
     match (ty, value) {
         (ArgType::Record(fields), ArgValue::Record(args)) => conceal(fields, args),
         (ArgType::List(item), ArgValue::List(items)) => items.iter_mut().for_each(|value| within(item, value)),
+        (ty, value) if any_in(ty) => hide(value),
         _ => {}
+    }
+}
+
+fn hide(value: &mut ArgValue) {
+    if !matches!(value, ArgValue::Secret(_)) {
+        *value = std::mem::replace(value, ArgValue::Bool(false)).secret();
     }
 }
