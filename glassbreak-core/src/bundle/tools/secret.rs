@@ -17,7 +17,8 @@ fn any_in(ty: &ArgType) -> bool {
 }
 
 /// Makes what is marked secret, whatever it is: also what the schema will refuse, because a refusal is recorded with the
-/// call. So what is not declared beside it, which may be it, misspelt, and what stands in place of a record that holds it.
+/// call. So what is not declared, which may be it, misspelt, or was left out of a listing; and what stands in place of a
+/// record that holds it. For a tool that has secrets.
 pub(super) fn conceal(fields: &[ArgField], args: &mut Args) {
     for field in fields {
         let Some(value) = args.get_mut(field.name.as_str()) else {
@@ -29,11 +30,9 @@ pub(super) fn conceal(fields: &[ArgField], args: &mut Args) {
             within(&field.ty, value);
         }
     }
-    if any(fields) {
-        let declared = |name: &str| fields.iter().any(|field| field.name == *name);
-        let strangers = args.iter_mut().filter(|(name, _)| !declared(name));
-        strangers.for_each(|(_, value)| hide(value));
-    }
+    let declared = |name: &str| fields.iter().any(|field| field.name == *name);
+    let strangers = args.iter_mut().filter(|(name, _)| !declared(name));
+    strangers.for_each(|(_, value)| hide(value));
 }
 
 fn within(ty: &ArgType, value: &mut ArgValue) {
