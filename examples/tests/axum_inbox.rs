@@ -61,10 +61,11 @@ impl Browser {
             cookie.contains("httponly") && cookie.contains("samesite=strict"),
             "{cookie}"
         );
-        let mut browser = Self {
+        let location = first.head.lines().find_map(|line| line.strip_prefix("location: /#"));
+        let browser = Self {
             at: at.parse().unwrap(),
             cookie: cookie.split(';').next().unwrap().to_owned(),
-            token: String::new(),
+            token: location.unwrap().to_owned(),
         };
         let page = browser.get("/").await;
         assert_eq!(page.status, 200);
@@ -72,8 +73,7 @@ impl Browser {
             page.head
                 .contains("content-security-policy: default-src 'none'; script-src 'nonce-")
         );
-        let (_, rest) = page.body.split_once("name=\"token\" content=\"").unwrap();
-        browser.token = rest.split('"').next().unwrap().to_owned();
+        assert!(!page.body.contains(&browser.token) && !page.body.contains(browser.cookie.split_once('=').unwrap().1));
         browser
     }
 
@@ -107,9 +107,9 @@ impl Browser {
 
     /// What the page is told next, from the first on that `wanted` holds of.
     async fn news(&self, wanted: impl Fn(&Value) -> bool) -> Value {
-        let Self { at, cookie, .. } = self;
+        let Self { at, cookie, token } = self;
         let mut stream = TcpStream::connect(at).await.unwrap();
-        let head = format!("GET /news HTTP/1.1\r\nHost: {at}\r\nCookie: {cookie}\r\n\r\n");
+        let head = format!("GET /news?token={token} HTTP/1.1\r\nHost: {at}\r\nCookie: {cookie}\r\n\r\n");
         stream.write_all(head.as_bytes()).await.unwrap();
         let mut lines = BufReader::new(stream).lines();
         let look = async {
@@ -287,7 +287,7 @@ async fn what_does_not_come_from_the_page_of_a_person_is_refused() {
     let twice = |head: String| head.replace(&dana.cookie, &format!("inbox=0000; {}", dana.cookie));
     assert_eq!(dana.post_as("/answer", &body, twice).await.status, 401);
     // By GET nothing changes, and without a cookie nothing is shown.
-    assert_eq!(dana.get("/answer").await.status, 405);
+    assert_eq!(dana.get(&format!("/answer?token={}", dana.token)).await.status, 405);
     let stranger = ask(
         at,
         &format!("GET /news HTTP/1.1\r\nHost: {at}\r\nConnection: close\r\n\r\n"),
@@ -298,6 +298,35 @@ async fn what_does_not_come_from_the_page_of_a_person_is_refused() {
     // After all that it is still asked.
     assert_eq!(story.lee.card().await["agreed"], json!([]));
     assert_eq!(dana.post("/answer", &body).await.status, 200);
+    assert!(call.await.unwrap().is_ok());
+}
+
+/// Cookies know no ports: a server of the agent's on this machine, which a person opens, is sent this one.
+#[tokio::test]
+async fn whoever_has_only_the_cookie_sees_nothing_and_answers_nothing() {
+    let story = Story::new("inbox-cookie").await;
+    let call = story.asks(1002, 12_000);
+    let (card, dana) = (story.dana.card().await, &story.dana);
+    let (_, key) = dana.cookie.split_once('=').unwrap();
+    let thief = Browser {
+        at: dana.at,
+        cookie: dana.cookie.clone(),
+        token: key.to_owned(),
+    };
+    for path in [
+        "/",
+        "/news",
+        &format!("/news?token={key}"),
+        &format!("/?key={key}"),
+        &format!("/news?key={key}"),
+    ] {
+        let answer = thief.get(path).await;
+        let told = [&*answer.head, &*answer.body].concat();
+        assert!(!told.contains(&dana.token) && !told.contains("1002"), "{path}: {told}");
+        assert_eq!(answer.status == 200, path == "/", "{path}");
+    }
+    assert_eq!(thief.post("/answer", &vote(&card, "once")).await.status, 403);
+    assert_eq!(dana.post("/answer", &vote(&card, "once")).await.status, 200);
     assert!(call.await.unwrap().is_ok());
 }
 

@@ -232,6 +232,12 @@ impl LockSet {
         self.tools.get(name)
     }
 
+    /// Whether some tool or program is locked.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn names_tools(&self) -> bool {
+        !self.tools.is_empty()
+    }
+
     /// The lock on exactly `target`.
     pub fn get(&self, target: &Target) -> Option<&Arc<Lock>> {
         match target {

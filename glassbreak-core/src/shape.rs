@@ -29,11 +29,25 @@ pub struct Shape {
     pub breakers: Vec<String>,
 }
 
+impl Shape {
+    /// The program that `name` is another name of; `None` for one that is a program itself, or none.
+    pub(crate) fn alias_of(&self, name: &str) -> Option<&str> {
+        if self.programs.iter().any(|known| known.program == name) {
+            return None;
+        }
+        let known = self.programs.iter();
+        let mut named = known.filter(|known| known.aliases.iter().any(|alias| alias == name));
+        named.next().map(|known| known.program.as_str())
+    }
+}
+
 /// A program's facts.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ProgramShape {
     /// Its name.
     pub program: String,
+    /// Its other names. To policies a call by one of them is one of this program.
+    pub aliases: Vec<String>,
     /// The profile's own facts, each a set of texts, in the order of
     /// [`ArgvFacts::sets`](crate::facts::ArgvFacts::sets).
     pub sets: Vec<String>,

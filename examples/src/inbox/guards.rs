@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use axum::extract::{Request, State};
 use axum::http::header::{COOKIE, HOST, ORIGIN};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use glassbreak_core::people::Account;
@@ -24,6 +24,8 @@ pub(super) const TOKEN: &str = "x-inbox-token";
 pub(super) struct Visitor {
     pub(super) name: Box<str>,
     pub(super) account: Account,
+    /// What their browser sends by itself, to every port of this machine.
+    pub(super) cookie: Key,
     /// What only their page has.
     pub(super) token: Key,
 }
@@ -41,6 +43,7 @@ impl Visitors {
             let visitor = Visitor {
                 name: (*name).into(),
                 account,
+                cookie: Key::new()?,
                 token: Key::new()?,
             };
             Ok((Key::new()?, visitor))
@@ -54,15 +57,19 @@ impl Visitors {
         self.0.iter().map(link).collect()
     }
 
-    pub(super) fn by_key(&self, key: &str) -> Option<&Visitor> {
+    fn by_key(&self, key: &str) -> Option<&Visitor> {
         self.0.get(&Key::of(key))
+    }
+
+    fn by_cookie(&self, cookie: &str) -> Option<&Visitor> {
+        self.0.values().find(|visitor| visitor.cookie.as_str() == cookie)
     }
 }
 
 /// Lets a request through to its page, with the visitor in it, or refuses it.
 pub(super) async fn admit(State(inbox): State<Inbox>, mut request: Request, next: Next) -> Response {
     let headers = request.headers();
-    let mut answer = match visitor(&inbox, request.method(), request.uri().query(), headers) {
+    let mut answer = match visitor(&inbox, request.method(), request.uri(), headers) {
         Ok(visitor) => {
             request.extensions_mut().insert(visitor);
             next.run(request).await
@@ -85,7 +92,7 @@ pub(super) async fn admit(State(inbox): State<Inbox>, mut request: Request, next
 
 type Refused = (StatusCode, &'static str);
 
-fn visitor(inbox: &Inbox, method: &Method, query: Option<&str>, headers: &HeaderMap) -> Result<Visitor, Refused> {
+fn visitor(inbox: &Inbox, method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Visitor, Refused> {
     let host = one(headers, &HOST).filter(|host| inbox.is_named(host));
     let host = host.ok_or((StatusCode::MISDIRECTED_REQUEST, "this is served to 127.0.0.1 alone"))?;
     let changes = match *method {
@@ -99,22 +106,31 @@ fn visitor(inbox: &Inbox, method: &Method, query: Option<&str>, headers: &Header
             "an answer comes from this page, and from no other",
         ));
     }
-    let key = match query.and_then(|query| query.strip_prefix("key=")) {
-        Some(key) if !changes => Some(key),
-        _ => one(headers, &COOKIE).and_then(cookie),
-    };
-    let visitor = key.and_then(|key| inbox.visitors().by_key(key));
-    let visitor = visitor.ok_or((
+    let by_link = link_key(method, uri).map(|key| inbox.visitors().by_key(key));
+    let by_cookie = || inbox.visitors().by_cookie(one(headers, &COOKIE).and_then(cookie)?);
+    let visitor = by_link.unwrap_or_else(by_cookie).ok_or((
         StatusCode::UNAUTHORIZED,
         "open the link that the program printed for you",
     ))?;
-    if changes && one(headers, &HeaderName::from_static(TOKEN)) != Some(visitor.token.as_str()) {
+    // The page itself tells nothing. The news come to a place without headers of its own, so their token is in the query.
+    let token = match (changes, uri.path()) {
+        (true, _) => Some(one(headers, &HeaderName::from_static(TOKEN))),
+        (false, "/") => None,
+        (false, _) => Some(uri.query().and_then(|query| query.strip_prefix("token="))),
+    };
+    if token.is_some_and(|token| token != Some(visitor.token.as_str())) {
         return Err((
             StatusCode::FORBIDDEN,
-            "load the page again: its token is not the one of this program",
+            "open your link again: this page has no token of this program",
         ));
     }
     Ok(visitor.clone())
+}
+
+/// The key of a link that is opened.
+pub(super) fn link_key<'a>(method: &Method, uri: &'a Uri) -> Option<&'a str> {
+    let query = uri.query().filter(|_| *method == Method::GET && uri.path() == "/")?;
+    query.strip_prefix("key=")
 }
 
 /// The value of a header that stands once.

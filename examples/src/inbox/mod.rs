@@ -4,10 +4,12 @@
 //! What it must get right is who answers, because the desk believes the account that it is told:
 //!
 //! - **Who:** each person has a link with a key of their own; the first visit turns it into a cookie that scripts
-//!   cannot read and other sites cannot send. A real host has its own sign-in here.
+//!   cannot read and other sites cannot send, and a token that the page keeps. Cookies know no ports: whatever else on
+//!   this machine a person opens is sent the cookie, and so that alone shows nothing and answers nothing. A real host
+//!   has its own sign-in here, under a name of its own.
 //! - **From where:** it listens on 127.0.0.1 alone, and answers nothing that was sent to another name (a page elsewhere
 //!   may have its own name point here).
-//! - **By whose page:** what changes something must come from this origin, and carry a token that only this page has.
+//! - **By whose page:** what changes something must come from this origin, and carry the token, which only this page has.
 //! - **What they saw:** a vote names the digest of the card that stood on *their* page; another card's vote does not count.
 //! - **What an agent wrote** is shown as text and never as markup, and no script runs but the page's own.
 

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::{DefaultBodyLimit, Extension, State};
-use axum::http::StatusCode;
 use axum::http::header::{CONTENT_SECURITY_POLICY, LOCATION, SET_COOKIE};
+use axum::http::{Method, StatusCode, Uri};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{Html, IntoResponse, Response};
 use axum::routing::{get, post};
@@ -27,7 +27,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use super::guards::{COOKIE_NAME, TOKEN, Visitor, Visitors, admit};
+use super::guards::{COOKIE_NAME, TOKEN, Visitor, Visitors, admit, link_key};
 use super::{Bell, Key};
 
 /// How often it is looked whether something changed that did not ring: a lock set by another process.
@@ -124,15 +124,14 @@ fn no(why: &dyn Display) -> Told {
     (StatusCode::CONFLICT, why.to_string())
 }
 
-async fn page(Extension(visitor): Extension<Visitor>, uri: axum::http::Uri) -> Result<Response, Told> {
-    if let Some(key) = uri.query().and_then(|query| query.strip_prefix("key=")) {
-        // The key leaves the address, and with it the history and whatever one copies.
-        let cookie = format!("{COOKIE_NAME}={key}; HttpOnly; SameSite=Strict; Path=/");
-        return Ok((
-            StatusCode::SEE_OTHER,
-            [(SET_COOKIE, cookie), (LOCATION, "/".to_owned())],
-        )
-            .into_response());
+async fn page(Extension(visitor): Extension<Visitor>, method: Method, uri: Uri) -> Result<Response, Told> {
+    if link_key(&method, &uri).is_some() {
+        // The key leaves the address, and with it the history and whatever one copies. The token goes where no browser
+        // sends it by itself: behind `#`, from where the page takes it, and keeps it for this port alone.
+        let cookie = visitor.cookie.as_str();
+        let cookie = format!("{COOKIE_NAME}={cookie}; HttpOnly; SameSite=Strict; Path=/");
+        let to = format!("/#{}", visitor.token.as_str());
+        return Ok((StatusCode::SEE_OTHER, [(SET_COOKIE, cookie), (LOCATION, to)]).into_response());
     }
     let nonce = Key::new().map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()))?;
     let nonce = nonce.as_str();
@@ -142,8 +141,7 @@ async fn page(Extension(visitor): Extension<Visitor>, uri: axum::http::Uri) -> R
     );
     let html = include_str!("page.html")
         .replace("{nonce}", nonce)
-        .replace("{header}", TOKEN)
-        .replace("{token}", visitor.token.as_str());
+        .replace("{header}", TOKEN);
     Ok(([(CONTENT_SECURITY_POLICY, policy)], Html(html)).into_response())
 }
 

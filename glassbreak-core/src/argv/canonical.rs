@@ -3,15 +3,50 @@
 //! Options come by the name they are known by, with `=` or as words of their own, before the operands (behind them where
 //! the program wants that), and `--` stands before the operands where the program knows it. So however a call is
 //! spelt, one row of words runs, is shown and is hashed.
+//!
+//! What runs must be what was judged: the new words are read again, and where they do not say just the same (an operand
+//! that only `--` kept from being an option, say) the call runs as it came.
 
-use super::parse::{Parse, Present, Role};
+use super::parse::{self, Parse, Present, Role};
 use super::profile::{DashDash, Dialect, Long, LongValue, Order};
 use super::program::{Node, Program};
+use super::types::{Ground, Said};
 
-/// The words, and where the last verb stands among them; `None` where the parse and the profile do not fit each other.
-pub(crate) fn words(program: &Program, words: &[Box<str>], parse: &Parse<'_>) -> Option<Vec<Box<str>>> {
+/// The words, with those that the profile puts in; `None` where they would not be read as the same call.
+pub(crate) fn words(
+    program: &Program,
+    words: &[Box<str>],
+    parse: &Parse<'_>,
+    ground: Ground<'_>,
+) -> Option<Vec<Box<str>>> {
+    let anew = written(program, words, parse, false)?;
+    let again = parse::parse(program, &anew, ground, &mut Said::default());
+    is_same(&again, parse)
+        .then(|| written(program, words, parse, true))
+        .flatten()
+}
+
+/// Whether both are of one verb, with the same options, values and operands in the same order.
+fn is_same(again: &Parse<'_>, before: &Parse<'_>) -> bool {
+    let options = |one: &Present<'_>, other: &Present<'_>| {
+        (one.opt, one.value, one.second) == (other.opt, other.value, other.second)
+    };
+    let rows = |one: &[(usize, &str)], other: &[(usize, &str)]| {
+        one.len() == other.len() && one.iter().zip(other).all(|((_, one), (_, other))| one == other)
+    };
+    again.stopped.is_none()
+        && again.node == before.node
+        && again.options.len() == before.options.len()
+        && (again.options.iter().zip(&before.options)).all(|(one, other)| options(one, other))
+        && rows(&again.operands, &before.operands)
+        && rows(&again.after, &before.after)
+}
+
+fn written(program: &Program, words: &[Box<str>], parse: &Parse<'_>, inject: bool) -> Option<Vec<Box<str>>> {
     let mut out = vec![words.first()?.clone()];
-    out.extend(program.inject.iter().cloned());
+    if inject {
+        out.extend(program.inject.iter().cloned());
+    }
     let (mut node, mut from) = (program.node(0)?, 0);
     for (at, role) in parse.roles.iter().enumerate() {
         if let Role::Verb(index) = role {
@@ -20,7 +55,9 @@ pub(crate) fn words(program: &Program, words: &[Box<str>], parse: &Parse<'_>) ->
             out.push(node.path.rsplit(' ').next()?.into());
         }
     }
-    out.extend(node.inject.iter().cloned());
+    if inject {
+        out.extend(node.inject.iter().cloned());
+    }
     let dialect = &node.dialect;
     let operands =
         |row: &[(usize, &str)], out: &mut Vec<Box<str>>| out.extend(row.iter().map(|(_, word)| (*word).into()));
@@ -181,6 +218,50 @@ mod tests {
                 ["shop", "list", "--namespace=web", "--verbose", "--", "a", "b"],
                 "{line}"
             );
+        }
+    }
+
+    #[test]
+    fn what_would_be_read_as_another_call_runs_as_it_came() {
+        let profile = |dialect: &str, root: &str, line: &str| {
+            format!(
+                "schema = 1\n[profiles.shop]\n{dialect}\nroot = {{ verdict = \"allow\", canonical = true,\n{root} }}\n\
+                 examples.allow = [\"{line}\"]\n"
+            )
+        };
+        let delete = "options = [{ names = [\"-delete\"], verdict = \"deny\" }, { names = [\"-c\"], value = \"text\", dash-value = true }],";
+        let some = "operands = [{ type = \"text\", min = 0, max = 3 }]";
+        for (dialect, more, line) in [
+            // Without `--` the operand would be an option, and that one is denied.
+            (
+                "dialect = { long = \"single\", order = \"operands-first\", dashdash = \"end\" }",
+                "",
+                "shop -- -delete",
+            ),
+            // What stands behind `--` is not left out.
+            (
+                "dialect = { long = \"single\", order = \"operands-first\", dashdash = \"paths\" }",
+                ", after = [{ type = \"text\", min = 0, max = 3 }]",
+                "shop a -- b",
+            ),
+            // Values that may not be attached stay apart.
+            (
+                "dialect = { long = \"none\", short-attached = false, short-cluster = true }",
+                "",
+                "shop -c -rf",
+            ),
+        ] {
+            let delete = if dialect.contains("none") {
+                delete.replace("-delete", "-r")
+            } else {
+                delete.to_owned()
+            };
+            let text = profile(dialect, &format!("{delete} forms = [{{ {some}{more} }}]"), line);
+            let shop = super::super::dialect_tests::load(&text);
+            let words: Vec<&str> = line.split(' ').collect();
+            let judged = super::super::dialect_tests::judged(&shop, &words);
+            assert_eq!(verdict_of(&judged.findings), Verdict::Allow, "{line}");
+            assert_eq!(judged.plan.argv().collect::<Vec<_>>(), words, "{line}");
         }
     }
 

@@ -92,6 +92,7 @@ impl Shipped {
             hash: from_hex(&head.hash)?,
             shape: ProgramShape {
                 program: head.program.clone(),
+                aliases: head.aliases.iter().map(ToString::to_string).collect(),
                 sets: head.sets.clone(),
                 words: head.words.clone(),
                 fills: head.fills.clone(),
@@ -207,6 +208,7 @@ mod tests {
             let program = packs::compiled(Source { file, text }).unwrap();
             let ProgramShape {
                 program: name,
+                aliases: _,
                 sets,
                 words,
                 fills,

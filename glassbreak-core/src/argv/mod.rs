@@ -201,6 +201,12 @@ impl Programs {
         listed::find(&self.by_name, word).map(Listed::name)
     }
 
+    /// All names of the profile that a call beginning with `word` is judged by; none where it has no profile.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn called(&self, word: &str) -> impl Iterator<Item = &str> {
+        listed::find(&self.by_name, word).into_iter().flat_map(Listed::called)
+    }
+
     /// The profile that a call beginning with `word` is judged by.
     pub(crate) fn find(&self, word: &str) -> Option<&Program> {
         listed::find(&self.by_name, word).map(Listed::program)
@@ -426,7 +432,7 @@ fn judge_listed(program: &Program, exec: &Exec, ground: Ground<'_>, others: Othe
         },
         partial,
         plan: if understood {
-            ExecPlan::emit(exec, ground.cwd, program, &parse, partial)
+            ExecPlan::emit(exec, ground, program, &parse, partial)
         } else {
             ExecPlan::as_it_came(exec, ground.cwd, Some(program))
         },

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use super::canonical;
 use super::parse::Parse;
 use super::program::Program;
+use super::types::Ground;
 use crate::call::Exec;
 
 /// One judged way to run a program.
 ///
 /// The words go out as they came, with those that the profile puts in, or written anew where the profile says
-/// `canonical`; a call that was not understood to its end goes out just as it came.
+/// `canonical` and the same is read of it again; a call that was not understood to its end goes out just as it came.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ExecPlan {
     program: Arc<str>,
@@ -29,10 +30,11 @@ impl ExecPlan {
     }
 
     /// The call with the words and variables that the profile puts in.
-    pub(crate) fn emit(exec: &Exec, cwd: &str, program: &Program, parse: &Parse<'_>, partial: bool) -> Self {
+    pub(crate) fn emit(exec: &Exec, ground: Ground<'_>, program: &Program, parse: &Parse<'_>, partial: bool) -> Self {
         let (words, node, verb_at) = (exec.argv().words(), program.node(parse.node), parse.verb_at);
+        let cwd = ground.cwd;
         if node.is_some_and(|node| node.canonical && !partial)
-            && let Some(argv) = canonical::words(program, words, parse)
+            && let Some(argv) = canonical::words(program, words, parse, ground)
         {
             return Self::with(exec, cwd, argv.into(), Some(program));
         }

@@ -134,7 +134,8 @@ pub struct Node {
     #[serde(default)]
     pub labels_if: Vec<LabelIf>,
     /// Whether a call of it runs as it was understood and not as it was spelt: options by the names they are known by, and
-    /// before the operands; `--` before the operands where the program knows it. Not for a program that runs another.
+    /// before the operands; `--` before the operands where the program knows it. A call that would then be read as another
+    /// runs as it came. Not for a program that runs another.
     #[serde(default, skip_serializing_if = "is_false")]
     pub canonical: bool,
     /// Words put right behind the verb.

@@ -164,6 +164,7 @@ impl Program {
     pub(crate) fn shape(&self) -> ProgramShape {
         ProgramShape {
             program: self.name.to_string(),
+            aliases: self.aliases.iter().map(ToString::to_string).collect(),
             sets: self.sets.iter().map(ToString::to_string).collect(),
             words: self.words(),
             fills: self.filled(),

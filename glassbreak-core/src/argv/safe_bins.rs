@@ -136,6 +136,14 @@ fn aliases(programs: &Table, source: Source<'_>, problems: &mut Vec<Problem>, li
             } else if let Some(other) = taken.insert(alias, name) {
                 let what = format!("`{alias}` is another name of `{other}` and of `{name}`");
                 problems.push(source.problem(at, what, "let it be the name of one program"));
+            } else if matches!(program, Listed::Own(_)) && packs::source_for(alias).is_some() {
+                let what =
+                    format!("`{alias}` is judged as `{name}`, in place of the shipped pack `builtin:{alias}-readonly`");
+                lints.push(source.problem(
+                    at,
+                    what,
+                    "leave it out, unless you mean to do without what the pack knows",
+                ));
             }
         }
     }
@@ -350,6 +358,18 @@ mod tests {
         assert_eq!(listed::find(&table, "python").unwrap().name(), "python");
         assert!(
             lints[0].to_string().contains("`python3` has a profile of its own"),
+            "{lints:?}"
+        );
+        // One that is a program with a shipped pack stands in place of that, and that is told too.
+        let (_, lints) = load(format!(
+            "schema = 1\n{}",
+            profile("snake").replace("python3", "kubectl")
+        ))
+        .unwrap();
+        assert!(
+            lints[0]
+                .to_string()
+                .contains("in place of the shipped pack `builtin:kubectl-readonly`"),
             "{lints:?}"
         );
     }

@@ -222,7 +222,7 @@ impl Made {
         match gate
             .inner
             .locks
-            .stopped_at(&session.path, names_of(&self.call, prepared.facts()))
+            .stopped_at(&session.path, names_of(&self.call, prepared.facts(), &self.bundle))
         {
             Some(stopped) => Err(Box::new(self.conclude(prepared, Err(locked(&stopped)), None))),
             None => Ok(prepared),
@@ -558,14 +558,16 @@ pub(super) fn name_of<'a>(call: &'a Call, facts: &'a Facts) -> &'a str {
     }
 }
 
-/// The same, and what runs it: a lock on `timeout` stops `timeout 5 kubectl`.
-pub(super) fn names_of<'a>(call: &'a Call, facts: &'a Facts) -> Names<'a> {
+/// The same by its other names, and what runs it: a lock on `timeout` stops `timeout 5 kubectl`, one on `python3` stops
+/// `python`.
+pub(super) fn names_of<'a>(call: &'a Call, facts: &'a Facts, bundle: &'a Bundle) -> Names<'a> {
     let name = name_of(call, facts);
-    let around = match &call.operation {
-        Operation::Exec(exec) if exec.argv().program() != name => exec.argv().words(),
-        _ => &[],
+    let (around, programs) = match &call.operation {
+        Operation::Exec(exec) if exec.argv().program() != name => (exec.argv().words(), Some(bundle.programs())),
+        Operation::Exec(_) => (&[][..], Some(bundle.programs())),
+        Operation::Tool(_) | Operation::Connect(_) => (&[][..], None),
     };
-    Names { name, around }
+    Names { name, around, programs }
 }
 
 /// What a lock, or not knowing of any, says of a call.

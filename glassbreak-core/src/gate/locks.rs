@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use crate::argv::Programs;
 use crate::lock::{Lock, LockPath, LockSet};
 use crate::store::{LockView, Position, Store};
 
@@ -47,8 +48,24 @@ pub(super) enum Stopped {
 pub(super) struct Names<'a> {
     /// The program or tool that it is a call of.
     pub(super) name: &'a str,
-    /// Where that program is run by others: all words, among which are the names of those.
+    /// Where that program is run by others, or called by another name: all words, among which those names are.
     pub(super) around: &'a [Box<str>],
+    /// Where it is a program: those that have other names, because a lock on one name stops the program by all of them.
+    pub(super) programs: Option<&'a Programs>,
+}
+
+impl Names<'_> {
+    /// A lock on what runs, or on what runs that, by whatever name.
+    fn lock<'l>(&self, locks: &'l LockSet) -> Option<&'l Arc<Lock>> {
+        if !locks.names_tools() {
+            return None;
+        }
+        let on = |word: &str| {
+            let other = || self.programs?.called(word).find_map(|name| locks.tool(name));
+            locks.tool(word).or_else(other)
+        };
+        on(self.name).or_else(|| self.around.iter().find_map(|word| on(word)))
+    }
 }
 
 impl Mirror {
@@ -93,8 +110,8 @@ impl Mirror {
             return Some(Stopped::Unknown);
         }
         let view = self.view.borrow();
-        let around = || names.around.iter().find_map(|word| view.locks.tool(word));
-        let lock = view.locks.find_at(caller, names.name).or_else(around);
+        let by_name = || names.lock(&view.locks);
+        let lock = view.locks.find_at(caller, names.name).or_else(by_name);
         lock.map(|lock| Stopped::By(Arc::clone(lock)))
     }
 
@@ -152,7 +169,48 @@ mod tests {
     use crate::lock::Target;
     use crate::store::{Locks, MemoryStore};
 
-    const NONE: Names<'_> = Names { name: "", around: &[] };
+    const NONE: Names<'_> = Names {
+        name: "",
+        around: &[],
+        programs: None,
+    };
+
+    #[tokio::test]
+    async fn a_lock_on_one_name_of_a_program_stops_it_by_all_of_them() {
+        let word = |text| Word::new(text).unwrap();
+        let programs = Programs::shipped().unwrap();
+        let path = LockPath::new(&Actor::new(word("ops"), word("s")), "");
+        for (locked, words, stops) in [
+            ("python3", &["python3", "x.py"][..], true),
+            ("python3", &["python", "x.py"], true),
+            ("python", &["python3", "x.py"], true),
+            ("mawk", &["gawk", "{print}"], true),
+            ("python3", &["timeout", "5", "python"], true),
+            ("python", &["timeout", "5", "python3"], true),
+            ("pip3", &["python3", "x.py"], false),
+            ("python3", &["node", "x.js"], false),
+        ] {
+            let store = MemoryStore::new();
+            let lock = Lock {
+                target: Target::Tool(word(locked)),
+                reason: Text::new("runaway").unwrap(),
+                by: word("bob"),
+                at: Timestamp::now(),
+            };
+            store.lock(lock).await.unwrap();
+            let mirror = Mirror::new(store.locks().await.unwrap());
+            let wraps = words[0] == "timeout";
+            let words: Vec<Box<str>> = words.iter().map(|word| (*word).into()).collect();
+            let called = if wraps { &words[2] } else { &words[0] };
+            let name = programs.name_of(called).unwrap();
+            let names = Names {
+                name,
+                around: if wraps { &words } else { &[] },
+                programs: Some(&programs),
+            };
+            assert_eq!(mirror.stopped_at(&path, names).is_some(), stops, "{locked} {words:?}");
+        }
+    }
 
     #[tokio::test]
     async fn news_that_comes_late_takes_no_lock_away() {

@@ -197,7 +197,7 @@ impl Held {
             .locks
             .stopped_at(
                 &self.made.session.inner.path,
-                names_of(&self.made.call, &self.judgement.facts),
+                names_of(&self.made.call, &self.judgement.facts, &self.made.bundle),
             )
             .map(|stopped| self.denied(locked(&stopped)))
     }
@@ -247,9 +247,8 @@ impl Held {
     pub(super) async fn locked(&self) -> Denial {
         let made = &self.made;
         let locks = &self.gate.inner.locks;
-        let stopped = locks
-            .wait(&made.session.inner.path, names_of(&made.call, &self.judgement.facts))
-            .await;
+        let names = names_of(&made.call, &self.judgement.facts, &made.bundle);
+        let stopped = locks.wait(&made.session.inner.path, names).await;
         self.denied(locked(&stopped))
     }
 

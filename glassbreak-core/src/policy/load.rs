@@ -208,6 +208,10 @@ fn read_policies(
                         })
                     }),
             );
+            problems.extend(aliases(policy, input, uids).map(|(what, help)| {
+                let what = format!("policy `{}`: {what}", annotations.id);
+                source.problem(at, what, help)
+            }));
             if annotations.requirement.is_some() && !within_calls(policy, snapshot, schema, uids) {
                 let what = format!("policy `{}` asks about more than calls", annotations.id);
                 let help =
@@ -249,6 +253,24 @@ fn objections(
         .into_iter()
         .map(|(at, what, help)| (at, what, help.to_owned()));
     large.into_iter().chain(unknown).chain(unfit).chain(lints)
+}
+
+/// Other names of programs among the entities that a policy names: no call is ever of one of them, and a forbid would
+/// silently stop nothing.
+fn aliases(policy: &Policy, input: &PolicyInput<'_>, uids: &Uids) -> impl Iterator<Item = (String, String)> {
+    let programs = policy.entity_literals().into_iter();
+    let programs = programs.filter(move |name| *name.type_name() == uids.program);
+    programs.filter_map(move |name| alias(name.id().unescaped(), input))
+}
+
+fn alias(name: &str, input: &PolicyInput<'_>) -> Option<(String, String)> {
+    let program = input.shape.alias_of(name)?;
+    let what = format!(
+        "`{}` is another name of `{program}`, and no call has it here",
+        shown(name)
+    );
+    let help = format!("write `{program}`: what is said of it is said of all its names");
+    Some((what, help))
 }
 
 /// A text that no call can hold, or that the reader takes for another: a condition that compares with it would
@@ -297,6 +319,7 @@ fn unknown_word(kind: &Fixed, word: &str, input: &PolicyInput<'_>) -> Option<(St
             format!("operators do nothing to a `{}`", shown(word)),
             suggest(word, KINDS, &format!("write one of {}", KINDS.join(", "))),
         )),
+        Fixed::Argv(fact) if fact == "program" => alias(word, input),
         // Where some program may say anything there, so may the policy. A profile may say `*` for what is left open.
         Fixed::Argv(fact) if word != "*" => {
             let programs = input

@@ -158,6 +158,20 @@ impl Listed {
         })
     }
 
+    /// Whether something in what the listing says of a tool is marked `writeOnly`, wherever it stands.
+    pub(super) fn marks(&self, name: &str) -> bool {
+        fn marked(json: &Json) -> bool {
+            match json {
+                Json::Record(fields) => fields
+                    .iter()
+                    .any(|(key, value)| key == "writeOnly" && *value != Json::Bool(false) || marked(value)),
+                Json::List(items) => items.iter().any(marked),
+                _ => false,
+            }
+        }
+        self.tools.get(name).is_some_and(marked)
+    }
+
     /// Whether the listing has an argument at this way.
     pub(super) fn has(&self, name: &str, way: &str) -> bool {
         let Some(root) = self.tools.get(name) else { return false };

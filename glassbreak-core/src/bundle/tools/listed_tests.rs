@@ -276,6 +276,24 @@ fn what_a_listing_marks_write_only_is_secret() {
         let tools = load(MANIFEST, &listing).unwrap();
         assert!(tools.shapes()[0].args[0].secret, "{schema}");
     }
+    // What is marked and has no like is refused, and not shown in the record of that.
+    for (schema, given) in [
+        (
+            r#"{"type": ["string", "integer"], "writeOnly": true}"#,
+            r#"{"x": "hunter2"}"#,
+        ),
+        (
+            r#"{"type": "object", "properties": {"pin": {"type": "number", "writeOnly": true}}}"#,
+            r#"{"x": {"pin": "hunter2"}}"#,
+        ),
+    ] {
+        let tools = with(schema);
+        let line = format!(r#"{{"tool":{{"name":"t","arguments":{given}}}}}"#);
+        let mut call = wire::read(line.as_bytes()).unwrap().call;
+        tools.conceal(&mut call);
+        assert!(!format!("{call:?}").contains("hunter2"), "{call:?}");
+        assert!(!takes(&tools, given), "{schema}");
+    }
     let plain = with(r#"{"type": "string", "writeOnly": false}"#);
     assert!(!plain.shapes()[0].args[0].secret);
     let mapped = format!("{MANIFEST}map.x = {{ type = \"string\", writeOnly = true }}\n");

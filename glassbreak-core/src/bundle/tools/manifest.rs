@@ -119,9 +119,10 @@ fn entry(
         Some(item) => costs(report, item, &args),
         None => Vec::new(),
     };
+    let is_listed = schema.is_some_and(|schema| schema.is_text());
     Some(ToolEntry {
         about: about.into(),
-        secret: secret::any(&args),
+        secret: secret::any(&args) || is_listed && listed.is_some_and(|listed| listed.marks(item.name)),
         shape: ToolShape {
             name: name?,
             args,
@@ -134,7 +135,7 @@ fn entry(
         resource,
         pins,
         costs,
-        listed: schema.is_some_and(|schema| schema.is_text()),
+        listed: is_listed,
     })
 }
 

@@ -150,7 +150,7 @@ pub struct ToolEntry {
     listed: bool,
     /// What it does, in a line.
     about: Box<str>,
-    /// Whether some argument is marked `writeOnly`.
+    /// Whether some argument is marked `writeOnly`, also one that was left out of what a listing says.
     secret: bool,
 }
 

@@ -539,6 +539,21 @@ fn what_is_write_only_is_secret_wherever_it_stands() {
         let refusal = tools.get("t").unwrap().judge(&tool("t", wrong)).unwrap_err();
         assert!(!format!("{refusal:?}").contains("hunter3"), "{refusal:?}");
     }
+    // Nor does its record: what is misspelt, or stands where a record of it should, may be it.
+    for wrong in [
+        r#"{"tokne":"hunter3"}"#,
+        r#"{"to":"pin=hunter3"}"#,
+        r#"{"to":[{"pin":"hunter3"}]}"#,
+        r#"{"to":{"pni":"hunter3"}}"#,
+        r#"{"all":{"pin":"hunter3"}}"#,
+        r#"{"all":["hunter3"]}"#,
+    ] {
+        let (entry, call) = (tools.get("t").unwrap(), tool("t", wrong));
+        let mut args = call.arguments.clone();
+        entry.conceal(&mut args);
+        assert!(!format!("{args:?}").contains("hunter3"), "{wrong}: {args:?}");
+        assert!(!format!("{:?}", entry.judge(&call)).contains("hunter3"), "{wrong}");
+    }
 }
 
 #[test]

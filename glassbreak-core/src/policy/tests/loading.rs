@@ -420,3 +420,29 @@ fn a_bundle_without_budgets_tools_or_host_types_has_a_schema() {
     });
     assert!(loaded.is_ok(), "{loaded:?}");
 }
+
+#[test]
+fn another_name_of_a_program_is_none_to_policies() {
+    let exec = "action == Action::\"exec:git\", resource";
+    for policy in [
+        "forbid (principal, action in Action::\"exec\", resource == Program::\"tig\");".to_owned(),
+        format!("forbid (principal, {exec}) when {{ resource == Program::\"tig\" }};"),
+        format!("forbid (principal, {exec}) when {{ context.argv.program == \"tig\" }};"),
+        format!("forbid (principal, {exec}) when {{ [\"git\", \"tig\"].contains(context.argv.program) }};"),
+    ] {
+        let text = format!("@id(\"x\")\n{policy}");
+        let mut folder = Folder::of(&text);
+        folder.shape.programs[1].aliases = vec!["tig".to_owned()];
+        let problem = the_one(folder.load());
+        assert!(
+            problem.what().contains("`tig` is another name of `git`") && problem.help().contains("write `git`"),
+            "{problem}"
+        );
+        // With a profile of its own it is a program.
+        folder.shape.programs.push(crate::shape::ProgramShape {
+            program: "tig".to_owned(),
+            ..Default::default()
+        });
+        assert!(folder.load().is_ok(), "{text}");
+    }
+}
