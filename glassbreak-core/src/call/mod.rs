@@ -49,7 +49,7 @@ pub struct Call {
     pub operation: Operation,
     /// The agent's own words; shown and recorded as unverified, never judged.
     pub reason: Option<Text>,
-    /// The conversation it comes from; never judged, and on no card. Sessions of a gate make calls without one.
+    /// The conversation it comes from; shown and recorded, never judged.
     pub conversation: Option<Conversation>,
 }
 

@@ -8,7 +8,7 @@ use super::ask::{Ticket, Waiting};
 use super::permit::{AnyPermit, ExecCall, Permit, ToolCall};
 use super::run::Failure;
 use super::{Denied, Gate, Verdict, reach};
-use crate::call::{Actor, Args, Argv, Call, Exec, Malformed, Operation, Text, Tool, Word, Workspace};
+use crate::call::{Actor, Args, Argv, Call, Conversation, Exec, Malformed, Operation, Text, Tool, Word, Workspace};
 use crate::clock::{Span, Timestamp};
 use crate::desk::OperateError;
 use crate::exec::{Collected, ExecError, Ran, WorkspaceDir};
@@ -28,6 +28,7 @@ pub struct Session {
 pub(super) struct SessionInner {
     pub(super) gate: Gate,
     pub(super) actor: Actor,
+    pub(super) conversation: Option<Conversation>,
     pub(super) dir: Arc<WorkspaceDir>,
     /// Shared by all agents of the session's tree.
     pub(super) state: Arc<Mutex<SessionState>>,
@@ -82,6 +83,7 @@ impl SessionCall {
 pub struct SessionBuilder {
     gate: Gate,
     actor: Actor,
+    conversation: Option<Conversation>,
 }
 
 /// Why a session was not opened.
@@ -104,7 +106,18 @@ pub enum SessionError {
 
 impl SessionBuilder {
     pub(super) const fn new(gate: Gate, actor: Actor) -> Self {
-        Self { gate, actor }
+        Self {
+            gate,
+            actor,
+            conversation: None,
+        }
+    }
+
+    /// The conversation that its calls come from: people are shown it and it is recorded, and no rule judges by it.
+    #[must_use]
+    pub fn conversation(mut self, conversation: Conversation) -> Self {
+        self.conversation = Some(conversation);
+        self
     }
 
     /// Opens the session: its calls stay beneath `folder`.
@@ -145,6 +158,7 @@ impl SessionBuilder {
         let inner = Arc::new(SessionInner {
             gate: self.gate.clone(),
             actor: self.actor,
+            conversation: self.conversation,
             dir: Arc::new(dir),
             state,
             time: Arc::default(),
@@ -194,6 +208,7 @@ impl Session {
             gate: gate.clone(),
             path: LockPath::new(&actor, ""),
             actor,
+            conversation: self.inner.conversation.clone(),
             dir: Arc::clone(&self.inner.dir),
             state: Arc::clone(&self.inner.state),
             time: Arc::clone(&self.inner.time),
@@ -262,7 +277,7 @@ impl Session {
             actor: self.inner.actor.clone(),
             operation,
             reason,
-            conversation: None,
+            conversation: self.inner.conversation.clone(),
         };
         SessionCall {
             session: self.clone(),

@@ -246,6 +246,12 @@ impl Card {
             None => "nobody named".to_owned(),
         };
         self.add("for", [person]);
+        if let Some(conversation) = &call.conversation {
+            let digest = conversation.digest.as_ref().map(|digest| format!("digest {digest}"));
+            let link = conversation.link.as_ref().map(|link| shown_whole(link.as_str()));
+            let id = shown_whole(conversation.id.as_str());
+            self.add("context", [id].into_iter().chain(link).chain(digest));
+        }
     }
 }
 

@@ -375,3 +375,24 @@ fn a_headline_cannot_be_taken_for_another() {
         "kubectl pod \"\\\"x\\\"\" in web"
     );
 }
+
+#[test]
+fn the_conversation_is_shown_where_the_host_names_one() {
+    let restart = || {
+        let tool = Tool {
+            name: word("restart"),
+            arguments: Args::new(),
+        };
+        call(Operation::Tool(tool), None)
+    };
+    assert!(!card(&restart()).text().contains("context"));
+    let mut call = restart();
+    call.conversation = Some(Conversation {
+        id: word("c-7"),
+        digest: Some(word("d1")),
+        link: Some(Text::new("https://x/\u{202e}c-7").unwrap()),
+    });
+    let text = card(&call).text();
+    let expected = "  context     c-7\n              https://x/\\u{202e}c-7\n              digest d1\n";
+    assert!(text.contains(expected), "{text}");
+}
