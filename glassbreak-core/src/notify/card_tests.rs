@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use super::card::{Card, Shown};
 use crate::approval::{Asked, Offer};
 use crate::bundle::Bundle;
-use crate::call::{Actor, ArgValue, Args, Argv, Call, Exec, Operation, Text, Tool, Word};
+use crate::call::{Actor, ArgValue, Args, Argv, Call, Conversation, Exec, Operation, Text, Tool, Word};
 use crate::clock::Span;
 use crate::facts::Fact;
 use crate::finding::{Finding, Layer, Requirement, RuleHash, RuleId};
