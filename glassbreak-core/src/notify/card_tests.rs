@@ -119,7 +119,7 @@ fn exec(exec: Exec) -> Call {
 }
 
 /// The titles in the order in which they may come.
-const TITLES: [&str; 18] = [
+const TITLES: [&str; 19] = [
     "runs",
     "in",
     "environment",
@@ -135,6 +135,7 @@ const TITLES: [&str; 18] = [
     "started by",
     "model",
     "for",
+    "context",
     "stopped by",
     "may open",
     "agent says",
