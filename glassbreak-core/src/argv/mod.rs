@@ -35,6 +35,7 @@ mod forms;
 mod identity;
 mod known;
 mod listed;
+mod names;
 mod nearest;
 mod packs;
 mod parse;

@@ -2,6 +2,7 @@
 //!
 //! Whether a path is what it seems on disk (links, mounts) is checked when the program runs, not here.
 
+use super::names::matches;
 use super::profile::PathUse;
 use super::program::Program;
 use super::types::{Ground, Said, rule};
@@ -247,58 +248,6 @@ fn without_named_classes(part: &str) -> String {
 
 fn is_sensitive(part: &str) -> bool {
     SENSITIVE.iter().any(|pattern| matches(part, pattern)) && !HARMLESS.iter().any(|pattern| matches(part, pattern))
-}
-
-/// Whether `name` matches a pattern of `*`, `?` and `[…]`, upper and lower case alike. Steps are bounded by the product
-/// of the lengths: a `*` is only ever tried again from the last one.
-fn matches(name: &str, pattern: &str) -> bool {
-    let name: Vec<char> = name.chars().map(|c| c.to_ascii_lowercase()).collect();
-    let pattern: Vec<char> = pattern.chars().map(|c| c.to_ascii_lowercase()).collect();
-    let (mut n, mut p) = (0, 0);
-    let mut last: Option<(usize, usize)> = None;
-    while let Some(c) = name.get(n) {
-        let step = match pattern.get(p) {
-            Some('*') => {
-                last = Some((p, n));
-                p += 1;
-                continue;
-            }
-            Some('?') => Some(p + 1),
-            Some('[') => class(&pattern, p, *c),
-            Some(known) if known == c => Some(p + 1),
-            _ => None,
-        };
-        match (step, last) {
-            (Some(next), _) => {
-                n += 1;
-                p = next;
-            }
-            (None, Some((star, from))) => {
-                last = Some((star, from + 1));
-                n = from + 1;
-                p = star + 1;
-            }
-            (None, None) => return false,
-        }
-    }
-    pattern.iter().skip(p).all(|c| *c == '*')
-}
-
-/// The place behind a class `[…]` that holds `c`, else `None`; an unclosed one is a plain bracket.
-fn class(pattern: &[char], at: usize, c: char) -> Option<usize> {
-    let Some(length) = pattern.iter().skip(at + 2).position(|c| *c == ']') else {
-        return (c == '[').then_some(at + 1);
-    };
-    let end = at + 2 + length;
-    let inside = pattern.get(at + 1..end)?;
-    let (negated, inside) = match inside.split_first() {
-        Some(('!' | '^', rest)) => (true, rest),
-        _ => (false, inside),
-    };
-    let ranged = inside
-        .windows(3)
-        .any(|w| matches!(w, [from, '-', to] if *from <= c && c <= *to));
-    (negated != (ranged || inside.contains(&c))).then_some(end + 1)
 }
 
 /// Notes that a word names a place where secrets are kept.
