@@ -139,7 +139,7 @@ pub(crate) fn cel(count: usize) -> Ask {
         .iter()
         .map(|text| Program::compile(text).expect("a program"))
         .collect();
-    let context: &'static Context<'static> = {
+    let context: &'static Context<'static, 'static> = {
         let mut context = Context::default();
         let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<String>>();
         context.add_variable_from_value("action", "shell");
