@@ -20,6 +20,7 @@ mod ask;
 mod builder;
 mod check;
 mod follow;
+mod grounds;
 mod hold;
 mod hosts;
 mod locks;
