@@ -7,7 +7,7 @@ use crate::finding::Finding;
 use super::engine::Truth;
 use super::evaluate::with_stack;
 use super::plan::{Plan, REPORT, Rule, refusal};
-use super::run::Query;
+use super::query::Query;
 use super::{Class, Held, Policies, PolicyTrace, Question, context};
 
 pub(super) fn decide(policies: &Policies, question: &Question<'_>) -> Vec<Finding> {

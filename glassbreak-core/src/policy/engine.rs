@@ -18,7 +18,7 @@ use cedar_policy::{
 };
 
 use super::code::{Code, without_places};
-use super::run::Query;
+use super::query::Query;
 use super::schema::Calls;
 
 /// Policies, ready to be evaluated.

@@ -8,7 +8,7 @@ use std::cell::Cell;
 use super::decide::reason_of;
 use super::engine::Truth;
 use super::plan::{Plan, REPORT, Rule, refusal};
-use super::run::Query;
+use super::query::Query;
 use super::{Class, Policies};
 use crate::finding::{Finding, Level};
 

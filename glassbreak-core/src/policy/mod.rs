@@ -66,6 +66,7 @@ mod load;
 mod operate;
 mod persons;
 mod plan;
+mod query;
 mod reads;
 mod run;
 mod scan;

@@ -11,7 +11,7 @@ use cedar_policy::{
 
 use super::{Dice, Holds, Tally, odd};
 use crate::policy::engine::{Engine, Names};
-use crate::policy::run::Query;
+use crate::policy::query::Query;
 
 /// The most requests that one set of policies is asked.
 const MAX_REQUESTS: usize = 200;

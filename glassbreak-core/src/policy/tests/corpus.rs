@@ -16,7 +16,7 @@ use cedar_policy::{
 use serde_json::Value;
 
 use crate::policy::engine::{Answer, Engine, Names};
-use crate::policy::run::Query;
+use crate::policy::query::Query;
 
 struct Unpacked(PathBuf);
 
