@@ -19,6 +19,7 @@ use foldhash::fast::RandomState;
 
 use super::asks::{Admitted, Asks, lock_on};
 use super::counter::{Charge, Counters};
+use super::gathered::{Gathered, shard_of};
 use super::sync::{AtomicU64, AtomicUsize, COUNTERS, Mutex, MutexGuard, OPS, Ordering};
 use super::time::{Reading, Time};
 use crate::approval::{Request, RequestId};
@@ -27,8 +28,8 @@ use crate::clock::{Span, Timestamp};
 use crate::grant::{Grant, GrantId, Mismatch};
 use crate::lock::{Lock, LockPath, LockSet, Target};
 use crate::store::{
-    Attempt, Claim, Claimed, Clock, Decide, Decided, Demand, Ended, Fate, Held, LockView, OpId, Open, Opened, Outcome,
-    Over, Position, Reserve, Reserved, Revoke, Settle, Settled, StoreError, StoreErrorKind, Unasked, Unlock, Unlocked,
+    Attempt, Claim, Claimed, Clock, Decide, Decided, Ended, Fate, Held, LockView, OpId, Open, Opened, Outcome,
+    Position, Reserve, Reserved, Revoke, Settle, Settled, StoreError, StoreErrorKind, Unasked, Unlock, Unlocked,
 };
 
 /// An op is kept at least this long.
@@ -588,119 +589,6 @@ impl Books {
         }
         Ok(Gathered { set, shards })
     }
-}
-
-/// The counter shards that a call needs, all locked.
-struct Gathered<'a> {
-    /// Their numbers, in order.
-    set: Vec<usize>,
-    shards: Vec<MutexGuard<'a, Counters>>,
-}
-
-impl Gathered<'_> {
-    /// How many each demand would count, all of them passing; or the first that does not.
-    fn count(&self, demands: &[Demand], now: Timestamp) -> Result<Box<[u64]>, Excess> {
-        let mut counts = Vec::with_capacity(demands.len());
-        let none = Counters::default();
-        let apart = all_apart(demands);
-        for (place, demand) in demands.iter().enumerate() {
-            let earlier = demands.get(..place).filter(|_| !apart).unwrap_or_default();
-            let shard = self.place(&demand.scope).and_then(|place| self.shards.get(place));
-            let counters = shard.map_or(&none, |shard| &**shard);
-            let count = counters.count(demand, now, earlier);
-            if count > demand.ceiling {
-                return Err(Excess {
-                    demand: place,
-                    count,
-                    free_at: counters.free_at(demand, now, earlier),
-                });
-            }
-            counts.push(count);
-        }
-        Ok(counts.into())
-    }
-
-    fn push(&mut self, demand: Demand, now: Timestamp) -> Charge {
-        let place = self.place(&demand.scope);
-        let stamp = match place.and_then(|place| self.shards.get_mut(place)) {
-            Some(shard) => shard.push(&demand, now),
-            None => demand.window.stamp(now),
-        };
-        Charge {
-            rule: demand.rule,
-            scope: demand.scope,
-            key: demand.key,
-            window: demand.window,
-            ceiling: demand.ceiling,
-            stamp,
-            amount: demand.amount,
-        }
-    }
-
-    fn take(&mut self, charge: &Charge, amount: u64, now: Timestamp) {
-        let place = self.place(&charge.scope);
-        if let Some(shard) = place.and_then(|place| self.shards.get_mut(place)) {
-            shard.take(charge, amount, now);
-        }
-    }
-
-    fn add(&mut self, charge: &Charge, more: u64, now: Timestamp) {
-        let place = self.place(&charge.scope);
-        if let Some(shard) = place.and_then(|place| self.shards.get_mut(place)) {
-            shard.add(charge, more, now);
-        }
-    }
-
-    /// Where the shard of `scope` is among those that are locked.
-    fn place(&self, scope: &[u8; 16]) -> Option<usize> {
-        self.set.binary_search(&shard_of(scope, COUNTERS)).ok()
-    }
-}
-
-/// Whether no two are of one rule and scope, as is usual: then none has to look at those before it. Told by their last
-/// bytes, so that a no may be wrong; a yes is not.
-fn all_apart(demands: &[Demand]) -> bool {
-    let last = |bytes: &[u8]| match bytes.last_chunk() {
-        Some(last) => u64::from_ne_bytes(*last),
-        None => bytes.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)),
-    };
-    let tags: Vec<_> = (demands.iter())
-        .map(|demand| (last(demand.rule.as_bytes()), last(&demand.scope)))
-        .collect();
-    let mut rest = &*tags;
-    while let Some((tag, behind)) = rest.split_first() {
-        if behind.contains(tag) {
-            return false;
-        }
-        rest = behind;
-    }
-    true
-}
-
-/// A demand past its ceiling.
-struct Excess {
-    demand: usize,
-    count: u64,
-    free_at: Option<Timestamp>,
-}
-
-impl Excess {
-    fn answer(self, now: Timestamp, position: Position) -> Reserved {
-        let Self { demand, count, free_at } = self;
-        Reserved::Over(Over {
-            demand,
-            count,
-            free_at,
-            now,
-            position,
-        })
-    }
-}
-
-/// Scopes are hashes and op ids end in random bytes: any of those is as good as another.
-fn shard_of(bytes: &[u8; 16], of: usize) -> usize {
-    let [.., high, low] = *bytes;
-    usize::from(u16::from_be_bytes([high, low])) % of
 }
 
 /// A shard, poisoned or not: only for the locks in force, which are replaced whole.

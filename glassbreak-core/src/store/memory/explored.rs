@@ -13,6 +13,9 @@ mod asks;
 #[path = "books.rs"]
 #[expect(clippy::duplicate_mod, reason = "built twice, on different mutexes")]
 mod books;
+#[path = "gathered.rs"]
+#[expect(clippy::duplicate_mod, reason = "built twice, on different mutexes")]
+mod gathered;
 #[path = "time.rs"]
 #[expect(clippy::duplicate_mod, reason = "built twice, on different mutexes")]
 mod time;

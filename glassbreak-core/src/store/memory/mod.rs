@@ -5,6 +5,7 @@ mod books;
 mod counter;
 #[cfg(test)]
 mod explored;
+mod gathered;
 #[cfg(test)]
 mod tests;
 mod time;
