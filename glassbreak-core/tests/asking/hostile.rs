@@ -1,9 +1,10 @@
 //! What an agent, an approver or a machine that goes wrong may try, and what comes of it.
 
 use glassbreak_core::approval::{Answer, Request, State};
+use glassbreak_core::audit::AuditLog;
 use glassbreak_core::bundle::Files;
 use glassbreak_core::call::{Actor, wire};
-use glassbreak_core::gate::{PendingExec, PendingTool, Session, Verdict};
+use glassbreak_core::gate::{Gate, PendingExec, PendingTool, Session, Verdict};
 use glassbreak_core::lock::Target;
 use glassbreak_core::store::{MemoryStore, Which};
 
@@ -479,36 +480,20 @@ async fn a_ticket_is_of_its_caller_and_its_call_alone() {
     assert!(again.is_err(), "a ticket was used twice");
 }
 
+/// A way to people, by how it goes wrong.
 #[derive(Debug)]
-struct Broken;
-
-#[async_trait::async_trait]
-impl glassbreak_core::notify::Notifier for Broken {
-    fn name(&self) -> &str {
-        "broken"
-    }
-
-    async fn deliver(
-        &self,
-        _: &Request,
-        _: &glassbreak_core::desk::Desk,
-    ) -> Result<(), glassbreak_core::notify::NotifyError> {
-        panic!("it cannot deliver")
-    }
-
-    async fn update(&self, _: &Request) -> Result<(), glassbreak_core::notify::NotifyError> {
-        panic!("it cannot update")
-    }
+enum Way {
+    Panics,
+    /// Never done with its first update.
+    Hangs,
+    /// It works, and keeps the last state it was told.
+    Keeps(std::sync::Arc<std::sync::Mutex<Option<State>>>),
 }
 
-/// Never done with its first update.
-#[derive(Debug)]
-struct Stuck;
-
 #[async_trait::async_trait]
-impl glassbreak_core::notify::Notifier for Stuck {
+impl glassbreak_core::notify::Notifier for Way {
     fn name(&self) -> &str {
-        "stuck"
+        "way"
     }
 
     async fn deliver(
@@ -516,61 +501,49 @@ impl glassbreak_core::notify::Notifier for Stuck {
         _: &Request,
         _: &glassbreak_core::desk::Desk,
     ) -> Result<(), glassbreak_core::notify::NotifyError> {
-        Ok(())
-    }
-
-    async fn update(&self, _: &Request) -> Result<(), glassbreak_core::notify::NotifyError> {
-        std::future::pending().await
-    }
-}
-
-/// Keeps the last state it was told.
-#[derive(Debug)]
-struct Told(std::sync::Arc<std::sync::Mutex<Option<State>>>);
-
-#[async_trait::async_trait]
-impl glassbreak_core::notify::Notifier for Told {
-    fn name(&self) -> &str {
-        "told"
-    }
-
-    async fn deliver(
-        &self,
-        _: &Request,
-        _: &glassbreak_core::desk::Desk,
-    ) -> Result<(), glassbreak_core::notify::NotifyError> {
-        Ok(())
+        match self {
+            Self::Panics => panic!("it cannot deliver"),
+            Self::Hangs | Self::Keeps(_) => Ok(()),
+        }
     }
 
     async fn update(&self, request: &Request) -> Result<(), glassbreak_core::notify::NotifyError> {
-        *self.0.lock().unwrap() = Some(request.state.clone());
-        Ok(())
+        match self {
+            Self::Panics => panic!("it cannot update"),
+            Self::Hangs => std::future::pending().await,
+            Self::Keeps(last) => {
+                *last.lock().unwrap() = Some(request.state.clone());
+                Ok(())
+            }
+        }
     }
+}
+
+/// A session at a gate of its own, with these ways to people.
+async fn reached_by(house: &House, files: &Files, ways: impl IntoIterator<Item = Way>) -> Session {
+    let mut builder = Gate::builder(super::support::bundle_of(files))
+        .store(MemoryStore::new())
+        .audit(AuditLog::open(house.root.join("second")).unwrap());
+    for way in ways {
+        builder = builder.notifier(way);
+    }
+    let mut actor = Actor::new(word("ops"), word("s"));
+    actor.on_behalf_of = Some(word("alice"));
+    let gate = builder.build().await.unwrap();
+    gate.session(actor).workspace(house.root.join("work")).unwrap()
 }
 
 #[tokio::test]
 async fn a_notifier_that_hangs_keeps_no_other_from_showing_the_end() {
-    use glassbreak_core::audit::AuditLog;
-    use glassbreak_core::gate::Gate;
-    let house = House::new().await;
-    let told = std::sync::Arc::default();
-    let gate = Gate::builder(super::support::bundle_of(&files()))
-        .store(MemoryStore::new())
-        .audit(AuditLog::open(house.root.join("second")).unwrap())
-        .notifier(Stuck)
-        .notifier(Told(std::sync::Arc::clone(&told)))
-        .build()
-        .await
-        .unwrap();
-    let mut actor = Actor::new(word("ops"), word("s"));
-    actor.on_behalf_of = Some(word("alice"));
-    let session = gate.session(actor).workspace(house.root.join("work")).unwrap();
+    let (house, told) = (House::new().await, std::sync::Arc::default());
+    let ways = [Way::Hangs, Way::Keeps(std::sync::Arc::clone(&told))];
+    let session = reached_by(&house, &files(), ways).await;
     let Verdict::Ask(escalation) = deploy(&session, "web", "test").check().await else {
         panic!("nothing asks")
     };
     let waiting = escalation.open().await.unwrap();
     let ballot = super::support::ballot("sso:bob", waiting.request(), Answer::Once);
-    gate.desk().vote(waiting.request().id, &ballot).await.unwrap();
+    session.gate().desk().vote(waiting.request().id, &ballot).await.unwrap();
     let shown = async {
         while !matches!(*told.lock().unwrap(), Some(State::Approved { .. })) {
             tokio::time::sleep(std::time::Duration::from_millis(10)).await;
@@ -583,21 +556,9 @@ async fn a_notifier_that_hangs_keeps_no_other_from_showing_the_end() {
 
 #[tokio::test]
 async fn a_notifier_that_panics_neither_allows_nor_holds_up_anything() {
-    use glassbreak_core::audit::AuditLog;
-    use glassbreak_core::gate::Gate;
-    let house = House::new().await;
-    let mut files = files();
+    let (house, mut files) = (House::new().await, files());
     put(&mut files, "glassbreak.toml", "[requests]\ndeadline = \"10s\"\n");
-    let gate = Gate::builder(super::support::bundle_of(&files))
-        .store(MemoryStore::new())
-        .audit(AuditLog::open(house.root.join("second")).unwrap())
-        .notifier(Broken)
-        .build()
-        .await
-        .unwrap();
-    let mut actor = Actor::new(word("ops"), word("s"));
-    actor.on_behalf_of = Some(word("alice"));
-    let session = gate.session(actor).workspace(house.root.join("work")).unwrap();
+    let session = reached_by(&house, &files, [Way::Panics]).await;
     let open = async |service: &str, env: &str| {
         let Verdict::Ask(escalation) = deploy(&session, service, env).check().await else {
             panic!("nothing asks")
@@ -606,7 +567,7 @@ async fn a_notifier_that_panics_neither_allows_nor_holds_up_anything() {
     };
     let agreed = open("web", "test").await;
     let ballot = super::support::ballot("sso:bob", agreed.request(), Answer::Once);
-    gate.desk().vote(agreed.request().id, &ballot).await.unwrap();
+    session.gate().desk().vote(agreed.request().id, &ballot).await.unwrap();
     drop(agreed.wait().await.unwrap());
     // The follower is dead, and whoever waits still hears of the end.
     let silent = open("web", "stage").await;
