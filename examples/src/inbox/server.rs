@@ -16,7 +16,7 @@ use axum::routing::{get, post};
 use axum::{Router, middleware};
 use futures_util::stream::{Stream, unfold};
 use glassbreak_core::approval::{Answer, Ballot, RequestId};
-use glassbreak_core::call::Text;
+use glassbreak_core::call::{Text, Word};
 use glassbreak_core::desk::OperateError;
 use glassbreak_core::error::shown_once;
 use glassbreak_core::gate::Gate;
@@ -213,15 +213,21 @@ async fn answer(
     taken.map(|request| came_of(&request)).map_err(|why| no(&why))
 }
 
+/// What locks and unlockings need: a reason, and the person.
+fn why_and_who(inbox: &Inbox, visitor: &Visitor, body: &str) -> Result<(Text, Word), Told> {
+    let reason = read(body)?
+        .reason()?
+        .ok_or_else(|| no(&"say why: others will read it"))?;
+    let operator = inbox.gate.desk().operator(&visitor.account).map_err(|why| no(&why))?;
+    Ok((reason, operator))
+}
+
 async fn lock(
     State(inbox): State<Inbox>,
     Extension(visitor): Extension<Visitor>,
     body: String,
 ) -> Result<String, Told> {
-    let reason = read(&body)?
-        .reason()?
-        .ok_or_else(|| no(&"say why: others will read it"))?;
-    let operator = inbox.gate.desk().operator(&visitor.account).map_err(|why| no(&why))?;
+    let (reason, operator) = why_and_who(&inbox, &visitor, &body)?;
     inbox.gate.lock(Target::All, reason, operator).await.map_err(refused)?;
     inbox.bell.ring();
     Ok("Everything is stopped.".to_owned())
@@ -232,10 +238,7 @@ async fn unlock(
     Extension(visitor): Extension<Visitor>,
     body: String,
 ) -> Result<String, Told> {
-    let reason = read(&body)?
-        .reason()?
-        .ok_or_else(|| no(&"say why: others will read it"))?;
-    let operator = inbox.gate.desk().operator(&visitor.account).map_err(|why| no(&why))?;
+    let (reason, operator) = why_and_who(&inbox, &visitor, &body)?;
     let unlocked = inbox
         .gate
         .unlock(Target::All, reason, operator)
