@@ -157,8 +157,8 @@ impl SqliteStore {
         &self.handle.shared.place.database
     }
 
-    /// Has the writer do `work` in its next transaction, and once more where that is undone for another's sake. Nothing is done before the first poll; after it, `work` is done
-    /// whether or not anybody waits for the answer.
+    /// Has the writer do `work` in its next transaction, and once more where that is undone for another's sake. Nothing is
+    /// done before the first poll; after it, `work` is done whether or not anybody waits for the answer.
     async fn write<T, F>(&self, operation: &'static str, work: F) -> Result<T, StoreError>
     where
         T: Send + 'static,

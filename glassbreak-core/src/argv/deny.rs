@@ -64,7 +64,7 @@ pub(crate) fn scan(program: &Program, words: &[Box<str>], roles: &[Role], reache
             };
             // One word is enough to deny it; naming each would make many words cost their square.
             let named = unread.iter().zip(&letters).find(is_in);
-            findings.extend(named.and_then(|(word, _)| found(opt, word)));
+            findings.extend(named.map(|(word, _)| found(opt, word)));
         }
         for word in unread.iter().filter(|_| own) {
             for (_, at) in named_verbs(node, word) {
@@ -124,7 +124,7 @@ fn named_verbs<'p>(node: &'p Node, word: &str) -> impl Iterator<Item = (&'p str,
         .filter(move |(verb, _)| !verb.is_empty() && verb.eq_ignore_ascii_case(word))
 }
 
-fn found(opt: &Opt, word: &str) -> Option<Finding> {
+fn found(opt: &Opt, word: &str) -> Finding {
     let why = opt.why.as_deref().unwrap_or("the profile denies it");
     let exact = word.split('=').next() == Some(&*opt.name);
     let why = if exact {
@@ -132,11 +132,7 @@ fn found(opt: &Opt, word: &str) -> Option<Finding> {
     } else {
         format!("`{}` may be a spelling of `{}`: {why}", shown(word), opt.name)
     };
-    Some(Finding::deny(
-        opt.rule.clone(),
-        why,
-        format!("leave `{}` out", opt.name),
-    ))
+    Finding::deny(opt.rule.clone(), why, format!("leave `{}` out", opt.name))
 }
 
 /// Whether `word` could be `name`, a long name: with any dashes, with a value behind `=` or `:`, with `_` for `-`, in
