@@ -227,6 +227,7 @@ impl Calling {
         let builder = Gate::builder(bundle())
             .store(MemoryStore::new())
             .audit(audit.clone())
+            .answered_elsewhere()
             .program_dir(&bin);
         let workspace = Workspace::new(work.to_str().expect("UTF-8")).expect("a path");
         let (bundle, mut state) = (bundle(), SessionState::new(workspace));

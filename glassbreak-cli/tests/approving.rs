@@ -137,7 +137,7 @@ impl House {
         let gate = Gate::builder(Bundle::open(self.0.join("policy")).unwrap())
             .store(SqliteStore::open(self.0.join("state/store.db")).await.unwrap())
             .audit(AuditLog::open(self.0.join("audit")).unwrap());
-        gate.build().await.unwrap()
+        gate.answered_elsewhere().build().await.unwrap()
     }
 
     fn session(&self, gate: &Gate, name: &str, person: &str) -> Session {
@@ -400,6 +400,20 @@ async fn looking_and_stopping_need_no_terminal_and_answering_does() {
     let (request, call) = ask(&house.session(&gate, "s-2", "alice"), "web").await;
     let (code, out, _) = house.run("policy", &["revoke", "--session", "s-2", "--reason", "enough"]);
     assert_eq!((code, out), (0, format!("Withdrawn: request {}.\n", request.id)));
+    assert!(call.await.unwrap().is_err());
+
+    let (request, call) = ask(&house.session(&gate, "s-3", "alice"), "web").await;
+    let rule = request.rules[0].rule.to_string();
+    let by = |rule: &str| house.run("policy", &["revoke", "--rule", rule, "--reason", "it was wrong"]);
+    assert_eq!(by("nonsense").0, 2);
+    let (code, out, _) = by("policy.unknown");
+    assert_eq!((code, out.as_str()), (0, "Nothing of it was open.\n"));
+    let (code, out, err) = by(&rule);
+    assert_eq!(
+        (code, out),
+        (0, format!("Withdrawn: request {}.\n", request.id)),
+        "{err}"
+    );
     assert!(call.await.unwrap().is_err());
 
     house.policy("nobody", &people("uid = 4000000000"));

@@ -118,8 +118,11 @@ impl RuleId {
 }
 
 impl RuleId {
-    /// Reads a rule id as it was stored.
-    fn from_stored(text: &str) -> Result<Self, BadWord> {
+    /// Reads a rule id as it is printed: `<layer>.<id>`.
+    ///
+    /// # Errors
+    /// When it is not one.
+    pub fn from_text(text: &str) -> Result<Self, BadWord> {
         let bad = || BadWord::new("rule id", text, "write `<layer>.<id>`");
         let (layer, id) = text.split_once('.').ok_or_else(bad)?;
         let layer = Layer::ALL.into_iter().find(|known| known.as_str() == layer);
@@ -131,7 +134,7 @@ impl RuleId {
     }
 }
 
-crate::stored::stored_as_text!(RuleId, RuleId::from_stored);
+crate::stored::stored_as_text!(RuleId, RuleId::from_text);
 
 impl fmt::Display for RuleId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -8,7 +8,7 @@ use crate::source::Source;
 mod canonical;
 mod words;
 
-pub(crate) use self::words::{unknown_group, word};
+pub(crate) use self::words::{known_group, unknown_group, word};
 
 /// Reads `source` with `build`, which reports what is wrong and returns what it could make of the rest.
 ///

@@ -666,7 +666,7 @@ fn unknown_files_in_the_folder() {
 #[test]
 fn keys_of_parts_that_are_not_built() {
     for (key, told) in [
-        ("stages", "not built"),
+        ("escalate", "[stages.<group>]"),
         ("egress", "not built"),
         ("deadlines", "[requests]"),
         ("audit", "the gate's builder"),

@@ -68,6 +68,7 @@ impl House {
         let audit = AuditLog::open(root.join("audit")).unwrap();
         let gate = Gate::builder(Bundle::from_files(&files).unwrap())
             .store(MemoryStore::new())
+            .answered_elsewhere()
             .audit(audit.clone());
         let gate = gate.build().await.unwrap();
         let mut actor = Actor::new(word("ops"), word("s-1"));

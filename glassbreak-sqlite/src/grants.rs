@@ -98,7 +98,7 @@ pub(crate) fn update(db: &Connection, grant: &Grant) -> Result<(), Fault> {
 /// have run yet.
 pub(crate) fn end(db: &Connection, which: &Which, by: &Word, now: Timestamp) -> Result<Vec<GrantId>, Fault> {
     let (grants, unread) = all_unended(db, now)?;
-    if matches!(which, Which::Under(_)) {
+    if matches!(which, Which::Under(_) | Which::Rule(_)) {
         // Whoever stops all of something stops what cannot be read too: it may be of it.
         let mut void = db.prepare_cached("UPDATE grants SET revoked = 1 WHERE id = ?")?;
         for id in unread {
@@ -107,12 +107,7 @@ pub(crate) fn end(db: &Connection, which: &Which, by: &Word, now: Timestamp) -> 
     }
     let mut ended = Vec::new();
     for mut grant in grants {
-        let meant = match which {
-            Which::Grant(id) => grant.id == *id,
-            Which::Request(id) => grant.request == *id,
-            Which::Under(target) => grant.path.is_under(target),
-        };
-        if meant && matches!(grant.stands(now), Ok(()) | Err(Mismatch::NotYet | Mismatch::UsedUp)) {
+        if which.means_grant(&grant) && matches!(grant.stands(now), Ok(()) | Err(Mismatch::NotYet | Mismatch::UsedUp)) {
             grant.revoked = Some(Revoked {
                 by: by.clone(),
                 at: now,

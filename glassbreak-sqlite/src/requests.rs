@@ -229,7 +229,7 @@ pub(crate) fn end(
     let open = match which {
         Which::Grant(_) => Vec::new(),
         Which::Request(id) => request(books.db, id)?.into_iter().collect(),
-        Which::Under(target) => {
+        Which::Rule(_) | Which::Under(_) => {
             let (mut open, unread) = all_pending(books.db)?;
             // Nobody can answer those, and whoever stops all of something must not be held up by them.
             let mut drop = books
@@ -238,7 +238,7 @@ pub(crate) fn end(
             for id in unread {
                 drop.execute([id])?;
             }
-            open.retain(|request| request.path.is_under(target));
+            open.retain(|request| which.means_request(request));
             open
         }
     };

@@ -71,7 +71,8 @@ impl House {
         let root = std::env::temp_dir().join(format!("glassbreak-hostile-{}-{n}", std::process::id()));
         std::fs::create_dir_all(root.join("work")).unwrap();
         let audit = AuditLog::open(root.join("audit")).unwrap();
-        let gate = Gate::builder(bundle()).store(store).audit(audit.clone()).build().await;
+        let gate = Gate::builder(bundle()).store(store).audit(audit.clone());
+        let gate = gate.answered_elsewhere().build().await;
         match gate {
             Ok(gate) => Some(Self { root, gate, audit }),
             Err(_) => {

@@ -50,8 +50,12 @@ impl Replay {
     pub(crate) async fn new(bundle: Bundle, plan: Plan) -> Result<Self, String> {
         let folder = Folder::new()?;
         let audit = AuditLog::open(folder.0.join("audit")).map_err(|error| error.to_string())?;
-        let gate = Gate::builder(bundle).store(MemoryStore::new()).audit(audit).build();
-        let gate = gate.await.map_err(|error| error.to_string())?;
+        let gate = Gate::builder(bundle).store(MemoryStore::new()).audit(audit);
+        let gate = gate
+            .answered_elsewhere()
+            .build()
+            .await
+            .map_err(|error| error.to_string())?;
         Ok(Self { gate, plan, folder })
     }
 

@@ -79,6 +79,7 @@ mod guard {
                 .store(MemoryStore::new())
                 .audit(audit.clone())
                 .program_dir(programs)
+                .answered_elsewhere()
                 .build()
                 .await?;
             calls(&gate, &work, recorded).await

@@ -97,6 +97,7 @@ mod shop {
         let gate = Gate::builder(Bundle::open(policy)?)
             .store(MemoryStore::new())
             .audit(audit.clone())
+            .answered_elsewhere()
             .build()
             .await?;
         let mut actor = Actor::new(Word::new("support")?, Word::new("letter-17")?);

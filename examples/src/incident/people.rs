@@ -219,6 +219,11 @@ impl Notifier for People {
         Ok(())
     }
 
+    // The script says who answers what, and when: a reminder is no new scene.
+    async fn remind(&self, _request: &Request, _desk: &Desk) -> Result<(), NotifyError> {
+        Ok(())
+    }
+
     async fn update(&self, _request: &Request) -> Result<(), NotifyError> {
         Ok(())
     }

@@ -8,6 +8,7 @@ use glassbreak_core::approval::RequestId;
 use glassbreak_core::call::{Text, Word};
 use glassbreak_core::desk::Desk;
 use glassbreak_core::error::shown_whole;
+use glassbreak_core::finding::RuleId;
 use glassbreak_core::grant::GrantId;
 use glassbreak_core::lock::{self, Target};
 use glassbreak_core::notify::Tty;
@@ -57,7 +58,7 @@ pub(crate) struct Unlock {
 /// Needs no terminal; a policy on Action::"revoke" must permit it to you.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXIT)]
-#[group(id = "which", required = true, multiple = false, args = ["id", "session", "agent", "all"])]
+#[group(id = "which", required = true, multiple = false, args = ["id", "session", "agent", "tool", "person", "rule", "all"])]
 pub(crate) struct Revoke {
     /// A grant, or the request that it answers: its id, or what its id alone begins or ends with.
     #[arg(value_name = "ID")]
@@ -70,12 +71,45 @@ pub(crate) struct Revoke {
     /// All of one agent and of those that it started.
     #[arg(long, value_name = "A")]
     agent: Option<String>,
+    /// All of one tool; a program is a tool by its name.
+    #[arg(long, value_name = "T")]
+    tool: Option<String>,
+    /// All that was made for one person.
+    #[arg(long, value_name = "P")]
+    person: Option<String>,
+    /// All that a rule asked for, such as `policy.delete-asks`: what lifts it, and what waits for it.
+    #[arg(long, value_name = "RULE")]
+    rule: Option<String>,
     /// All there is.
     #[arg(long)]
     all: bool,
     /// Why.
     #[arg(long, value_name = "TEXT")]
     reason: String,
+}
+
+impl Revoke {
+    /// What an option says; all there is where none does.
+    fn under(&self) -> Result<Which, Failure> {
+        let named: [(_, _, fn(Word) -> Target); 4] = [
+            ("--session", &self.session, Target::Session),
+            ("--agent", &self.agent, Target::Agent),
+            ("--tool", &self.tool, Target::Tool),
+            ("--person", &self.person, Target::Person),
+        ];
+        for (option, text, target) in named {
+            if let Some(text) = text {
+                return Ok(Which::Under(target(word(option, text)?)));
+            }
+        }
+        match &self.rule {
+            None => Ok(Which::Under(Target::All)),
+            Some(rule) => match RuleId::from_text(rule) {
+                Ok(rule) => Ok(Which::Rule(rule)),
+                Err(bad) => Err(Failure::usage(format!("glassbreak: --rule: {bad}"))),
+            },
+        }
+    }
 }
 
 pub(crate) fn lock(options: &Lock) -> Result<ExitCode, Failure> {
@@ -130,11 +164,10 @@ pub(crate) fn revoke(options: &Revoke) -> Result<ExitCode, Failure> {
     let reason = reason(&options.reason)?;
     options.seat.at_desk(nothing, async |desk, ()| {
         let by = operator(desk)?;
-        let which = match (&options.id, &options.session, &options.agent) {
-            (Some(id), ..) => which(desk, id).await?,
-            (_, Some(session), _) => Which::Under(Target::Session(word("--session", session)?)),
-            (_, _, Some(agent)) => Which::Under(Target::Agent(word("--agent", agent)?)),
-            _ => Which::Under(Target::All),
+        let under = options.under()?;
+        let which = match (&options.id, under) {
+            (Some(id), _) => which(desk, id).await?,
+            (None, under) => under,
         };
         let ended = desk.revoke(which, reason, by).await?;
         for grant in &ended.grants {

@@ -74,7 +74,8 @@ async fn until_told(work: impl Future<Output = Result<u8, Failure>>) -> Result<u
 }
 
 async fn guarded(options: &Options, actor: Actor, bundle: Bundle, audit: AuditLog) -> Result<u8, Failure> {
-    let mut builder = Gate::builder(bundle).audit(audit);
+    // Whoever shares the store answers by `glassbreak approve`; without one it is said, where somebody should be asked.
+    let mut builder = Gate::builder(bundle).audit(audit).answered_elsewhere();
     builder = match &options.store {
         Some(path) => {
             out_of_reach(path, &options.workspace)?;

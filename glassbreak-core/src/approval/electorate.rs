@@ -23,6 +23,12 @@ pub trait Electorate {
     /// Why not.
     fn is_member(&self, person: &Word, group: &Word) -> Result<(), Ineligible>;
 
+    /// The groups of the later stages of a group, in order. One that has none is all there is.
+    fn later(&self, group: &Word) -> Vec<Word> {
+        let _ = group;
+        Vec::new()
+    }
+
     /// Whether the policies let a person agree to a request, once or for a window.
     ///
     /// # Errors
@@ -82,6 +88,13 @@ impl Electorate for Bundle {
             Some(_) => Err(Ineligible::new(format!("they are not in the group `{group}`"))),
             None => Err(Ineligible::new("they are not in people.toml")),
         }
+    }
+
+    fn later(&self, group: &Word) -> Vec<Word> {
+        let stages = self.settings().stages.get(group);
+        stages.map_or_else(Vec::new, |stages| {
+            stages.then.iter().map(|stage| stage.group.clone()).collect()
+        })
     }
 
     fn may_approve(&self, person: &Word, request: &Request, window: bool) -> Result<(), Ineligible> {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::quorum::{Places, fills, is_for, may_fill, places};
+use super::quorum::{Places, Reach, fills, is_asked, is_for, may_fill, places};
 use super::{Answer, Electorate, Ineligible, Request, State, Vote};
 use crate::call::{Text, Word};
 use crate::clock::{Span, Timestamp};
@@ -134,7 +134,7 @@ pub fn vote(
     let mut next = request.clone();
     next.version = next.version.saturating_add(1);
     if ballot.answer == Answer::Deny {
-        member_of_any(&person, &places, electorate).map_err(barred)?;
+        is_asked_at_all(request, &person, &places, electorate).map_err(barred)?;
         next.state = State::Denied {
             why: denied_by(&cast),
             by: Some(person),
@@ -153,7 +153,7 @@ pub fn vote(
     next.votes
         .retain(|vote| may_agree(request, vote, &places, electorate).is_ok());
     let agreed: Vec<&Word> = next.votes.iter().map(|vote| &vote.person).collect();
-    if fills(request, &places, &agreed, electorate) {
+    if fills(request, &places, &agreed, electorate, Reach::Now) {
         let grant = opened(request, &next.votes, now, grant);
         next.state = State::Approved { grant: grant.id };
         return Ok(Step {
@@ -188,7 +188,7 @@ fn may_agree(
     let window = matches!(vote.answer, Answer::Window { .. });
     let mut first = None;
     let fits = places.iter().any(|places| {
-        may_fill(request, places, &vote.person, electorate)
+        may_fill(request, places, &vote.person, electorate, Reach::Now)
             .map_err(|why| first.get_or_insert(why).clone())
             .is_ok()
     });
@@ -231,10 +231,15 @@ fn within_offer(request: &Request, answer: &Answer) -> Result<(), VoteRefused> {
     }
 }
 
-fn member_of_any(person: &Word, places: &[Places], electorate: &dyn Electorate) -> Result<(), Ineligible> {
+fn is_asked_at_all(
+    request: &Request,
+    person: &Word,
+    places: &[Places],
+    electorate: &dyn Electorate,
+) -> Result<(), Ineligible> {
     let mut first = None;
     for places in places {
-        match electorate.is_member(person, &places.group) {
+        match is_asked(request, &places.group, person, electorate, Reach::Now) {
             Ok(()) => return Ok(()),
             Err(why) => drop(first.get_or_insert(why)),
         }
@@ -242,14 +247,18 @@ fn member_of_any(person: &Word, places: &[Places], electorate: &dyn Electorate) 
     Err(first.unwrap_or_else(|| Ineligible::new("nobody is named who may")))
 }
 
-/// Why nobody, or too few, could ever agree to a request; `None` where enough could.
+/// Why nobody, or too few, could ever agree to a request, whatever stages it comes to; `None` where enough could.
 pub fn impossible(request: &Request, electorate: &dyn Electorate) -> Option<String> {
     let Some(places) = places(request) else {
         return Some("a rule that asks names nobody who could agree".to_owned());
     };
     let mut persons: Vec<Word> = places
         .iter()
-        .flat_map(|places| electorate.members(&places.group))
+        .flat_map(|places| {
+            let later = electorate.later(&places.group);
+            let groups = std::iter::once(&places.group).chain(&later);
+            groups.flat_map(|group| electorate.members(group)).collect::<Vec<_>>()
+        })
         .collect();
     persons.sort_unstable();
     persons.dedup();
@@ -257,7 +266,7 @@ pub fn impossible(request: &Request, electorate: &dyn Electorate) -> Option<Stri
         .iter()
         .filter(|person| electorate.may_approve(person, request, false).is_ok())
         .collect();
-    if fills(request, &places, &able, electorate) {
+    if fills(request, &places, &able, electorate, Reach::Ever) {
         return None;
     }
     let wanted: Vec<String> = places

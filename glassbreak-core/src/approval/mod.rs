@@ -9,7 +9,8 @@
 //! Pending ── enough distinct eligible persons agree ─▶ Approved, with a grant
 //!    │ ├──── one says no ───────────────────────────▶ Denied
 //!    │ ├──── too few are left who could agree ──────▶ Denied
-//!    │ └──── the deadline comes ────────────────────▶ Expired
+//!    │ ├──── the deadline comes ────────────────────▶ Expired
+//!    │ └──── a stage is reached: more may answer ───▶ Pending
 //!    └────── the session ends, a lock, a change ────▶ Cancelled
 //! ```
 //!
@@ -22,6 +23,7 @@
 //! - A window is offered where every rule that asks has one, the call was understood whole and its risk is not high.
 //!   Votes narrow: the shortest window, the fewest uses and all added pins count; one `once` makes it once, for no longer
 //!   than the shortest window.
+//! - Where nobody answers, later stages of a group add people who may ([`Stages`]); no stage lowers a number.
 //! - Silence is a no.
 
 mod electorate;
@@ -32,6 +34,9 @@ mod machine;
 mod properties;
 mod quorum;
 mod request;
+mod stages;
+#[cfg(test)]
+mod stages_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -40,3 +45,4 @@ pub(crate) mod town;
 pub use self::electorate::{Electorate, Ineligible};
 pub use self::machine::{Ballot, Step, VoteRefused, cancel, expire, impossible, vote};
 pub use self::request::{Answer, Asked, Offer, Request, RequestId, State, Vote};
+pub use self::stages::{Because, Stage, Stages, due, escalate, shown};

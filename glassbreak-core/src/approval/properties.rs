@@ -3,8 +3,10 @@
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
 
+use super::quorum::{Reach, fills, places};
 use super::town::{OPEN, Town, account, asked, at, request, window, word};
-use super::{Answer, Ballot, Electorate, Request, State, Step, VoteRefused, cancel, expire, impossible, vote};
+use super::{Answer, Ballot, Because, Electorate, Request, Stage, Stages, State, Step, VoteRefused};
+use super::{cancel, escalate, expire, impossible, vote};
 use crate::call::Word;
 use crate::clock::Timestamp;
 use crate::finding::RuleId;
@@ -17,7 +19,11 @@ const ACCOUNTS: usize = 2 * PERSONS.len() + 1;
 
 #[derive(Debug, Clone)]
 enum Event {
-    Vote { account: usize, answer: Answer, seen: bool },
+    Vote {
+        account: usize,
+        answer: Answer,
+        seen: bool,
+    },
     Pass(i64),
     Expire,
     Cancel,
@@ -27,6 +33,10 @@ enum Event {
     OnceOnly(usize, bool),
     Hands(usize, usize),
     Changed(usize, bool),
+    /// A stage of a group is reached, by a caller that saw so many of them reached.
+    Escalate(usize, u8),
+    /// The folder names other stages now.
+    Later(usize, Vec<usize>),
 }
 
 fn answer() -> impl Strategy<Value = Answer> {
@@ -59,23 +69,53 @@ fn event() -> impl Strategy<Value = Event> {
         1 => (person(), any::<bool>()).prop_map(|(p, on)| Event::OnceOnly(p, on)),
         2 => (0..ACCOUNTS, person()).prop_map(|(account, p)| Event::Hands(account, p)),
         1 => (0..3_usize, proptest::bool::weighted(0.2)).prop_map(|(rule, on)| Event::Changed(rule, on)),
+        5 => (0..GROUPS.len(), 0..2_u8).prop_map(|(group, from)| Event::Escalate(group, from)),
+        2 => (0..GROUPS.len(), later()).prop_map(|(group, then)| Event::Later(group, then)),
     ]
+}
+
+/// Groups of later stages, by their places; now and then one twice, which no folder has.
+fn later() -> impl Strategy<Value = Vec<usize>> {
+    vec(0..GROUPS.len(), 0..3)
 }
 
 fn any_request() -> impl Strategy<Value = Request> {
     let rule = (0..GROUPS.len(), 0..3_u8, any::<bool>());
-    (vec(rule, 1..4), any::<bool>()).prop_map(|(rules, offered)| {
+    let stages = vec(later(), GROUPS.len());
+    (vec(rule, 1..4), any::<bool>(), stages).prop_map(|(rules, offered, stages)| {
         let rules = rules.into_iter().enumerate();
         let rules = rules.map(|(n, (group, quorum, own))| asked(&format!("r{n}"), Some(GROUPS[group]), quorum, own));
         let mut request = request(rules.collect());
         request.offer = request.offer.filter(|_| offered);
+        let groups = GROUPS.iter().zip(stages);
+        request.stages = groups.map(|(group, then)| staged(group, &then)).collect();
         request
     })
 }
 
+fn staged(group: &str, then: &[usize]) -> Stages {
+    let stage = |n: &usize| Stage {
+        group: word(GROUPS[*n]),
+        after: crate::clock::Span::from_millis(1_000),
+        notifiers: Vec::new(),
+    };
+    Stages {
+        group: word(group),
+        notifiers: Vec::new(),
+        then: then.iter().map(stage).collect(),
+        reached: 0,
+        since: None,
+    }
+}
+
 fn any_town() -> impl Strategy<Value = Town> {
-    vec(btree_set(0..PERSONS.len(), 1..=PERSONS.len()), GROUPS.len()).prop_map(|groups| {
+    let groups = vec(btree_set(0..PERSONS.len(), 1..=PERSONS.len()), GROUPS.len());
+    (groups, vec(later(), GROUPS.len())).prop_map(|(groups, then)| {
         let mut town = Town::default();
+        for (group, then) in GROUPS.iter().zip(then) {
+            town.later
+                .insert(word(group), then.iter().map(|n| word(GROUPS[*n])).collect());
+        }
         for (group, members) in GROUPS.iter().zip(groups) {
             let members = members.into_iter().map(|n| word(PERSONS[n])).collect();
             town.groups.insert(word(group), members);
@@ -104,26 +144,48 @@ fn seats(request: &Request) -> Vec<(Word, usize)> {
         .collect()
 }
 
+/// Whether a person is of a group, or of a stage of it that both the request and the folder have among the first that are
+/// reached; or will ever be.
+fn is_of(town: &Town, request: &Request, person: &Word, group: &Word, ever: bool) -> bool {
+    let stages = request.stages.iter().find(|stages| stages.group == *group);
+    let reached = |stages: &Stages| if ever { usize::MAX } else { usize::from(stages.reached) };
+    let frozen = |stages: &Stages| {
+        let then = stages.then.iter().enumerate();
+        let reached = then.filter(|(n, _)| *n < reached(stages));
+        reached.map(|(_, stage)| stage.group.clone()).collect::<Vec<_>>()
+    };
+    let now = |stages: &Stages| {
+        let then = town.later.get(group).into_iter().flatten().enumerate();
+        let reached = then.filter(|(n, _)| *n < reached(stages));
+        reached.map(|(_, group)| group.clone()).collect::<Vec<_>>()
+    };
+    let mut groups = vec![group.clone()];
+    if let Some(stages) = stages {
+        let now = now(stages);
+        groups.extend(frozen(stages).into_iter().filter(|group| now.contains(group)));
+    }
+    let of = |group: &Word| town.groups.get(group).is_some_and(|group| group.contains(person));
+    groups.iter().any(of)
+}
+
 /// Whether a person may sit there: a member now, and not the one that the agent acts for unless all rules of the group
 /// and its number allow it.
-fn may_sit(town: &Town, request: &Request, person: &Word, (group, seats): &(Word, usize)) -> bool {
+fn may_sit(town: &Town, request: &Request, person: &Word, (group, seats): &(Word, usize), ever: bool) -> bool {
     let own = request.path.person() == Some(person);
     let mut rules = request
         .rules
         .iter()
         .filter(|asked| asked.requirement.group.as_ref() == Some(group));
     let alone = *seats == 1 && rules.all(|asked| asked.requirement.self_approval);
-    town.groups.get(group).is_some_and(|group| group.contains(person))
-        && !town.disabled.contains(person)
-        && (!own || alone)
+    is_of(town, request, person, group, ever) && !town.disabled.contains(person) && (!own || alone)
 }
 
 /// Whether these persons, none of them twice, take all seats of each group.
-fn seated(town: &Town, request: &Request, seats: &[(Word, usize)], persons: &[&Word]) -> bool {
+fn seated(town: &Town, request: &Request, seats: &[(Word, usize)], persons: &[&Word], ever: bool) -> bool {
     seats.iter().all(|group| {
         let mut sitting: Vec<&Word> = Vec::new();
         for person in persons {
-            if may_sit(town, request, person, group) && !sitting.contains(person) {
+            if may_sit(town, request, person, group, ever) && !sitting.contains(person) {
                 sitting.push(person);
             }
         }
@@ -133,7 +195,9 @@ fn seated(town: &Town, request: &Request, seats: &[(Word, usize)], persons: &[&W
 
 /// Whether a person's agreement counts now, as far as the person is concerned.
 fn counts(town: &Town, request: &Request, person: &Word, is_window: bool) -> bool {
-    seats(request).iter().any(|seat| may_sit(town, request, person, seat))
+    seats(request)
+        .iter()
+        .any(|seat| may_sit(town, request, person, seat, false))
         && !town.barred.contains(person)
         && !(is_window && town.once_only.contains(person))
         && request.rules.iter().all(|asked| !town.changed.contains(&asked.rule))
@@ -202,7 +266,7 @@ fn voted(town: &Town, before: &Request, ballot: &Ballot, now: Timestamp, result:
     let open = before.state == State::Pending && now < before.deadline;
     let member = |person: &Word| {
         let groups = seats(before);
-        let is_in = |(group, _): &(Word, usize)| town.groups.get(group).is_some_and(|group| group.contains(person));
+        let is_in = |(group, _): &(Word, usize)| is_of(town, before, person, group, false);
         groups.iter().any(is_in) && !town.disabled.contains(person)
     };
     if ballot.answer == Answer::Deny {
@@ -250,7 +314,7 @@ fn voted(town: &Town, before: &Request, ballot: &Ballot, now: Timestamp, result:
             .iter()
             .all(|vote| vote.own == (before.path.person() == Some(&vote.person)))
     );
-    let enough = seated(town, before, &seats(before), &agreed);
+    let enough = seated(town, before, &seats(before), &agreed, false);
     assert_eq!(matches!(next.state, State::Approved { .. }), enough);
     assert_eq!(
         grant.is_some(),
@@ -305,6 +369,28 @@ fn play(mut town: Town, first: Request, events: Vec<Event>) {
                 assert_eq!(cancelled.is_some(), request.state == State::Pending);
                 request = cancelled.unwrap_or(request);
             }
+            Event::Escalate(group, from) => {
+                let next = escalate(&request, &word(GROUPS[group]), from, Because::NotDelivered, &town, now);
+                let (open, stages) = (
+                    request.state == State::Pending && now < request.deadline,
+                    &request.stages[group],
+                );
+                let further = open && stages.reached == from && usize::from(from) < stages.then.len();
+                assert_eq!(next.is_some(), further);
+                if let Some(next) = &next {
+                    let mut expected = request.clone();
+                    expected.version += 1;
+                    expected.stages[group].reached += 1;
+                    expected.stages[group].since = next.stages[group].since;
+                    assert_eq!(*next, expected, "nothing but the stage has changed");
+                    assert!(next.stages[group].follows(&request.stages[group]));
+                }
+                request = next.unwrap_or(request);
+            }
+            Event::Later(group, then) => {
+                let then = then.into_iter().map(|n| word(GROUPS[n])).collect();
+                town.later.insert(word(GROUPS[group]), then);
+            }
             Event::Member(person, group, on) => set(town.groups.get_mut(&word(GROUPS[group])).unwrap(), person, on),
             Event::Disabled(person, on) => set(&mut town.disabled, person, on),
             Event::Barred(person, on) => set(&mut town.barred, person, on),
@@ -337,8 +423,20 @@ fn is_possible(town: &Town, request: &Request) {
         .collect();
     assert_eq!(
         impossible(request, town).is_none(),
-        seated(town, request, &seats(request), &able)
+        seated(town, request, &seats(request), &able, true)
     );
+}
+
+/// With one more rule that asks, whoever is enough was enough before: no rule lets anybody agree.
+fn a_further_rule_widens_nothing(town: &Town, request: &Request, group: usize, quorum: u8, own: bool, agree: &[usize]) {
+    let persons: Vec<Word> = agree.iter().map(|n| word(PERSONS[*n])).collect();
+    let persons: Vec<&Word> = persons.iter().collect();
+    let mut more = request.clone();
+    more.rules.push(asked("more", Some(GROUPS[group]), quorum, own));
+    for reach in [Reach::Now, Reach::Ever] {
+        let enough = |request: &Request| fills(request, &places(request).unwrap(), &persons, town, reach);
+        assert!(!enough(&more) || enough(request), "{persons:?}");
+    }
 }
 
 proptest! {
@@ -352,5 +450,20 @@ proptest! {
     ) {
         is_possible(&town, &request);
         play(town, request, events);
+    }
+
+    #[test]
+    fn one_more_rule_that_asks_never_widens_who_may_approve(
+        town in any_town(),
+        request in any_request(),
+        reached in vec(0..3_u8, GROUPS.len()),
+        (group, quorum, own) in (0..GROUPS.len(), 0..3_u8, any::<bool>()),
+        agree in vec(0..PERSONS.len(), 0..4),
+    ) {
+        let mut request = request;
+        for (stages, reached) in request.stages.iter_mut().zip(reached) {
+            stages.reached = reached.min(u8::try_from(stages.then.len()).unwrap());
+        }
+        a_further_rule_widens_nothing(&town, &request, group, quorum, own, &agree);
     }
 }

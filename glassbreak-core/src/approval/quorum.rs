@@ -46,14 +46,52 @@ pub(super) fn is_for(request: &Request, person: &Word, electorate: &dyn Electora
     named == person || account.and_then(|account| electorate.person_of(&account)).as_ref() == Some(person)
 }
 
-/// Whether a person may fill one of these places now.
+/// How far the stages of a group have come, for who counts as one of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reach {
+    /// The stages that are reached.
+    Now,
+    /// All there are.
+    Ever,
+}
+
+/// Whether a person is of a group that is asked, or of a later stage of it: one that the request was opened with and that
+/// the electorate still has, both of them among those that are reached.
+pub(super) fn is_asked(
+    request: &Request,
+    group: &Word,
+    person: &Word,
+    electorate: &dyn Electorate,
+    reach: Reach,
+) -> Result<(), Ineligible> {
+    let Err(why) = electorate.is_member(person, group) else {
+        return Ok(());
+    };
+    let Some(frozen) = request.stages.iter().find(|stages| stages.group == *group) else {
+        return Err(why);
+    };
+    let reached = match reach {
+        Reach::Now => usize::from(frozen.reached),
+        Reach::Ever => usize::MAX,
+    };
+    let now = electorate.later(group);
+    let still = |stage: &Word| now.iter().take(reached).any(|now| now == stage);
+    let mut stages = frozen.then.iter().take(reached).map(|stage| &stage.group);
+    if stages.any(|stage| still(stage) && electorate.is_member(person, stage).is_ok()) {
+        return Ok(());
+    }
+    Err(why)
+}
+
+/// Whether a person may fill one of these places.
 pub(super) fn may_fill(
     request: &Request,
     places: &Places,
     person: &Word,
     electorate: &dyn Electorate,
+    reach: Reach,
 ) -> Result<(), Ineligible> {
-    electorate.is_member(person, &places.group)?;
+    is_asked(request, &places.group, person, electorate, reach)?;
     if !is_for(request, person, electorate) {
         return Ok(());
     }
@@ -69,12 +107,18 @@ pub(super) fn may_fill(
 }
 
 /// Whether these persons, each of them once, fill every place. One who is in two groups serves both.
-pub(super) fn fills(request: &Request, all: &[Places], persons: &[&Word], electorate: &dyn Electorate) -> bool {
+pub(super) fn fills(
+    request: &Request,
+    all: &[Places],
+    persons: &[&Word],
+    electorate: &dyn Electorate,
+    reach: Reach,
+) -> bool {
     let distinct: BTreeSet<&Word> = persons.iter().copied().collect();
     let enough = |places: &Places| {
         let able = distinct
             .iter()
-            .filter(|person| may_fill(request, places, person, electorate).is_ok());
+            .filter(|person| may_fill(request, places, person, electorate, reach).is_ok());
         able.count() >= usize::from(places.count)
     };
     !all.is_empty() && all.iter().all(enough)

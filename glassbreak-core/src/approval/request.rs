@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::stages::Stages;
 use crate::call::{CallDigest, Text, Word};
 use crate::clock::{Span, Timestamp};
 use crate::finding::{Requirement, RuleHash, RuleId};
@@ -66,6 +67,12 @@ pub struct Request {
     pub opened_at: Timestamp,
     /// From this moment on nobody can agree any more.
     pub deadline: Timestamp,
+    /// The later stages of the groups that are asked, of those that have any, and how far each has come.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<Stages>,
+    /// Whether people see it: a notifier confirmed it, or the host has said that requests are answered elsewhere.
+    #[serde(default)]
+    pub shown: bool,
     /// Who has agreed so far, or said no.
     pub votes: Vec<Vote>,
     /// What has become of it.
@@ -238,6 +245,29 @@ impl Request {
     pub fn wanted(&self) -> Vec<(Word, u8)> {
         let places = super::quorum::places(self).unwrap_or_default();
         places.into_iter().map(|places| (places.group, places.count)).collect()
+    }
+
+    /// The stage it is at: 1 when it is opened, and one more with each stage that any of its groups has reached.
+    pub fn stage(&self) -> u32 {
+        let reached = self.stages.iter().map(|stages| u32::from(stages.reached));
+        reached.fold(1, u32::saturating_add)
+    }
+
+    /// The groups whose members may answer by now: those that the rules name, and those of the stages that are reached.
+    pub fn asked_groups(&self) -> Vec<Word> {
+        let mut groups: Vec<Word> = self.wanted().into_iter().map(|(group, _)| group).collect();
+        for stages in &self.stages {
+            let reached = stages.then.iter().take(usize::from(stages.reached));
+            groups.extend(reached.map(|stage| stage.group.clone()));
+        }
+        let mut seen = std::collections::BTreeSet::new();
+        groups.retain(|group| seen.insert(group.clone()));
+        groups
+    }
+
+    /// Whether its silence means that nobody could be reached: no notifier showed it to anybody, and nobody answered.
+    pub fn is_unseen(&self) -> bool {
+        !self.shown && self.votes.is_empty()
     }
 
     /// Whether the deadline has come: that very moment is too late.

@@ -36,6 +36,8 @@ pub(crate) struct Town {
     pub(crate) barred: BTreeSet<Word>,
     pub(crate) once_only: BTreeSet<Word>,
     pub(crate) changed: BTreeSet<RuleId>,
+    /// The groups of later stages, by group.
+    pub(crate) later: BTreeMap<Word, Vec<Word>>,
 }
 
 impl Town {
@@ -67,6 +69,10 @@ impl Electorate for Town {
             true => Ok(()),
             false => Err(Ineligible::new(format!("not of {group}"))),
         }
+    }
+
+    fn later(&self, group: &Word) -> Vec<Word> {
+        self.later.get(group).cloned().unwrap_or_default()
     }
 
     fn may_approve(&self, person: &Word, _: &Request, window: bool) -> Result<(), Ineligible> {
@@ -139,6 +145,8 @@ pub(crate) fn request(rules: Vec<Asked>) -> Request {
         bundle: "b".into(),
         opened_at: at(0),
         deadline: at(OPEN),
+        stages: Vec::new(),
+        shown: false,
         votes: Vec::new(),
         state: State::Pending,
     }

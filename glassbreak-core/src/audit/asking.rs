@@ -4,9 +4,10 @@ use serde::ser::SerializeMap;
 use serde_json::json;
 
 use super::fields::{Printed, optional};
-use crate::approval::{Answer, Request, RequestId, State, Vote};
+use crate::approval::{Answer, Because, Request, RequestId, Stages, State, Vote};
 use crate::call::{Text, Word};
 use crate::grant::{Grant, Scope};
+use crate::notify::Alert;
 use crate::people::Account;
 use crate::store::OpId;
 
@@ -33,6 +34,9 @@ impl RequestOpened<'_> {
         map.serialize_entry("pins", &request.pins)?;
         optional(map, "file", request.file)?;
         map.serialize_entry("deadline", &Printed(request.deadline))?;
+        if !request.stages.is_empty() {
+            map.serialize_entry("stages", &request.stages)?;
+        }
         map.serialize_entry("bundle", &request.bundle)?;
         map.serialize_entry(
             "card",
@@ -98,8 +102,58 @@ impl RequestSettled<'_> {
                 optional(map, "by", by.as_ref())
             }
             State::Cancelled { why } => map.serialize_entry("why", why),
+            State::Expired if self.request.is_unseen() => map.serialize_entry("why", "no-route"),
             State::Pending | State::Expired => Ok(()),
+        }?;
+        // Also where the process that reached a stage died before it could record it.
+        let reached = self.request.stages.iter().filter(|stages| stages.reached > 0);
+        let reached: Vec<_> = reached
+            .map(|stages| json!({ "group": stages.group, "reached": stages.reached }))
+            .collect();
+        match &*reached {
+            [] => Ok(()),
+            reached => map.serialize_entry("stages", reached),
         }
+    }
+}
+
+/// `request.escalated`: a stage was reached, and more people may answer.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestEscalated<'a> {
+    /// The request.
+    pub request: RequestId,
+    /// The stages of the group, with the one that was reached.
+    pub stages: &'a Stages,
+    /// Why.
+    pub because: Because,
+}
+
+impl RequestEscalated<'_> {
+    pub(super) fn write<M: SerializeMap>(self, map: &mut M) -> Result<(), M::Error> {
+        let (adds, notifiers) = self.stages.current();
+        map.serialize_entry("request", &self.request)?;
+        map.serialize_entry("group", &self.stages.group)?;
+        map.serialize_entry("stage", &self.stages.reached.saturating_add(1))?;
+        map.serialize_entry("adds", adds)?;
+        if !notifiers.is_empty() {
+            map.serialize_entry("notifiers", notifiers)?;
+        }
+        map.serialize_entry("because", self.because.as_str())
+    }
+}
+
+/// `request.overflow`: an agent asks more often than it may; once, until it has asked again in between.
+#[derive(Debug, Clone, Copy)]
+pub struct RequestOverflow<'a> {
+    /// What people are told.
+    pub alert: &'a Alert,
+}
+
+impl RequestOverflow<'_> {
+    pub(super) fn write<M: SerializeMap>(self, map: &mut M) -> Result<(), M::Error> {
+        map.serialize_entry("agent", &self.alert.agent)?;
+        map.serialize_entry("caller", &self.alert.caller)?;
+        map.serialize_entry("why", &self.alert.why)
     }
 }
 
@@ -254,11 +308,34 @@ impl OperateNotTaken<'_> {
     }
 }
 
+/// `notify.sent`: a notifier confirmed that people see a request.
+#[derive(Debug, Clone, Copy)]
+pub struct NotifySent<'a> {
+    /// The request.
+    pub request: RequestId,
+    /// Which notifier.
+    pub notifier: &'a str,
+    /// At which stage of the request.
+    pub stage: u32,
+}
+
+impl NotifySent<'_> {
+    pub(super) fn write<M: SerializeMap>(self, map: &mut M) -> Result<(), M::Error> {
+        map.serialize_entry("request", &self.request)?;
+        map.serialize_entry("notifier", self.notifier)?;
+        map.serialize_entry("stage", &self.stage)
+    }
+}
+
 /// `notify.failed`: a way to people that nobody can have been reached by.
 #[derive(Debug, Clone, Copy)]
 pub struct NotifyFailed<'a> {
     /// The request.
     pub request: RequestId,
+    /// Which notifier, where it is known.
+    pub notifier: Option<&'a str>,
+    /// At which stage of the request.
+    pub stage: Option<u32>,
     /// Which way, and why.
     pub why: &'a str,
 }
@@ -266,6 +343,8 @@ pub struct NotifyFailed<'a> {
 impl NotifyFailed<'_> {
     pub(super) fn write<M: SerializeMap>(self, map: &mut M) -> Result<(), M::Error> {
         map.serialize_entry("request", &self.request)?;
+        optional(map, "notifier", self.notifier)?;
+        optional(map, "stage", self.stage)?;
         map.serialize_entry("why", self.why)
     }
 }

@@ -50,8 +50,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use self::asking::{
-    GrantOpened, GrantRevoked, NotifyFailed, OperateNotTaken, RequestJoined, RequestOpened, RequestRefused,
-    RequestSettled, VoteCast, VoteNotTaken,
+    GrantOpened, GrantRevoked, NotifyFailed, NotifySent, OperateNotTaken, RequestEscalated, RequestJoined,
+    RequestOpened, RequestOverflow, RequestRefused, RequestSettled, VoteCast, VoteNotTaken,
 };
 pub use self::chain::{LogId, RecordHash};
 pub use self::checkpoint::{Checkpoint, CheckpointSink, Checkpoints, FileSink, KeyFile, PublicKey, Signature, Signer};

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::AuditError;
 use super::asking::{
-    GrantOpened, GrantRevoked, NotifyFailed, OperateNotTaken, RequestJoined, RequestOpened, RequestRefused,
-    RequestSettled, VoteCast, VoteNotTaken,
+    GrantOpened, GrantRevoked, NotifyFailed, NotifySent, OperateNotTaken, RequestEscalated, RequestJoined,
+    RequestOpened, RequestOverflow, RequestRefused, RequestSettled, VoteCast, VoteNotTaken,
 };
 use super::chain::hex;
 use super::checkpoint::Checkpoint;
@@ -42,6 +42,12 @@ pub enum Kind {
     RequestRefused,
     /// A request ended: approved, denied, expired or cancelled.
     RequestSettled,
+    /// A stage was reached: more people may answer.
+    RequestEscalated,
+    /// An agent asks more often than it may.
+    RequestOverflow,
+    /// A notifier confirmed that people see a request.
+    NotifySent,
     /// A way to people did not work.
     NotifyFailed,
     /// A person answered: written before the answer takes effect.
@@ -70,7 +76,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 23] = [
         Self::CallPermitted,
         Self::CallFinished,
         Self::CallRefused,
@@ -79,6 +85,9 @@ impl Kind {
         Self::RequestJoined,
         Self::RequestRefused,
         Self::RequestSettled,
+        Self::RequestEscalated,
+        Self::RequestOverflow,
+        Self::NotifySent,
         Self::NotifyFailed,
         Self::VoteCast,
         Self::VoteRefused,
@@ -104,6 +113,9 @@ impl Kind {
             Self::RequestJoined => "request.joined",
             Self::RequestRefused => "request.refused",
             Self::RequestSettled => "request.settled",
+            Self::RequestEscalated => "request.escalated",
+            Self::RequestOverflow => "request.overflow",
+            Self::NotifySent => "notify.sent",
             Self::NotifyFailed => "notify.failed",
             Self::VoteCast => "vote.cast",
             Self::VoteRefused => "vote.refused",
@@ -142,6 +154,12 @@ pub enum Event<'a> {
     RequestRefused(RequestRefused<'a>),
     /// A request ended.
     RequestSettled(RequestSettled<'a>),
+    /// A stage was reached.
+    RequestEscalated(RequestEscalated<'a>),
+    /// An agent asks more often than it may.
+    RequestOverflow(RequestOverflow<'a>),
+    /// A notifier confirmed that people see a request.
+    NotifySent(NotifySent<'a>),
     /// A way to people did not work.
     NotifyFailed(NotifyFailed<'a>),
     /// A person answered.
@@ -174,6 +192,9 @@ impl Event<'_> {
             Self::RequestJoined(_) => Kind::RequestJoined,
             Self::RequestRefused(_) => Kind::RequestRefused,
             Self::RequestSettled(_) => Kind::RequestSettled,
+            Self::RequestEscalated(_) => Kind::RequestEscalated,
+            Self::RequestOverflow(_) => Kind::RequestOverflow,
+            Self::NotifySent(_) => Kind::NotifySent,
             Self::NotifyFailed(_) => Kind::NotifyFailed,
             Self::VoteCast(_) => Kind::VoteCast,
             Self::VoteRefused(_) => Kind::VoteRefused,
@@ -198,6 +219,9 @@ impl Serialize for Event<'_> {
             Self::RequestJoined(event) => event.write(&mut map)?,
             Self::RequestRefused(event) => event.write(&mut map)?,
             Self::RequestSettled(event) => event.write(&mut map)?,
+            Self::RequestEscalated(event) => event.write(&mut map)?,
+            Self::RequestOverflow(event) => event.write(&mut map)?,
+            Self::NotifySent(event) => event.write(&mut map)?,
             Self::NotifyFailed(event) => event.write(&mut map)?,
             Self::VoteCast(event) => event.write(&mut map)?,
             Self::VoteRefused(event) => event.write(&mut map)?,

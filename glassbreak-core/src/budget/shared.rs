@@ -8,7 +8,7 @@ use super::story::{Story, Times};
 use super::{Demand, Event};
 use crate::call::Actor;
 use crate::clock::Timestamp;
-use crate::finding::{Finding, Layer, RuleId};
+use crate::finding::{Finding, Layer, Requirement, RuleId};
 
 /// Where the counts of shared budgets come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,6 +113,19 @@ impl Rules {
         budgets
             .find(|budget| budget.needs == Some(needs))
             .map(|budget| &*budget.id)
+    }
+
+    /// The rules that say by themselves who must agree.
+    pub fn asking(&self) -> impl Iterator<Item = (&RuleId, &Requirement)> {
+        let budgets = self.budgets.iter().chain(self.events.iter().map(|event| &event.budget));
+        let budgets = budgets.map(|budget| (&budget.rule, &budget.requirement));
+        let heads = (self.distincts.iter().map(|rule| &rule.head))
+            .chain(self.patterns.iter().map(|rule| &rule.head))
+            .chain(self.latches.iter().map(|rule| &rule.head))
+            .chain(self.loops.iter().map(|rule| &rule.head))
+            .chain(self.breakers.iter().map(|rule| &rule.head));
+        let all = budgets.chain(heads.map(|head| (&head.rule, &head.requirement)));
+        all.filter_map(|(rule, requirement)| Some((rule, requirement.as_ref()?)))
     }
 
     /// The shared budgets that `event` meets.

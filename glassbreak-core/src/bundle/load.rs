@@ -6,9 +6,12 @@ use super::cases::Case;
 use super::folder::{self, BundleDigest, Files};
 use super::tools::ToolEntry;
 use super::{Settings, Tools};
+use crate::approval::Electorate;
 use crate::argv::Programs;
 use crate::budget::{Name, Rules};
+use crate::call::Word;
 use crate::error::{Problem, Problems, nearest};
+use crate::finding::Requirement;
 use crate::label::{LabelSet, Vocabulary};
 use crate::people::People;
 use crate::policy::{Policies, PolicyInput};
@@ -245,6 +248,22 @@ impl Bundle {
     #[cfg(test)]
     pub(crate) const fn policies_mut(&mut self) -> &mut Policies {
         &mut self.policies
+    }
+
+    /// What of it can put a question to people: the first rule, or `[ask]`, whose group has somebody who could answer, at
+    /// any of its stages. `None` where nobody could, because what asks is then refused as impossible.
+    pub fn can_ask(&self) -> Option<String> {
+        let answers = |group: &Word| {
+            let later = self.later(group);
+            std::iter::once(group)
+                .chain(&later)
+                .any(|group| !self.members(group).is_empty())
+        };
+        let asks = |requirement: &Requirement| requirement.group.as_ref().is_some_and(answers);
+        let mut rules = self.policies.asking().chain(self.budgets.asking());
+        let rule = rules.find(|(_, requirement)| asks(requirement));
+        let unsaid = || asks(&self.settings.ask).then(|| "[ask] in glassbreak.toml".to_owned());
+        rule.map(|(rule, _)| rule.to_string()).or_else(unsaid)
     }
 
     /// Its own tests.

@@ -6,7 +6,7 @@
 //!
 //! | file | read by | says |
 //! |---|---|---|
-//! | `glassbreak.toml` | [`Settings`] | what is not listed, who answers asks and by when, the labels and their risk |
+//! | `glassbreak.toml` | [`Settings`] | what is not listed, who answers asks and by when, in which stages, the labels and their risk |
 //! | `people.toml` | [`People`](crate::people::People) | persons, their groups and accounts |
 //! | `safe-bins.toml`, `.json` | [`Programs`](crate::argv::Programs) | the programs that may run, and how each reads its words |
 //! | `tools.toml` | [`Tools`] | the tools, what they mean, and what their arguments must be |
@@ -40,6 +40,7 @@ mod people;
 mod requests;
 mod rule_hash;
 mod settings;
+mod stages;
 mod tools;
 
 pub use self::cases::{Case, CaseResult};
@@ -48,4 +49,5 @@ pub(crate) use self::in_force::InForce;
 pub use self::load::Bundle;
 pub use self::requests::RequestLimits;
 pub use self::settings::Settings;
+pub use self::stages::{StagePlan, StagePlans};
 pub use self::tools::{ToolEntry, ToolFacts, Tools};

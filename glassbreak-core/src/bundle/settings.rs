@@ -1,6 +1,6 @@
 //! `glassbreak.toml`: what holds where no rule says otherwise, and the labels.
 
-use super::RequestLimits;
+use super::{RequestLimits, StagePlans};
 use crate::error::Problem;
 use crate::finding::{Outcome, Requirement};
 use crate::label::{Risk, Vocabulary};
@@ -22,6 +22,9 @@ use crate::table::{self, Fields, Report};
 /// [requests]                 # how long people have, and how often an agent may ask: see `RequestLimits`
 /// deadline = "5m"
 ///
+/// [stages.oncall]            # whom a question to a group goes on to: see `StagePlans`
+/// then = [{ group = "leads", after = "60s" }]
+///
 /// [labels]                   # new labels, and new risks of those that ship
 /// "billing.refund" = "high"
 /// ```
@@ -35,6 +38,8 @@ pub struct Settings {
     pub ask: Requirement,
     /// How long people have, and how often an agent may ask them.
     pub requests: RequestLimits,
+    /// Whom questions go on to where nobody answers.
+    pub stages: StagePlans,
 }
 
 impl Default for Settings {
@@ -44,6 +49,7 @@ impl Default for Settings {
             no_permit: Outcome::Deny,
             ask: Requirement::default(),
             requests: RequestLimits::default(),
+            stages: StagePlans::default(),
         }
     }
 }
@@ -70,6 +76,9 @@ impl Settings {
             if let Some(item) = fields.get("requests") {
                 settings.requests = RequestLimits::read(report, item);
             }
+            if let Some(item) = fields.get("stages") {
+                settings.stages = StagePlans::read(report, item, people, settings.requests.deadline);
+            }
             (settings, labels(report, fields))
         })
     }
@@ -92,7 +101,7 @@ fn check_keys(report: &mut Report<'_>, fields: Fields<'_>) {
     let elsewhere = |key, (what, help)| (key, what, help);
     fields.check_keys(
         report,
-        &["unlisted", "no_permit", "ask", "requests", "labels"],
+        &["unlisted", "no_permit", "ask", "requests", "stages", "labels"],
         &[
             elsewhere("deadline", REQUESTS),
             elsewhere("pending", REQUESTS),
@@ -109,8 +118,16 @@ fn check_keys(report: &mut Report<'_>, fields: Fields<'_>) {
                 "write `pending` and `per_hour` there",
             ),
             ("request", "there is no such key", "write [requests]"),
-            ("stages", "stages are not built", "name one group under [ask]"),
-            ("escalate", "escalation is not built", "name one group under [ask]"),
+            (
+                "stage",
+                "stages are those of a group",
+                "write [stages.<group>] and in it then = [{ group = \"leads\" }]",
+            ),
+            (
+                "escalate",
+                "stages are those of a group",
+                "write [stages.<group>] and in it then = [{ group = \"leads\" }]",
+            ),
             elsewhere("operators", OPERATORS),
             elsewhere("operate", OPERATORS),
             elsewhere("audit", HOST),

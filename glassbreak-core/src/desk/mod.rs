@@ -7,18 +7,19 @@
 //! **Invariant**: a vote and a grant are recorded, on disk, before they take effect.
 
 mod operate;
+mod stages;
 
 use std::sync::Arc;
 
 pub use self::operate::OperateError;
+pub(crate) use self::stages::Delivery;
 use crate::approval::{self, Answer, Ballot, Electorate, Request, RequestId, State, Step, VoteRefused};
-use crate::audit::{AuditError, AuditLog, Event, GrantOpened, NotifyFailed, RequestSettled, VoteCast, VoteNotTaken};
+use crate::audit::{AuditError, AuditLog, Event, GrantOpened, RequestSettled, VoteCast, VoteNotTaken};
 use crate::bundle::{Bundle, InForce};
 use crate::call::{Text, Word};
 use crate::clock::Timestamp;
 use crate::grant::{Grant, GrantId};
 use crate::lock::Lock;
-use crate::notify::NotifyError;
 use crate::people::Account;
 use crate::store::{Decide, Decided, LockView, Store, StoreError};
 
@@ -28,6 +29,8 @@ pub struct Desk {
     bundle: InForce,
     store: Arc<dyn Store>,
     audit: AuditLog,
+    /// Whose delivery it was handed to, where it is that of a notifier.
+    delivery: Option<Arc<Delivery>>,
 }
 
 /// Why an answer was not taken, or not known to be.
@@ -71,7 +74,12 @@ impl Desk {
 
     /// The desk of a gate, which judges by what the gate judges by.
     pub(crate) const fn of_gate(bundle: InForce, store: Arc<dyn Store>, audit: AuditLog) -> Self {
-        Self { bundle, store, audit }
+        Self {
+            bundle,
+            store,
+            audit,
+            delivery: None,
+        }
     }
 
     /// The policy folder that votes are judged by. That of a gate is another after [`Gate::reload`](crate::gate::Gate::reload).
@@ -144,6 +152,7 @@ impl Desk {
     }
 
     async fn take(&self, id: RequestId, ballot: &Ballot) -> Result<Request, VoteError> {
+        let mut cast = false;
         for _ in 0..MOST_TRIES {
             let request = self.store.request(id).await?.ok_or(VoteError::Unknown(id))?;
             let now = Timestamp::now();
@@ -151,7 +160,7 @@ impl Desk {
                 Ok(step) => step,
                 Err(why) => return Err(self.refused(&request, ballot, why, now).await),
             };
-            self.record(&request, &step)?;
+            self.record(&request, &step, !std::mem::replace(&mut cast, true))?;
             let next = step.request.clone();
             let decided = match self.decide(request.version, step, now).await {
                 Ok(decided) => decided,
@@ -196,15 +205,16 @@ impl Desk {
             .await
     }
 
-    /// The vote, and the grant that comes of it, on disk.
-    fn record(&self, before: &Request, step: &Step) -> Result<(), AuditError> {
+    /// The vote, and the grant that comes of it, on disk. One that is tried again because something else came first is
+    /// one vote.
+    fn record(&self, before: &Request, step: &Step, first: bool) -> Result<(), AuditError> {
         let vote = step
             .request
             .votes
             .iter()
             .rev()
             .find(|vote| !before.votes.contains(vote));
-        if let Some(vote) = vote {
+        if let Some(vote) = vote.filter(|_| first) {
             self.audit.append(Event::VoteCast(VoteCast { request: before, vote }))?;
         }
         if let Some(grant) = &step.grant {
@@ -219,14 +229,6 @@ impl Desk {
                 .append_synced(Event::RequestSettled(RequestSettled { request }))?;
         }
         Ok(())
-    }
-
-    /// Records that a way to people did not work.
-    pub(crate) fn not_delivered(&self, request: RequestId, error: &NotifyError) {
-        let why = error.to_string();
-        let record = NotifyFailed { request, why: &why };
-        // Nothing hangs on it.
-        let _ = self.audit.append(Event::NotifyFailed(record));
     }
 
     fn not_taken(&self, request: RequestId, ballot: &Ballot, code: &str, why: &str) -> Result<(), AuditError> {
@@ -321,11 +323,14 @@ pub fn deny(account: Account, reason: Option<Text>, request: &Request) -> Ballot
 }
 
 /// What a request's end means for the agent that waits, in one line.
-pub(crate) fn told(state: &State) -> String {
-    match state {
+pub(crate) fn told(request: &Request) -> String {
+    match &request.state {
         State::Pending => "nobody has answered yet".to_owned(),
         State::Approved { .. } => "people agreed".to_owned(),
         State::Denied { why, .. } => why.to_string(),
+        State::Expired if request.is_unseen() => {
+            "nobody could be reached: no notifier showed the question to anybody".to_owned()
+        }
         State::Expired => "nobody answered in time, and that is a no".to_owned(),
         State::Cancelled { why } => format!("the question was withdrawn: {why}"),
     }

@@ -46,7 +46,7 @@ impl Desk {
     /// When no policy permits it: nothing is locked. When the store fails: perhaps it is. When it cannot be recorded: it
     /// is locked all the same, because stopping must not wait for a full disk.
     pub async fn lock(&self, target: Target, reason: Text, by: Word) -> Result<Position, OperateError> {
-        self.may_operate(Operate::Lock, target.kind(), target.name(), &target, &by)?;
+        self.may_operate(Operate::Lock, target.kind(), name(&target), &target, &by)?;
         self.lock_now(target, reason, by).await
     }
 
@@ -85,7 +85,7 @@ impl Desk {
     /// # Errors
     /// When no policy permits it, or it cannot be recorded or stored.
     pub async fn unlock(&self, target: Target, reason: Text, by: Word) -> Result<Unlocked, OperateError> {
-        self.may_operate(Operate::Unlock, target.kind(), target.name(), &target, &by)?;
+        self.may_operate(Operate::Unlock, target.kind(), name(&target), &target, &by)?;
         let seen = self.store.locks().await?.position;
         let change = LockChange {
             target: recorded(&target),
@@ -113,10 +113,9 @@ impl Desk {
         let nobody = Target::All;
         let target = match &which {
             Which::Under(target) => target,
-            Which::Grant(_) | Which::Request(_) => &nobody,
+            Which::Grant(_) | Which::Request(_) | Which::Rule(_) => &nobody,
         };
-        let id = Word::new(&id).ok();
-        self.may_operate(Operate::Revoke, kind, id.as_ref(), target, &by)?;
+        self.may_operate(Operate::Revoke, kind, &id, target, &by)?;
         self.revoke_now(which, reason, by).await
     }
 
@@ -152,7 +151,7 @@ impl Desk {
         &self,
         operate: Operate,
         kind: &str,
-        name: Option<&Word>,
+        id: &str,
         target: &Target,
         by: &Word,
     ) -> Result<(), OperateError> {
@@ -170,7 +169,7 @@ impl Desk {
             person: by,
             operate,
             kind,
-            id: name.map_or("", Word::as_str),
+            id,
             on_behalf_of,
         };
         let Err(finding) = self.bundle().policies().may_operate(&operation) else {
@@ -192,11 +191,13 @@ fn named(which: &Which) -> (&'static str, String) {
     match which {
         Which::Grant(id) => ("grant", id.to_string()),
         Which::Request(id) => ("request", id.to_string()),
-        Which::Under(target) => (
-            target.kind(),
-            target.name().map_or_else(String::new, ToString::to_string),
-        ),
+        Which::Rule(rule) => ("rule", rule.to_string()),
+        Which::Under(target) => (target.kind(), name(target).to_owned()),
     }
+}
+
+fn name(target: &Target) -> &str {
+    target.name().map_or("", Word::as_str)
 }
 
 fn recorded(target: &Target) -> Recorded<'_> {

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::check::{Made, again};
+use super::follow::{Origin, follow};
 use super::hold::within;
 use super::permit::AnyPermit;
-use super::{Gate, Session, SessionCall, Verdict, follow};
+use super::{Gate, Session, SessionCall, Verdict, overflow};
 use crate::approval::{Asked, Offer, Request, RequestId, State, impossible};
 use crate::audit::{Event, RequestJoined, RequestOpened, RequestRefused};
 use crate::bundle::Bundle;
@@ -275,7 +276,7 @@ impl Escalation {
             request: &request,
             call: self.op,
         };
-        let own = request.id;
+        let (own, agent) = (request.id, request.agent().clone());
         // Before it is in the store: whoever finds it there may agree to it, also where this process dies now. Where it is
         // joined or not asked, the next record of this call says so.
         audit(gate.inner.audit.append_synced(Event::RequestOpened(opened)).map(drop))?;
@@ -292,7 +293,14 @@ impl Escalation {
         };
         let opened = within(gate, gate.inner.store.open(open)).await;
         let opened = match opened {
-            Ok(Opened::Refused { why, .. }) => Err(unasked(why)),
+            Ok(Opened::Refused { why, .. }) => {
+                let often = matches!(why, Unasked::Pending(_) | Unasked::PerHour { .. });
+                let finding = unasked(why);
+                if often {
+                    overflow::alert(gate, agent, &self.asking.call.path, finding.why());
+                }
+                Err(finding)
+            }
             Ok(opened) => Ok(opened),
             Err(finding) => {
                 // It may be open all the same, and nothing would say so: people must not answer it.
@@ -312,7 +320,8 @@ impl Escalation {
         })?;
         match opened {
             Opened::Opened(request) => {
-                follow::follow(gate, &request, true);
+                gate.inner.overflows.over(request.agent());
+                follow(gate, &request, Origin::Asked);
                 Ok(*request)
             }
             Opened::Joined(request) => {
@@ -356,6 +365,8 @@ impl Escalation {
             bundle: bundle.digest().to_string().into(),
             opened_at: now,
             deadline: now.after(bundle.settings().requests.deadline),
+            stages: bundle.settings().stages.of(&asking.rules),
+            shown: self.gate.inner.ways.elsewhere,
             votes: Vec::new(),
             state: State::Pending,
         }
@@ -584,12 +595,15 @@ impl Waiting {
                 State::Approved { .. } => return Ok(()),
                 State::Pending => {}
                 state => {
-                    let code = state.as_str();
+                    let code = match state {
+                        State::Expired if self.request.is_unseen() => "no-route",
+                        state => state.as_str(),
+                    };
                     let hint = match state {
                         State::Denied { .. } => "do what the person says, or something else",
                         _ => "ask again later, or do something else",
                     };
-                    let finding = Finding::deny(closed(code), crate::desk::told(state), hint);
+                    let finding = Finding::deny(closed(code), crate::desk::told(&self.request), hint);
                     return Err(self.refused(&finding));
                 }
             }

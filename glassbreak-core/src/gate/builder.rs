@@ -4,12 +4,14 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::follow::follow;
+use super::follow::{Origin, follow};
 use super::locks::{self, Mirror};
+use super::overflow::Overflows;
 use super::{Gate, Inner, reach};
 use crate::audit::AuditLog;
 use crate::budget::Needs;
 use crate::bundle::{Bundle, InForce};
+use crate::call::Word;
 use crate::desk::Desk;
 use crate::exec::{ExecError, Limits, ProgramDirs, Runner};
 use crate::finding::{Layer, RuleId};
@@ -25,6 +27,7 @@ pub struct GateBuilder {
     store_time: Duration,
     audit: Option<AuditLog>,
     notifiers: Vec<Arc<dyn Notifier>>,
+    elsewhere: bool,
     checks: Vec<Arc<dyn Check>>,
     check_time: Duration,
     permit_time: Duration,
@@ -62,6 +65,26 @@ pub enum BuildError {
     /// A folder for programs is not fit.
     #[error(transparent)]
     Programs(#[from] ExecError),
+    /// Two notifiers have one name.
+    #[error("two notifiers are called `{0}`: records and stages could not tell them apart")]
+    SameNotifier(String),
+    /// A stage names a notifier that the gate does not have.
+    #[error(
+        "[stages.{group}] in glassbreak.toml names the notifier `{notifier}`, and this gate has {has}; mend the name, add it by GateBuilder::notifier, or say GateBuilder::answered_elsewhere where another process has it"
+    )]
+    UnknownNotifier {
+        /// The group whose stages they are.
+        group: Word,
+        /// The notifier that is not there.
+        notifier: Word,
+        /// Those that are.
+        has: String,
+    },
+    /// People can be asked, and nobody would be told.
+    #[error(
+        "`{0}` can ask people, and this gate has no notifier: nobody would learn of it; add one by GateBuilder::notifier, or say GateBuilder::answered_elsewhere where requests are shown and answered in another way"
+    )]
+    NoNotifier(String),
     /// A host check's name cannot stand in a rule id.
     #[error("`{0}` is not the name of a check: write letters, digits, `_` and `-`")]
     CheckName(String),
@@ -75,6 +98,7 @@ impl GateBuilder {
             store_time: Duration::from_secs(5),
             audit: None,
             notifiers: Vec::new(),
+            elsewhere: false,
             checks: Vec::new(),
             check_time: Duration::from_secs(5),
             permit_time: Duration::from_secs(60),
@@ -98,10 +122,21 @@ impl GateBuilder {
         self
     }
 
-    /// One more way to people. All of them show every request; whoever answers first, by whatever way, is heard.
+    /// One more way to people, by a name that no other has. All of them show every request, unless `[stages]` of
+    /// `glassbreak.toml` names those that do; whoever answers first, by whatever way, is heard.
     #[must_use]
     pub fn notifier(mut self, notifier: impl Notifier) -> Self {
         self.notifiers.push(Arc::new(notifier));
+        self
+    }
+
+    /// Says that people see requests and answer them in another way than by this gate's notifiers: by `glassbreak pending`
+    /// and `approve` over the same store, in another process, on a page that reads [`Desk::pending`]. The gate then needs no
+    /// notifier, stages may name those of other processes, and a request that no notifier could deliver counts as one that
+    /// somebody may have seen.
+    #[must_use]
+    pub const fn answered_elsewhere(mut self) -> Self {
+        self.elsewhere = true;
         self
     }
 
@@ -163,7 +198,11 @@ impl GateBuilder {
     pub async fn build(self) -> Result<Gate, BuildError> {
         let store = self.store.ok_or(BuildError::NoStore)?;
         let audit = self.audit.ok_or(BuildError::NoAudit)?;
-        check_bundle(&self.bundle, store.as_ref())?;
+        let ways = Ways {
+            names: names(&self.notifiers)?,
+            elsewhere: self.elsewhere,
+        };
+        check_bundle(&self.bundle, store.as_ref(), &ways)?;
         let bundle = InForce::new(Arc::new(self.bundle));
         for check in &self.checks {
             let name = check.name();
@@ -189,6 +228,8 @@ impl GateBuilder {
                 audit,
                 desk,
                 notifiers: self.notifiers,
+                ways,
+                overflows: Overflows::default(),
                 followers: Mutex::default(),
                 runtime: tokio::runtime::Handle::current(),
                 checks: self.checks,
@@ -203,14 +244,16 @@ impl GateBuilder {
         // What was asked before a restart is shown again: its old cards are gone. What nobody can answer any more is only
         // brought to its end.
         let now = Gate::now();
-        open.iter()
-            .for_each(|request| follow(&gate, request, !request.is_late(now)));
+        for request in &open {
+            let late = request.is_late(now);
+            follow(&gate, request, if late { Origin::Late } else { Origin::Found });
+        }
         Ok(gate)
     }
 }
 
 /// What a gate asks of every bundle that it is to judge by: the first one, and each that takes its place.
-pub(super) fn check_bundle(bundle: &Bundle, store: &dyn Store) -> Result<(), BuildError> {
+pub(super) fn check_bundle(bundle: &Bundle, store: &dyn Store, ways: &Ways) -> Result<(), BuildError> {
     if let Some(exposed) = bundle.folder().and_then(reach::exposed) {
         return Err(BuildError::Exposed(exposed));
     }
@@ -221,5 +264,56 @@ pub(super) fn check_bundle(bundle: &Bundle, store: &dyn Store) -> Result<(), Bui
         let needs = needs.as_str();
         return Err(BuildError::Forgetful { budget, needs });
     }
-    Ok(())
+    ways.check(bundle)
+}
+
+/// The ways to people that a gate has.
+#[derive(Debug)]
+pub(super) struct Ways {
+    names: Vec<String>,
+    /// Whether requests are answered elsewhere too.
+    pub(super) elsewhere: bool,
+}
+
+impl Ways {
+    /// Whether whoever this bundle can ask would learn of it.
+    fn check(&self, bundle: &Bundle) -> Result<(), BuildError> {
+        if self.elsewhere {
+            return Ok(());
+        }
+        if self.names.is_empty()
+            && let Some(rule) = bundle.can_ask()
+        {
+            return Err(BuildError::NoNotifier(rule));
+        }
+        let mut named = bundle.settings().stages.notifiers();
+        match named.find(|(_, notifier)| !self.names.iter().any(|name| name == notifier.as_str())) {
+            None => Ok(()),
+            Some((group, notifier)) => Err(BuildError::UnknownNotifier {
+                group: group.clone(),
+                notifier: notifier.clone(),
+                has: match &*self.names {
+                    [] => "none".to_owned(),
+                    names => names
+                        .iter()
+                        .map(|name| format!("`{name}`"))
+                        .collect::<Vec<_>>()
+                        .join(", "),
+                },
+            }),
+        }
+    }
+}
+
+/// The names of the notifiers, which differ.
+fn names(notifiers: &[Arc<dyn Notifier>]) -> Result<Vec<String>, BuildError> {
+    let mut names: Vec<String> = Vec::new();
+    for notifier in notifiers {
+        let name = crate::error::shown(notifier.name());
+        if names.contains(&name) {
+            return Err(BuildError::SameNotifier(name));
+        }
+        names.push(name);
+    }
+    Ok(names)
 }

@@ -18,6 +18,7 @@
 
 mod ask;
 mod builder;
+mod carry;
 mod check;
 mod follow;
 mod grounds;
@@ -28,6 +29,7 @@ mod locks;
 pub mod macros;
 mod now;
 mod operate;
+mod overflow;
 mod permit;
 mod reach;
 mod reload;
@@ -77,6 +79,10 @@ struct Inner {
     audit: AuditLog,
     desk: Desk,
     notifiers: Vec<Arc<dyn Notifier>>,
+    /// What is known of them, and whether people are reached in other ways too.
+    ways: builder::Ways,
+    /// The agents that ask too often.
+    overflows: overflow::Overflows,
     /// What follows the open requests; it ends with the gate.
     followers: Mutex<JoinSet<()>>,
     /// Where the gate was built, and where what follows its requests runs.

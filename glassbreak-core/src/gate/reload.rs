@@ -64,7 +64,7 @@ impl Gate {
         if found != expected {
             return Err(ReloadError::NotExpected { expected, found });
         }
-        check_bundle(&bundle, self.inner.store.as_ref())?;
+        check_bundle(&bundle, self.inner.store.as_ref(), &self.inner.ways)?;
         // Held until the end: no session opens over the new folder meanwhile, and reloads come one after the other.
         let sessions = self.inner.sessions.lock().map_err(|_| ReloadError::Broken)?;
         if let Some(folder) = bundle.folder() {

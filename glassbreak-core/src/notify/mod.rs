@@ -5,6 +5,7 @@
 //! is as good as one that can, as long as somebody sees it. Nothing that a notifier does or fails to do agrees to
 //! anything: silence is a no.
 
+mod alert;
 mod card;
 #[cfg(test)]
 mod card_tests;
@@ -18,6 +19,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 
+pub use self::alert::Alert;
 pub(crate) use self::card::Shown;
 pub use self::card::{Card, Section};
 pub use self::page::{agreed, came_of, left, needed, page};
@@ -31,17 +33,40 @@ use crate::desk::Desk;
 /// Takes requests to people.
 #[async_trait]
 pub trait Notifier: fmt::Debug + Send + Sync + 'static {
-    /// Its name, for records and errors.
+    /// Its name, for records and errors, and by which `[stages]` in `glassbreak.toml` names it: no two notifiers of a gate
+    /// have the same.
     fn name(&self) -> &str;
 
-    /// Shows an open request to people; answers go to `desk`. Returns when it is shown, or later; the caller does not
-    /// wait for it with anything else, and drops the future when the request is settled.
+    /// Shows an open request to people; answers go to `desk`. Returns when it is shown, or later, and then it confirms it
+    /// meanwhile by [`desk.shown`](Desk::shown). The caller does not wait for it with anything else, and drops the future
+    /// when the request is settled.
     ///
-    /// After a restart it is called again for every request that is still open and whose deadline has not come.
+    /// Called when the request is opened, again for each stage that names this notifier, once that is reached
+    /// ([`Request::stage`], [`Request::asked_groups`]), and after a restart for every request that is still open and whose
+    /// deadline has not come. Where all notifiers of a stage fail, the next stage is reached at once.
     ///
     /// # Errors
     /// When nobody can have seen it.
     async fn deliver(&self, request: &Request, desk: &Desk) -> Result<(), NotifyError>;
+
+    /// Reminds people of a request that half of its time has gone by for, once. Not called while a delivery still goes on.
+    /// Unless written otherwise, delivers it again.
+    ///
+    /// # Errors
+    /// When nobody can have seen it.
+    async fn remind(&self, request: &Request, desk: &Desk) -> Result<(), NotifyError> {
+        self.deliver(request, desk).await
+    }
+
+    /// Tells people that an agent asks too often, once for each time that it begins to. Nothing is to be answered. Unless
+    /// written otherwise, tells nobody: it is in the audit log in any case.
+    ///
+    /// # Errors
+    /// When nobody can have seen it.
+    async fn alert(&self, alert: &Alert) -> Result<(), NotifyError> {
+        let _ = alert;
+        Ok(())
+    }
 
     /// The request has changed: somebody voted, or it is settled. Cards follow, and a settled one takes no answer.
     ///

@@ -21,7 +21,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::page::{came_of, choices, page, quoted};
 use super::tty::{Tty, TtyError, Typed};
-use super::{Notifier, NotifyError};
+use super::{Alert, Notifier, NotifyError};
 use crate::approval::{Answer, Ballot, Request, RequestId, VoteRefused};
 use crate::call::Text;
 use crate::clock::{Span, Timestamp};
@@ -75,7 +75,7 @@ impl Notifier for Terminal {
         // Dropped with this future, when the request is settled: the thread then lets go of the terminal.
         let _end = Ends(self, request.id, over.clone());
         let last = Arc::clone(&self.one).lock_owned().await;
-        let (said, ballots) = unbounded_channel();
+        let (said, heard) = unbounded_channel();
         let (ended, end) = tokio::sync::oneshot::channel();
         let asking = Asking {
             request: request.clone(),
@@ -88,12 +88,20 @@ impl Notifier for Terminal {
             let _ = ended.send(asking.at_the_terminal(last));
         });
         spawned.map_err(|why| broke(&why))?;
-        cast(desk, request.id, ballots).await;
+        cast(desk, request.id, heard).await;
         match end.await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(why)) => Err(broke(&why)),
             Err(why) => Err(broke(&why)),
         }
+    }
+
+    async fn alert(&self, alert: &Alert) -> Result<(), NotifyError> {
+        let broke = |why: &dyn std::fmt::Display| NotifyError::new("terminal", why.to_string());
+        // A line of its own, also where a question stands: that goes on below it.
+        let line = format!("\n{}\n", shown_once(&alert.to_string()));
+        let told = tokio::task::spawn_blocking(move || Tty::open()?.say(&line));
+        told.await.map_err(|why| broke(&why))?.map_err(|why| broke(&why))
     }
 
     async fn update(&self, request: &Request) -> Result<(), NotifyError> {
@@ -108,10 +116,25 @@ impl Notifier for Terminal {
 
 type Told = mpsc::Sender<Result<Request, VoteError>>;
 
+/// What the thread has to say.
+enum Heard {
+    /// The card is on the screen.
+    Shown,
+    /// Somebody answered.
+    Ballot(Ballot, Told),
+}
+
 /// Casts what is said, until the thread has no more to say.
-async fn cast(desk: &Desk, id: RequestId, mut ballots: UnboundedReceiver<(Ballot, Told)>) {
-    while let Some((ballot, told)) = ballots.recv().await {
+async fn cast(desk: &Desk, id: RequestId, mut heard: UnboundedReceiver<Heard>) {
+    while let Some(heard) = heard.recv().await {
         let desk = desk.clone();
+        let (ballot, told) = match heard {
+            Heard::Shown => {
+                desk.shown(id).await;
+                continue;
+            }
+            Heard::Ballot(ballot, told) => (ballot, told),
+        };
         // Not awaited: whoever drops this drops no vote half way.
         tokio::spawn(async move {
             let _ = told.send(desk.vote(id, &ballot).await);
@@ -154,7 +177,7 @@ struct Asking {
     request: Request,
     account: Account,
     over: Over,
-    said: UnboundedSender<(Ballot, Told)>,
+    said: UnboundedSender<Heard>,
 }
 
 impl Asking {
@@ -171,6 +194,7 @@ impl Asking {
         let request = &self.request;
         let shown = page(request, Timestamp::now(), tty.width());
         tty.say(&format!("\n{shown}\n"))?;
+        let _ = self.said.send(Heard::Shown);
         while last.is_some_and(|ended| ended.elapsed() < SETTLE) {
             if self.is_over() {
                 return self.ended(&mut tty, &mut last);
@@ -199,7 +223,7 @@ impl Asking {
                 card: request.card.digest(),
             };
             let (told, result) = mpsc::channel();
-            if self.said.send((ballot, told)).is_err() {
+            if self.said.send(Heard::Ballot(ballot, told)).is_err() {
                 return self.ended(&mut tty, &mut last);
             }
             match result.recv().ok() {

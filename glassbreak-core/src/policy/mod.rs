@@ -85,7 +85,7 @@ use foldhash::fast::RandomState;
 use crate::call::{Actor, Word};
 use crate::error::Problem;
 use crate::facts::{Facts, SeqFacts};
-use crate::finding::{Finding, Outcome, RuleId};
+use crate::finding::{Finding, Outcome, Requirement, RuleId};
 use crate::label::Vocabulary;
 use crate::people::People;
 use crate::shape::Shape;
@@ -155,6 +155,12 @@ impl Policies {
     /// groups, tools, labels and risks that nothing declares: a forbid that names one would never hold.
     pub(crate) fn load(input: PolicyInput<'_>) -> Result<Self, Vec<Problem>> {
         load::load(input)
+    }
+
+    /// The policies that ask people, and whom.
+    pub fn asking(&self) -> impl Iterator<Item = (&RuleId, &Requirement)> {
+        let rules = self.rules.iter();
+        rules.filter_map(|rule| Some((&rule.held, rule.requirement.as_ref()?)))
     }
 
     /// Whether `entities.json` declares the role.

@@ -51,7 +51,7 @@ pub struct Operation<'a> {
     pub person: &'a Word,
     /// What.
     pub operate: Operate,
-    /// The kind of target: `all`, `agent`, `session`, `tool` or `person`; to revoke, also `grant` or `request`.
+    /// The kind of target: `all`, `agent`, `session`, `tool` or `person`; to revoke, also `grant`, `request` or `rule`.
     pub kind: &'a str,
     /// Its name; empty for all.
     pub id: &'a str,
@@ -60,7 +60,7 @@ pub struct Operation<'a> {
 }
 
 /// What `context.operate.kind` can be.
-pub(super) const KINDS: [&str; 7] = ["all", "agent", "session", "tool", "person", "grant", "request"];
+pub(super) const KINDS: [&str; 8] = ["all", "agent", "session", "tool", "person", "grant", "request", "rule"];
 
 /// The realm, as Cedar names it. One store holds one realm.
 const REALM: &str = "default";

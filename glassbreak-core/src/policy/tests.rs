@@ -176,7 +176,7 @@ fn the_sample_says_what_the_design_says() {
     let ask = findings.iter().find(|finding| finding.level() == Level::Ask).unwrap();
     assert_eq!(outcome(&findings), Outcome::Ask);
     assert_eq!(ask.rule().as_str(), "policy.delete-asks");
-    let expected = crate::finding::Requirement {
+    let expected = Requirement {
         group: Some(word("oncall")),
         quorum: 1,
         window: Some(crate::clock::Span::from_millis(300_000)),

@@ -96,8 +96,8 @@ impl Decide {
     /// Whether it makes sense for the request as it stands, which is at the version that was expected: for stores.
     ///
     /// # Errors
-    /// What does not: another call, a version that does not follow, a request that is final, a grant that does not go
-    /// with the state.
+    /// What does not: another call, a version that does not follow, a request that is final, a stage or a confirmation that
+    /// is taken back, a grant that does not go with the state.
     pub fn check(&self, current: &Request) -> Result<(), StoreError> {
         let bad = |what: &str| Err(StoreError::new(StoreErrorKind::Invalid, "decide", what));
         if current.state.is_final() || current.version != self.expected {
@@ -107,10 +107,17 @@ impl Decide {
             version: self.expected.saturating_add(1),
             votes: self.next.votes.clone(),
             state: self.next.state.clone(),
+            stages: self.next.stages.clone(),
+            shown: self.next.shown,
             ..current.clone()
         };
         if moved != self.next {
-            return bad("more than the votes and the state would change, or the version does not follow");
+            return bad("more than votes, stages and state would change, or the version does not follow");
+        }
+        let (before, after) = (&current.stages, &self.next.stages);
+        let further = before.len() == after.len() && after.iter().zip(before).all(|(next, now)| next.follows(now));
+        if !further || current.shown && !self.next.shown {
+            return bad("a stage or a confirmation would be taken back, or the stages are others");
         }
         let asked = |(rule, hash): &(RuleId, RuleHash)| {
             current
@@ -240,8 +247,32 @@ pub enum Which {
     Grant(GrantId),
     /// The grant of one request, or the request itself while it is open.
     Request(RequestId),
+    /// What lifts or asks by this rule, whatever it said at the time.
+    Rule(RuleId),
     /// Everything that a lock on this would stop.
     Under(Target),
+}
+
+impl Which {
+    /// Whether this grant is meant: for stores.
+    pub fn means_grant(&self, grant: &Grant) -> bool {
+        match self {
+            Self::Grant(id) => grant.id == *id,
+            Self::Request(id) => grant.request == *id,
+            Self::Rule(rule) => grant.lifts.iter().any(|(lifted, _)| lifted == rule),
+            Self::Under(target) => grant.path.is_under(target),
+        }
+    }
+
+    /// Whether this request is meant, where it is open: for stores.
+    pub fn means_request(&self, request: &Request) -> bool {
+        match self {
+            Self::Grant(_) => false,
+            Self::Request(id) => request.id == *id,
+            Self::Rule(rule) => request.rules.iter().any(|asked| asked.rule == *rule),
+            Self::Under(target) => request.path.is_under(target),
+        }
+    }
 }
 
 /// What was revoked.

@@ -152,12 +152,13 @@ pub trait Requests: fmt::Debug + Send + Sync + 'static {
     /// Puts a request in its next state, with its grant, if it still is what was looked at.
     ///
     /// It is refused where the request is final, or at another version ([`Conflict`](Decided::Conflict)); where an
-    /// approval or a vote comes at its deadline or later, or an expiry before it ([`Untimely`](Decided::Untimely)); and
+    /// approval, a vote or a stage comes at its deadline or later, or an expiry before it ([`Untimely`](Decided::Untimely)); and
     /// where a lock stands on the path of an approval ([`Locked`](Decided::Locked)). Of any number of callers that race,
     /// one gets [`Done`](Decided::Done). There is never a second grant of one request.
     ///
     /// # Errors
-    /// When what is asked makes no sense: a version that does not follow, a request with another call, a grant without an
+    /// When what is asked makes no sense: a version that does not follow, a request with another call, a stage that is taken
+    /// back, a grant without an
     /// approval or the other way round, a grant of something else than the request or with an id that was used before.
     /// And when the store cannot answer.
     async fn decide(&self, decide: Decide) -> Result<Decided, StoreError>;

@@ -51,8 +51,12 @@ impl Item<'_> {
             "whether people may approve for themselves is said by each rule, not for all",
             "write self = \"allow\" in the `ask` of the rule, or @self(\"allow\") on the policy",
         );
-        const NOT_BUILT: [(&str, &str, &str); 3] = [
-            ("stages", "stages are not built", "name one group, quorum and window"),
+        const OTHERWHERE: [(&str, &str, &str); 3] = [
+            (
+                "stages",
+                "stages are those of a group, whatever rule names it",
+                "write [stages.<group>] in glassbreak.toml",
+            ),
             (
                 "deadline",
                 "one deadline holds for all requests",
@@ -60,15 +64,15 @@ impl Item<'_> {
             ),
             (
                 "escalate",
-                "escalation is not built",
-                "name one group, quorum and window",
+                "stages are those of a group, whatever rule names it",
+                "write [stages.<group>] in glassbreak.toml",
             ),
         ];
         let fields = self.fields(report)?;
         if own_rule {
-            fields.check_keys(report, &["group", "quorum", "window", "self"], &NOT_BUILT);
+            fields.check_keys(report, &["group", "quorum", "window", "self"], &OTHERWHERE);
         } else {
-            let [a, b, c] = NOT_BUILT;
+            let [a, b, c] = OTHERWHERE;
             fields.check_keys(report, &["group", "quorum", "window"], &[a, b, c, ELSEWHERE]);
         }
         let mut requirement = Requirement::default();
@@ -119,7 +123,7 @@ pub(crate) fn word(report: &mut Report<'_>, at: usize, text: &str) -> Option<Wor
         .ok()
 }
 
-fn known_group(item: Item<'_>, report: &mut Report<'_>, people: &People) -> Option<Word> {
+pub(crate) fn known_group(item: Item<'_>, report: &mut Report<'_>, people: &People) -> Option<Word> {
     let group = item.word(report)?;
     if people.groups().any(|known| *known == group) {
         return Some(group);

@@ -493,7 +493,11 @@ enum Way {
 #[async_trait::async_trait]
 impl glassbreak_core::notify::Notifier for Way {
     fn name(&self) -> &str {
-        "way"
+        match self {
+            Self::Panics => "panics",
+            Self::Hangs => "hangs",
+            Self::Keeps(_) => "keeps",
+        }
     }
 
     async fn deliver(

@@ -17,6 +17,7 @@ mod kill;
 mod people;
 mod reload;
 mod shared;
+mod stages;
 mod support;
 #[cfg(feature = "tower")]
 mod tower;

@@ -115,6 +115,7 @@ async fn a_count_that_must_survive_needs_a_store_that_does() {
     let built = Gate::builder(bundle_of(&with(&strict)))
         .store(MemoryStore::new())
         .audit(audit)
+        .answered_elsewhere()
         .build()
         .await;
     assert!(matches!(built, Err(BuildError::Forgetful { budget, .. }) if budget == "restarts"));

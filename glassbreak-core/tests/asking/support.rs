@@ -121,6 +121,7 @@ impl House {
             .store(store)
             .audit(audit.clone())
             .program_dir(root.join("bin"))
+            .answered_elsewhere()
             .build()
             .await
             .unwrap();

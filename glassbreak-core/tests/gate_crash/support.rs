@@ -95,6 +95,7 @@ pub(crate) fn bundle() -> Bundle {
 pub(crate) async fn gate(root: &Path, more: impl FnOnce(GateBuilder) -> GateBuilder) -> (Gate, AuditLog) {
     let audit = AuditLog::open(root.join("audit")).unwrap();
     let builder = Gate::builder(bundle()).store(MemoryStore::new()).audit(audit.clone());
+    let builder = builder.answered_elsewhere();
     (more(builder).build().await.unwrap(), audit)
 }
 

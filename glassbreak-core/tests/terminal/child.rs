@@ -63,9 +63,11 @@ async fn session(notify: bool, root: &Path) -> Session {
     let mut gate = Gate::builder(Bundle::from_files(&files).unwrap())
         .store(MemoryStore::new())
         .audit(AuditLog::open(root.join("audit")).unwrap());
-    if notify {
-        gate = gate.notifier(Terminal::new());
-    }
+    gate = if notify {
+        gate.notifier(Terminal::new())
+    } else {
+        gate.answered_elsewhere()
+    };
     let gate = gate.build().await.unwrap();
     let mut actor = Actor::new(word("ops"), word("s-1"));
     actor.on_behalf_of = Some(word("alice"));

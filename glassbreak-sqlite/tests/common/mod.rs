@@ -181,6 +181,8 @@ pub mod made {
             bundle: "b".into(),
             opened_at: at,
             deadline: at,
+            stages: Vec::new(),
+            shown: false,
             votes: Vec::new(),
             state: State::Pending,
         };

@@ -100,9 +100,10 @@ pub(crate) async fn gate(root: &Path, store: impl Store, deadline: &str, notifie
     let mut builder = Gate::builder(bundle(deadline))
         .store(store)
         .audit(AuditLog::open(audit(root)).unwrap());
-    if let Some(notifier) = notifier {
-        builder = builder.notifier(notifier);
-    }
+    builder = match notifier {
+        Some(notifier) => builder.notifier(notifier),
+        None => builder.answered_elsewhere(),
+    };
     builder.build().await.unwrap()
 }
 

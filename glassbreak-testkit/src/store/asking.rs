@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use glassbreak_core::approval::{Answer, Asked, Offer, Request, RequestId, State, Vote};
+use glassbreak_core::approval::{Answer, Asked, Offer, Request, RequestId, Stage, Stages, State, Vote};
 use glassbreak_core::call::{CallDigest, Word};
 use glassbreak_core::clock::{Span, Timestamp};
 use glassbreak_core::finding::{Layer, Requirement, RuleHash, RuleId};
@@ -56,6 +56,24 @@ impl Question {
     #[must_use]
     pub fn asked_by(mut self, id: &str) -> Self {
         self.0.request.rules.push(asked(id));
+        self
+    }
+
+    /// With these groups as later stages of `oncall`, each a second after the one before it.
+    #[must_use]
+    pub fn staged(mut self, groups: &[&str]) -> Self {
+        let stage = |group: &&str| Stage {
+            group: word(group),
+            after: span(1_000),
+            notifiers: Vec::new(),
+        };
+        self.0.request.stages.push(Stages {
+            group: group(),
+            notifiers: vec![word("terminal")],
+            then: groups.iter().map(stage).collect(),
+            reached: 0,
+            since: None,
+        });
         self
     }
 
@@ -132,6 +150,8 @@ impl Rig {
                 bundle: "b".repeat(64).into(),
                 opened_at: self.at(),
                 deadline: self.at(),
+                stages: Vec::new(),
+                shown: false,
                 votes: Vec::new(),
                 state: State::Pending,
             },
@@ -186,6 +206,23 @@ impl Rig {
     pub fn progress(&self, request: &Request, person: &str) -> Decide {
         let mut change = self.change(request, State::Pending);
         change.next.votes.push(self.vote(request, person, Answer::Once));
+        change
+    }
+
+    /// One more stage of its first group that has any.
+    pub fn escalation(&self, request: &Request) -> Decide {
+        let mut change = self.change(request, State::Pending);
+        for stages in change.next.stages.iter_mut().take(1) {
+            stages.reached += 1;
+            stages.since = Some(self.at());
+        }
+        change
+    }
+
+    /// The word of a notifier that people see it.
+    pub fn confirmation(&self, request: &Request) -> Decide {
+        let mut change = self.change(request, State::Pending);
+        change.next.shown = true;
         change
     }
 

@@ -31,6 +31,36 @@
 //! | G8 no call outlives its deadline | with the stores that wait |
 //! | G9 a position in every answer | `epochs_tell_the_order_*`, `the_order_of_epochs_explains_*` |
 //! | G10 the loss window is as named | `what_may_be_lost_is_named`; the claim itself: `after_a_restart_*` |
+//!
+//! # Every arrow of the two machines
+//!
+//! What a vote comes to is worked out in [`glassbreak_core::approval`], by its own tests; that a store takes each arrow once,
+//! at its time, and no other, is tested here.
+//!
+//! | request: from | by | to | tests |
+//! |---|---|---|---|
+//! | nothing | an opening | pending | `a_request_is_opened_*`, `of_racing_openings_*` |
+//! | nothing | the same question while one is open | that one | `the_same_question_joins_*`, `another_question_*`, `a_request_past_its_deadline_is_not_joined` |
+//! | nothing | too many, a no not long ago, a lock, a time not believed | refused | `no_more_are_*`, `a_question_rests_*`, `a_request_on_a_locked_path_*`, `a_request_at_a_time_*` |
+//! | pending | a vote that is not enough | pending | `a_decision_is_seen_by_every_handle` |
+//! | pending | a stage is reached | pending | `a_stage_is_reached_*`, `of_many_that_reach_a_stage_*` |
+//! | pending | a notifier confirms | pending | `what_notifiers_confirm_is_kept` |
+//! | pending | the vote that is enough | approved, with its grant | `a_decision_is_seen_by_every_handle`, `there_is_never_a_second_grant_*` |
+//! | pending | a no; too few are left | denied | `a_question_rests_*`, `a_question_does_not_rest_*`, `what_is_settled_*` |
+//! | pending | the deadline | expired | `an_expiry_before_*`, `an_approval_at_the_deadline_*` |
+//! | pending | a cancellation, a revocation, a lock | cancelled | `a_request_may_be_cancelled_*`, `what_is_revoked_*`, `a_revocation_*`, `a_lock_ends_grants_*`, `an_approval_under_a_lock_*` |
+//! | settled | anything | unchanged | `what_is_settled_never_changes`, `a_stage_that_is_reached_after_an_approval_*` |
+//! | any | two at once | one of them | `of_many_decisions_that_race_*`, `a_decision_on_what_has_changed_*` |
+//!
+//! | grant: from | by | to | tests |
+//! |---|---|---|---|
+//! | nothing | an approval | not begun, or stands | `a_decision_is_seen_by_every_handle`, `a_grant_does_not_begin_*` |
+//! | not begun | its beginning; a revocation | stands; revoked | `a_grant_does_not_begin_*`; `a_grant_that_has_not_begun_is_revoked_too` |
+//! | stands | a claim | stands, one use less | `a_grant_is_used_as_often_*`, `a_repeated_claim_*`, `a_use_is_never_given_back` |
+//! | stands | its last use | used up | `a_grant_is_used_as_often_*`, `of_many_claims_*`, `claims_that_race_*` |
+//! | stands, used up | its end | expired | `a_grant_ends_at_the_very_moment_it_names` |
+//! | stands, used up | a revocation by grant, request, rule or target; a lock | revoked | `what_is_revoked_*`, `a_revocation_*`, `a_lock_ends_grants_*`, `nothing_is_used_above_*` |
+//! | used up, expired, revoked | a claim | unchanged, refused | `a_grant_is_used_as_often_*`, `a_grant_ends_*`, `what_is_revoked_*` |
 
 mod asking;
 pub mod checks;
@@ -212,6 +242,12 @@ macro_rules! store_suite {
             there_is_never_a_second_grant_of_one_request
             of_many_decisions_that_race_one_wins
             whoever_waits_for_a_request_is_woken
+            // Stages.
+            a_stage_is_reached_and_stays_reached
+            what_notifiers_confirm_is_kept
+            a_stage_that_is_reached_after_an_approval_is_a_conflict
+            of_many_that_reach_a_stage_at_once_one_does
+            whoever_waits_hears_of_a_stage
             // Using grants.
             what_is_held_names_the_callers_grants
             a_claim_is_answered_in_the_order_of_the_contract
@@ -231,6 +267,7 @@ macro_rules! store_suite {
             // Ending grants.
             what_is_revoked_does_not_stand
             a_revocation_ends_what_a_lock_on_its_target_would_stop
+            a_revocation_by_rule_ends_what_it_lifts_and_asks
             a_revocation_is_made_once
             a_revocation_needs_no_good_clock
             a_grant_that_has_not_begun_is_revoked_too

@@ -51,6 +51,28 @@ impl Teller {
         Line::new(Tone::Bad, "not asked", about).below([once(json, "why")])
     }
 
+    pub(super) fn request_escalated(&self, json: &Value) -> Line {
+        let stage = json.get("stage").and_then(Value::as_u64).unwrap_or_default();
+        let why = match text(json, "because").as_str() {
+            "delay" => "nobody had answered".to_owned(),
+            "not-delivered" => "nobody could be shown it".to_owned(),
+            "nobody-there" => "nobody there may answer".to_owned(),
+            other => other.to_owned(),
+        };
+        let what = format!(
+            "stage {stage}: {} may answer for {} too, because {why}",
+            text(json, "adds"),
+            text(json, "group")
+        );
+        Line::new(Tone::Asks, "goes on", self.about(json)).below([what])
+    }
+
+    pub(super) fn notify_sent(&self, json: &Value) -> Line {
+        let stage = json.get("stage").and_then(Value::as_u64).unwrap_or_default();
+        let what = format!("by {}, at stage {stage}", text(json, "notifier"));
+        Line::new(Tone::Plain, "shown", self.about(json)).below([what])
+    }
+
     pub(super) fn notify_failed(&self, json: &Value) -> Line {
         Line::new(Tone::Bad, "no card", self.about(json)).below([once(json, "why")])
     }
@@ -64,6 +86,9 @@ impl Teller {
                 Line::new(Tone::Good, "approved", about).below([format!("opens grant {}", text(json, "grant"))])
             }
             "denied" => Line::new(Tone::Bad, "denied", about).below([why]),
+            "expired" if why == "no-route" => {
+                Line::new(Tone::Bad, "expired", about).below(["nobody could be reached, and that is a no".to_owned()])
+            }
             "expired" => {
                 Line::new(Tone::Bad, "expired", about).below(["nobody answered in time, and that is a no".to_owned()])
             }
@@ -150,6 +175,10 @@ pub(super) fn revoked(json: &Value) -> Line {
         text(json, "reason")
     );
     Line::new(Tone::Bad, "revoked", what)
+}
+
+pub(super) fn overflow(json: &Value) -> Line {
+    Line::new(Tone::Bad, "too often", caller(json)).below([once(json, "why")])
 }
 
 pub(super) fn not_operated(json: &Value) -> Line {

@@ -163,12 +163,7 @@ impl Asks {
         let may_stand =
             |grant: &&mut Grant| matches!(grant.stands(now), Ok(()) | Err(Mismatch::NotYet | Mismatch::UsedUp));
         for grant in self.grants.values_mut().filter(may_stand) {
-            let meant = match which {
-                Which::Grant(id) => grant.id == *id,
-                Which::Request(id) => grant.request == *id,
-                Which::Under(target) => grant.path.is_under(target),
-            };
-            if meant {
+            if which.means_grant(grant) {
                 grant.revoked = Some(Revoked {
                     by: by.clone(),
                     at: now,
@@ -178,11 +173,7 @@ impl Asks {
         }
         let mut requests = Vec::new();
         for kept in self.requests.values_mut() {
-            let meant = match which {
-                Which::Grant(_) => false,
-                Which::Request(id) => kept.request.id == *id,
-                Which::Under(target) => kept.request.path.is_under(target),
-            };
+            let meant = which.means_request(&kept.request);
             if let Some(next) = approval::cancel(&kept.request, why).filter(|_| meant) {
                 requests.push(next.id);
                 kept.request = next;

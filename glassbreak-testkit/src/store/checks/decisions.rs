@@ -63,7 +63,7 @@ async fn is_untimely(rig: &Rig, decide: Decide) {
 
 /// At the deadline and after it nobody approves, denies or votes, by the store's time and not by the caller's.
 pub async fn an_approval_at_the_deadline_is_untimely(rig: Rig) {
-    let request = rig.opened(rig.question()).await;
+    let request = rig.opened(rig.question().staged(&["leads"])).await;
     let mut early = rig.approval(&request);
     rig.pass(OPEN);
     for _ in 0..2 {
@@ -71,6 +71,8 @@ pub async fn an_approval_at_the_deadline_is_untimely(rig: Rig) {
         is_untimely(&rig, rig.window(&request, 3)).await;
         is_untimely(&rig, rig.progress(&request, "bob")).await;
         is_untimely(&rig, rig.denial(&request, Some("bob"))).await;
+        is_untimely(&rig, rig.escalation(&request)).await;
+        is_untimely(&rig, rig.confirmation(&request)).await;
         // A clock that is behind does not help.
         early.at = Timestamp::from_millis(rig.now() - OPEN);
         is_untimely(&rig, early.clone()).await;
@@ -164,7 +166,7 @@ pub async fn what_is_settled_never_changes(rig: Rig) {
         },
     ];
     for end in ends {
-        let request = rig.opened(rig.question()).await;
+        let request = rig.opened(rig.question().staged(&["leads"])).await;
         let settled = rig.decided(end(&request)).await;
         let standing = rig.standing().await;
         let open = Request {
@@ -179,6 +181,8 @@ pub async fn what_is_settled_never_changes(rig: Rig) {
                 rig.denial(base, Some("eve")),
                 rig.expiry(base),
                 rig.cancellation(base),
+                rig.escalation(base),
+                rig.confirmation(base),
             ] {
                 assert_eq!(rig.decide(decide).await, Decided::Conflict(Box::new(settled.clone())));
             }

@@ -12,6 +12,7 @@ mod races;
 mod requests;
 mod restart;
 mod revoking;
+mod stages;
 mod unknown;
 
 pub use self::asked::*;
@@ -26,4 +27,5 @@ pub use self::races::*;
 pub use self::requests::*;
 pub use self::restart::*;
 pub use self::revoking::*;
+pub use self::stages::*;
 pub use self::unknown::*;

@@ -36,6 +36,37 @@ fn of_the_request() -> Changes<Request> {
         ("deadline", |next| {
             next.deadline = next.deadline.after(Span::from_millis(1));
         }),
+        ("a stage beyond the last", |next| {
+            next.stages.iter_mut().for_each(|stages| stages.reached = 3);
+        }),
+        ("a stage that was never reached", |next| {
+            next.stages.iter_mut().for_each(|stages| stages.since = None);
+        }),
+        ("a stage taken back", |next| {
+            next.stages.iter_mut().for_each(|stages| stages.reached = 0);
+        }),
+        ("a stage reached at another time", |next| {
+            for stages in &mut next.stages {
+                stages.since = stages.since.map(|since| since.after(Span::from_millis(1)));
+            }
+        }),
+        ("a stage of another group", |next| {
+            next.stages.iter_mut().for_each(|stages| stages.group = word("others"));
+        }),
+        ("another group in a stage", |next| {
+            let then = next.stages.iter_mut().flat_map(|stages| &mut stages.then);
+            then.for_each(|stage| stage.group = word("others"));
+        }),
+        ("a stage after another time", |next| {
+            let then = next.stages.iter_mut().flat_map(|stages| &mut stages.then);
+            then.for_each(|stage| stage.after = Span::from_millis(1));
+        }),
+        ("other notifiers", |next| {
+            next.stages.iter_mut().for_each(|stages| stages.notifiers.clear());
+        }),
+        ("no stages", |next| next.stages.clear()),
+        ("more stages", |next| next.stages.extend(next.stages.clone())),
+        ("a confirmation taken back", |next| next.shown = false),
         ("a version too far", |next| next.version += 1),
         ("the same version", |next| next.version -= 1),
     ]
@@ -77,7 +108,10 @@ fn of_the_grant() -> Changes<Grant> {
 pub async fn a_decision_that_makes_no_sense_is_invalid_and_changes_nothing(rig: Rig) {
     let other = rig.opened(rig.question().asked_by("others")).await;
     let theirs = rig.granted(rig.approval(&other)).await;
-    let request = rig.opened(rig.question().of_file("inode 7")).await;
+    let request = rig.question().of_file("inode 7").staged(&["leads", "managers"]);
+    let request = rig.opened(request).await;
+    let request = rig.decided(rig.escalation(&request)).await;
+    let request = rig.decided(rig.confirmation(&request)).await;
     let approval = rig.approval(&request);
     let mut bad: Vec<(&str, Decide)> = Vec::new();
     for (what, change) in of_the_request() {

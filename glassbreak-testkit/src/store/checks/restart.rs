@@ -72,8 +72,10 @@ pub async fn after_a_restart_time_has_not_gone_back(rig: Rig) {
 
 /// Requests are as they were: open ones are joined and decided, settled ones stay settled.
 pub async fn after_a_restart_requests_are_as_they_were(rig: Rig) {
-    let open = rig.opened(rig.question()).await;
+    let open = rig.opened(rig.question().staged(&["leads", "managers"])).await;
     let open = rig.decided(rig.progress(&open, "bob")).await;
+    let open = rig.decided(rig.escalation(&open)).await;
+    let open = rig.decided(rig.confirmation(&open)).await;
     let settled = rig.opened(rig.question().asked_by("others").of_file("inode 7")).await;
     let settled = rig.decided(rig.denial(&settled, Some("bob"))).await;
     let rig = rig.restarted().await;

@@ -1,11 +1,12 @@
 //! Ending grants before their time: revocations and locks.
 
-use glassbreak_core::approval::State;
-use glassbreak_core::grant::Mismatch;
+use glassbreak_core::approval::{Request, State};
+use glassbreak_core::finding::{Layer, RuleId};
+use glassbreak_core::grant::{Grant, Mismatch};
 use glassbreak_core::lock::Target;
 use glassbreak_core::store::{Claimed, Ended, Which};
 
-use super::super::asking::span;
+use super::super::asking::{Question, span};
 use super::super::rig::{Rig, fail, path, word};
 use super::races::race;
 
@@ -83,6 +84,52 @@ pub async fn a_revocation_ends_what_a_lock_on_its_target_would_stop(rig: Rig) {
     }
 }
 
+/// A revocation by rule ends the grants that lift it and cancels the open requests that it asks in, whatever the rule said
+/// when it asked and whatever else asked too; and no others.
+pub async fn a_revocation_by_rule_ends_what_it_lifts_and_asks(rig: Rig) {
+    let both = || rig.question().asked_by("others");
+    let elsewhere = || rig.question().asked_by("others").along(path("s-2", "stop"));
+    let (lifted, grant) = granted(&rig, both()).await;
+    let (_, theirs) = granted(&rig, elsewhere()).await;
+    let (_, untouched) = granted(&rig, rig.question()).await;
+    let mut changed = both().done();
+    let hash = glassbreak_core::finding::RuleHash::from_bytes([8; 32]);
+    changed.request.rules.iter_mut().for_each(|asked| asked.hash = hash);
+    let asks = [rig.opened(changed).await.id, rig.opened(elsewhere()).await.id];
+    let outside = rig.opened(rig.question()).await;
+    let rule = |id: &str| match RuleId::new(Layer::Policy, id) {
+        Ok(rule) => Which::Rule(rule),
+        Err(error) => fail(&error.to_string()),
+    };
+    // No part of a name, and nothing that nobody knows.
+    for other in ["other", "others.x", "unknown"] {
+        let ended = rig.revoke(rule(other)).await;
+        assert!(ended.grants.is_empty() && ended.requests.is_empty(), "{other}");
+    }
+    let mut ended = rig.turned().revoke(rule("others")).await;
+    ended.grants.sort_unstable();
+    ended.requests.sort_unstable();
+    let (mut grants, mut requests) = (vec![grant.id, theirs.id], asks.to_vec());
+    grants.sort_unstable();
+    requests.sort_unstable();
+    assert_eq!((ended.grants, ended.requests), (grants, requests));
+    assert_eq!(rig.standing().await, [untouched.id]);
+    assert_eq!(rig.pending().await, [outside.id]);
+    let why = rig.unfit(&grant, &rig.use_of(&lifted)).await;
+    assert!(matches!(why, Mismatch::Revoked { .. }), "{why:?}");
+    for id in asks {
+        assert!(matches!(rig.look(id).await.state, State::Cancelled { .. }));
+    }
+    let again = rig.revoke(rule("others")).await;
+    assert!(again.grants.is_empty() && again.requests.is_empty());
+}
+
+async fn granted(rig: &Rig, question: Question) -> (Request, Grant) {
+    let request = rig.opened(question).await;
+    let grant = rig.granted(rig.approval(&request)).await;
+    (request, grant)
+}
+
 /// A second time nothing is left to end, and nothing changes; nor is there anything to end of what nobody knows, of a
 /// grant that has ended, or of a request that is settled.
 pub async fn a_revocation_is_made_once(rig: Rig) {
@@ -110,12 +157,7 @@ pub async fn a_revocation_is_made_once(rig: Rig) {
     assert_eq!(rig.look(open.id).await, cancelled);
     let request = rig.opened(rig.question()).await;
     let grant = rig.granted(rig.approval(&request)).await;
-    rig.pass(
-        glassbreak_core::grant::Grant::MAX_WINDOW
-            .as_millis()
-            .try_into()
-            .unwrap_or(i64::MAX),
-    );
+    rig.pass(Grant::MAX_WINDOW.as_millis().try_into().unwrap_or(i64::MAX));
     rig.hold(rig.call()).await;
     assert!(rig.revoke(Which::Grant(grant.id)).await.grants.is_empty());
 }
