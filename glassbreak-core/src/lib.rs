@@ -71,9 +71,8 @@
 //!
 //! # What is not built
 //!
-//! Ways to people besides the terminal; a host writes a [`Notifier`](notify::Notifier). Stages and escalation of
-//! questions. Performing, and asking, outside Linux. Network destinations. A durable store is `glassbreak-sqlite`; one
-//! over the network is not built.
+//! Ways to people besides the terminal; a host writes a [`Notifier`](notify::Notifier). Performing, and asking, outside
+//! Linux. Network destinations. A durable store is `glassbreak-sqlite`; one over the network is not built.
 //!
 //! [`Bundle`]: bundle::Bundle
 //! [`judge`]: judge::judge

@@ -16,12 +16,15 @@
 
 mod common;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use common::Scratch;
 use common::made::call;
-use glassbreak_core::store::{Ledger, Reserved};
+use glassbreak_core::lock::Target;
+use glassbreak_core::store::{FakeClock, Ledger, MemoryStore, Reserved, Store, Which};
 use glassbreak_sqlite::SqliteStore;
+use glassbreak_testkit::store::{Rig, Subject};
 
 const CALLS: usize = 1_500;
 
@@ -98,5 +101,47 @@ async fn many_callers_beside_one() {
             percentile(&mut times, 50),
             percentile(&mut times, 99)
         );
+    }
+}
+
+/// Whether revoking all needs to be one step, whatever there is to revoke.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "a measurement"]
+async fn revoking_ten_thousand_grants() {
+    let scratch = Scratch::new();
+    let clock = || Arc::new(FakeClock::default());
+    let memory = clock();
+    let durable = clock();
+    let stores: [(&str, Arc<dyn Store>, Arc<FakeClock>); 2] = [
+        (
+            "memory",
+            Arc::new(MemoryStore::builder().clock(Arc::clone(&memory) as _).build()),
+            memory,
+        ),
+        (
+            "sqlite",
+            Arc::new(
+                SqliteStore::builder(scratch.database())
+                    .clock(Arc::clone(&durable) as _)
+                    .open()
+                    .await
+                    .unwrap(),
+            ),
+            durable,
+        ),
+    ];
+    for (name, store, clock) in stores {
+        let rig = Rig::new(Subject::new(Arc::clone(&store), store, clock));
+        for many in [100, 1_000, 10_000] {
+            for n in 0..many {
+                let question = rig.question().capped(u32::MAX, u32::MAX);
+                let request = rig.opened(question.asked_by(&format!("r{n}"))).await;
+                rig.granted(rig.approval(&request)).await;
+            }
+            let begin = Instant::now();
+            let ended = rig.revoke(Which::Under(Target::All)).await;
+            println!("{name}: {} grants revoked in {:?}", ended.grants.len(), begin.elapsed());
+            assert_eq!(ended.grants.len(), many);
+        }
     }
 }

@@ -67,7 +67,7 @@ async fn to_its_end(desk: Desk, notifiers: Vec<Arc<dyn Notifier>>, mut request: 
             }
         });
     }
-    // Dropped at the end, and with it every delivery that still goes on.
+    // Dropped at the very end, and with it every delivery that still goes on: it may show how it ended.
     let mut carrying = Carrying::new(desk.clone(), request.id, notifiers);
     let mut reminded = half_time(&request) <= Timestamp::now();
     while !request.state.is_final() {
@@ -105,7 +105,6 @@ async fn to_its_end(desk: Desk, notifiers: Vec<Arc<dyn Notifier>>, mut request: 
             News::Gone => return,
         }
     }
-    drop(carrying);
     drop(states);
     let told = async { while updates.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(LAST_WORD, told).await;

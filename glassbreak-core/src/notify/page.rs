@@ -46,12 +46,16 @@ pub fn page(request: &Request, now: Timestamp, width: usize) -> String {
     page
 }
 
-/// Who must agree, such as `2 of oncall and 1 of leads`.
+/// Who must agree, such as `2 of oncall and 1 of owners`; where later stages are reached, such as `2 of oncall or leads`.
 pub fn needed(request: &Request) -> String {
     let wanted: Vec<String> = request
         .wanted()
         .iter()
-        .map(|(group, count)| format!("{count} of {group}"))
+        .map(|(group, count)| {
+            let stages = request.stages.iter().filter(|stages| stages.group == *group);
+            let later = stages.flat_map(|stages| stages.then.iter().take(usize::from(stages.reached)));
+            later.fold(format!("{count} of {group}"), |who, stage| format!("{who} or {}", stage.group))
+        })
         .collect();
     match wanted.as_slice() {
         [] => "nobody is named who may agree".to_owned(),
