@@ -115,8 +115,9 @@ impl JwtBroker {
             Some(instance) => format!("{}/{instance}", order.actor.role),
             None => order.actor.role.to_string(),
         };
+        scope.insert("agent".to_owned(), agent.into());
         json!({
-            "iss": self.issuer, "aud": self.audience, "sub": agent, "jti": order.id.to_string(),
+            "iss": self.issuer, "aud": self.audience, "sub": order.call.to_string(), "jti": order.id.to_string(),
             "iat": made, "nbf": made, "exp": ends, SCOPE: scope,
         })
     }
@@ -255,7 +256,7 @@ impl Handed {
             call: required("call")?,
             action: required("action")?,
             session: required("session")?,
-            agent: text(verified.claim("sub")).ok_or_else(|| bad("sub"))?,
+            agent: required("agent")?,
             grant: text(scope.get("grant")),
             digest,
             pins: pins.unwrap_or_default(),
