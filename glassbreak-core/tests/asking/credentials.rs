@@ -9,7 +9,7 @@ use glassbreak_core::bundle::Files;
 use glassbreak_core::clock::{Span, Timestamp};
 use glassbreak_core::credential::{BrokerError, CredentialBroker, CredentialId, Issued, Order, Secret, TakenBack};
 use glassbreak_core::finding::{Denial, DenialKind};
-use glassbreak_core::gate::{AnyPermit, BuildError, Denied, Failure, Gate, Permit, Session, ToolCall};
+use glassbreak_core::gate::{AnyPermit, BuildError, Denied, Failure, Gate, Permit, ReloadError, Session, ToolCall};
 use glassbreak_core::lock::Target;
 use glassbreak_core::store::{MemoryStore, Which};
 use serde_json::Value;
@@ -454,13 +454,18 @@ async fn a_gate_is_not_built_without_the_brokers_that_its_folder_names() {
     let built = Gate::builder(bundle_of(&handing()))
         .store(MemoryStore::new())
         .audit(audit)
+        .answered_elsewhere()
         .build()
         .await;
     assert!(matches!(built, Err(BuildError::NoBroker(_))), "{built:?}");
     let plain = House::new().await;
     let handing = bundle_of(&handing());
     let digest = handing.digest();
-    assert!(plain.gate.reload(handing, digest).is_err());
+    let reloaded = plain.gate.reload(handing, digest);
+    assert!(
+        matches!(reloaded, Err(ReloadError::Unfit(BuildError::NoBroker(_)))),
+        "{reloaded:?}"
+    );
     match plain
         .session("s-1")
         .tool(word("restart"), Default::default())

@@ -3,17 +3,18 @@
 use serde_json::Value;
 
 use super::{Line, Teller, Tone, once, text};
-use crate::clock::Span;
 
 impl Teller {
     pub(super) fn credential_issued(&self, json: &Value) -> Line {
-        let ttl = json.get("ttl_ms").and_then(Value::as_u64).unwrap_or_default();
+        let seconds = json.get("ttl_ms").and_then(Value::as_u64).unwrap_or_default() / 1_000;
+        let delivery = match text(json, "delivery").as_str() {
+            "body" => "to its body".to_owned(),
+            delivery => format!("in the {delivery}"),
+        };
         let what = format!(
-            "{} ({}) for {}, by {}",
+            "{} ({}) for {seconds}s, {delivery}",
             text(json, "name"),
-            text(json, "type"),
-            Span::from_millis(ttl),
-            text(json, "delivery")
+            text(json, "type")
         );
         let mut below = vec![format!(
             "for {}; until {}; fingerprint {}",
@@ -44,7 +45,7 @@ impl Teller {
                 format!("a credential: {why}; that failed ({failed}), and it can be used until {until}"),
             ),
         };
-        Line::new(tone, "taken back", what).below([ids(json)])
+        Line::new(tone, "took back", what).below([ids(json)])
     }
 }
 
