@@ -104,6 +104,13 @@ documentation() {
   RUSTDOCFLAGS=-Dwarnings cargo doc --quiet --locked --workspace --no-deps --all-features
 }
 
+# npm's oidc-provider, just what the lock file names, without running any script of a package.
+openid_provider() {
+  local from=glassbreak-identity/tests/openid to=target/tmp/openid
+  mkdir -p "$to" && cp "$from"/package*.json "$to" &&
+    (cd "$to" && { [ -e node_modules/oidc-provider/package.json ] || npm ci --ignore-scripts --no-audit --no-fund >/dev/null; })
+}
+
 # Ten seconds of one target; new inputs go to a scratch folder, not to the committed seeds.
 fuzz() {
   mkdir -p "fuzz/target/corpus/$1"
@@ -137,6 +144,7 @@ step "afternoon" program afternoon
 step "incident" program incident --approver script
 step "guarded tools" program guarded_tools
 step "shadow mode" program shadow_mode
+step "jwt identity" program jwt_identity
 chromium=${GLASSBREAK_CHROMIUM:-$(command -v chromium || command -v chromium-browser || command -v google-chrome)}
 chromium=${chromium:-$(find "$HOME/.cache/ms-playwright" -type f \( -name chrome -o -name headless_shell \) 2>/dev/null | sort | tail -n 1)}
 if [ -n "$chromium" ]; then
@@ -145,10 +153,19 @@ if [ -n "$chromium" ]; then
 else
   not_run "the inbox in Chromium: there is none on PATH, of Playwright's, or in GLASSBREAK_CHROMIUM"
 fi
+if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
+  not_run "a real OpenID provider: node or npm is not here"
+elif ! openid_provider; then
+  not_run "a real OpenID provider: npm cannot get oidc-provider from here"
+else
+  step "a real OpenID provider" \
+    cargo test --quiet --locked --workspace --all-features --test openid_provider -- --ignored
+fi
 step "the ops policy" glassbreak test --policy examples/policies/ops
 step "the incident policy" glassbreak test --policy examples/policies/incident
 step "the tools policy" glassbreak test --policy examples/policies/tools
 step "the inbox policy" glassbreak test --policy examples/policies/inbox
+step "the identity policy" glassbreak test --policy examples/policies/identity
 step "the replay policy" glassbreak test --policy benches/replay/agentdojo
 step "a fresh policy folder" fresh_folder
 

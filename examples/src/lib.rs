@@ -1,5 +1,8 @@
-//! What the examples share: the stand-in `kubectl`, a folder to work in, the incident, and the inbox.
+//! What the examples share: the stand-in `kubectl`, a folder to work in, the incident, the inbox, and a stand-in for a
+//! sign-in.
 
+#[cfg(target_os = "linux")]
+pub mod identity;
 #[cfg(target_os = "linux")]
 pub mod inbox;
 #[cfg(target_os = "linux")]

@@ -27,12 +27,14 @@ mod tests;
 pub use self::prepared::{Prepared, prepare};
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use crate::argv::{ExecPlan, Role};
 use crate::budget::{Counters, Event, Name, Said, Shared, Taken};
 use crate::bundle::Bundle;
 use crate::call::{Call, CallDigest, Operation, Word, Workspace};
 use crate::clock::Timestamp;
+use crate::credential::Handover;
 use crate::facts::{Facts, SeqFacts};
 use crate::finding::{Denial, Finding, Findings, Outcome, Requirement, RuleId, Ruling};
 use crate::label::Risk;
@@ -184,6 +186,8 @@ pub struct Judgement {
     pub seq: SeqFacts,
     /// For a program: what would run.
     pub plan: Option<ExecPlan>,
+    /// The credential that it is handed with its permit.
+    pub handover: Option<Arc<Handover>>,
     /// For a program: what each word was taken for.
     pub roles: Vec<Role>,
     /// For a program: the words that name paths. They were compared as text; where they lead on disk is looked at when
@@ -315,6 +319,7 @@ pub fn refused(bundle: &Bundle, finding: Finding) -> Judgement {
         },
         seq: SeqFacts::default(),
         plan: None,
+        handover: None,
         roles: Vec::new(),
         paths: Vec::new(),
         tool: None,

@@ -57,6 +57,7 @@
 //! | [`notify`] | the card that people are shown, who takes it to them, the terminal |
 //! | [`store`], [`lock`] | what counts, requests, grants and locks must guarantee; the store in memory |
 //! | [`audit`] | what was decided and done, so that tampering shows |
+//! | [`credential`] | what a call is handed beyond the agent's own rights, for as long as it runs |
 //! | [`exec`] | running a plan: pinned, limited, killable (Linux) |
 //! | [`shape`], [`people`], [`clock`], [`error`] | what calls can look like; persons, groups and accounts; time; what is wrong with a folder |
 //!
@@ -87,6 +88,7 @@ pub mod budget;
 pub mod bundle;
 pub mod call;
 pub mod clock;
+pub mod credential;
 pub mod desk;
 pub mod error;
 // Runs what it checked by its descriptor, which needs Linux (5.4 or later); elsewhere it is not built.

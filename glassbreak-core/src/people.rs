@@ -1,11 +1,14 @@
 //! The people of a bundle: persons, the groups they belong to, and the accounts they answer by.
 //!
 //! Votes, locks and grants count persons, never accounts: whoever answers by an [`Account`] is first looked up with
-//! [`People::person_of`].
+//! [`People::person_of`], and whoever comes with a [`Principal`] of an issuer by an [`IdentityResolver`].
+
+mod principal;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+pub use self::principal::{Email, IdentityResolver, Principal, Resolved, Unresolved};
 use crate::call::Word;
 use crate::error::BadWord;
 
@@ -13,6 +16,11 @@ use crate::error::BadWord;
 /// issuer calls them.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Account(Word);
+
+/// What stands before an address in place of a subject: no subject begins so.
+const EMAIL: &str = "email:";
+/// What stands before a subject that is written otherwise than it is.
+const WRITTEN: &str = "enc:";
 
 impl Account {
     /// The account of a user of this machine, by the id that the kernel gives.
@@ -26,10 +34,16 @@ impl Account {
     /// An account that the host vouches for, as `issuer:subject`.
     ///
     /// # Errors
-    /// When it is not a name with a colon in it, or the issuer is `uid`, which only the kernel vouches for.
+    /// When it is not a name with a colon in it, the issuer is `uid`, which only the kernel vouches for, or the subject
+    /// begins with `email:`, which is how addresses are kept apart from subjects.
     pub fn of_host(text: &str) -> Result<Self, BadWord> {
         let word = Word::new(text)?;
         match text.split_once(':') {
+            Some((_, subject)) if subject.starts_with(EMAIL) => Err(BadWord::new(
+                "name of an account",
+                text,
+                "write email = \"alice@example.com\" at the person, and [issuers.<name>] email = true",
+            )),
             Some((issuer, subject)) if issuer != "uid" && !subject.is_empty() => Ok(Self(word)),
             _ => Err(BadWord::new(
                 "name of an account",
@@ -37,6 +51,52 @@ impl Account {
                 "write `issuer:subject`, such as `sso:alice@example.com`; `uid` is the machine's own issuer",
             )),
         }
+    }
+
+    /// The account of a subject of `issuer`, whatever characters the issuer has in its subjects.
+    ///
+    /// A subject that may stand in a name stays as it is. Any other is written `enc:`, and then with `+` and two
+    /// hexadecimal digits for each byte that is no letter, digit or one of `_-.`: `auth0|7` is `enc:auth0+7C7`. No two
+    /// subjects are written alike.
+    ///
+    /// # Errors
+    /// When the issuer is not a name without a colon, or is `uid`, or the subject is empty or too long.
+    pub fn of_issuer(issuer: &str, subject: &str) -> Result<Self, BadWord> {
+        if issuer.contains(':') {
+            return Err(BadWord::new("name of an issuer", issuer, "write it without a colon"));
+        }
+        let plain = !subject.starts_with(EMAIL) && !subject.starts_with(WRITTEN);
+        let as_it_is = [issuer, ":", subject].concat();
+        if plain && Word::new(&as_it_is).is_ok() {
+            return Self::of_host(&as_it_is);
+        }
+        let mut written = [issuer, ":", WRITTEN].concat();
+        for byte in subject.bytes() {
+            if byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.') {
+                written.push(char::from(byte));
+            } else {
+                written.push_str(&format!("+{byte:02X}"));
+            }
+        }
+        if subject.is_empty() || written.len() > Word::MAX {
+            return Err(BadWord::new(
+                "subject of an account",
+                subject,
+                "it is empty or too long: 128 bytes are the most for issuer and subject",
+            ));
+        }
+        Self::of_host(&written)
+    }
+
+    /// The account of whoever has this address at `issuer`.
+    ///
+    /// # Errors
+    /// When issuer and address are too long together, or the issuer is not a name without a colon.
+    pub fn of_email(issuer: &str, email: &Email) -> Result<Self, BadWord> {
+        if issuer.contains(':') || issuer == "uid" {
+            return Err(BadWord::new("name of an issuer", issuer, "write it without a colon"));
+        }
+        Word::new(&[issuer, ":", EMAIL, email.as_str()].concat()).map(Self)
     }
 
     /// Reads an account of any issuer, as it was stored.
@@ -51,7 +111,25 @@ impl Account {
                 return Ok(account);
             }
         }
+        if let Some((issuer, subject)) = text.split_once(':')
+            && let Some(address) = subject.strip_prefix(EMAIL)
+        {
+            let account = Self::of_email(issuer, &Email::new(address)?)?;
+            if account.as_str() == text {
+                return Ok(account);
+            }
+        }
         Self::of_host(text)
+    }
+
+    /// Who vouches for it.
+    pub fn issuer(&self) -> &str {
+        self.as_str().split_once(':').map_or("", |(issuer, _)| issuer)
+    }
+
+    /// The address, where it is the account of one.
+    fn address(&self) -> Option<&str> {
+        self.as_str().split_once(':')?.1.strip_prefix(EMAIL)
     }
 
     /// The whole name, issuer and subject.
@@ -74,6 +152,9 @@ pub struct People {
     groups: BTreeSet<Word>,
     persons: BTreeMap<Word, BTreeSet<Word>>,
     accounts: BTreeMap<Account, Word>,
+    emails: BTreeMap<Word, Word>,
+    /// The issuers whose word on e-mail addresses counts.
+    mailing: BTreeSet<Word>,
     disabled: BTreeSet<Word>,
 }
 
@@ -103,6 +184,26 @@ impl People {
         }
     }
 
+    /// Says that `person` has this address.
+    ///
+    /// # Errors
+    /// When somebody has it already, perhaps the same person: who. It stays theirs.
+    pub fn add_email(&mut self, email: Email, person: Word) -> Result<(), Word> {
+        match self.emails.get(email.word()) {
+            Some(known) => Err(known.clone()),
+            None => {
+                self.emails.insert(email.word().clone(), person);
+                Ok(())
+            }
+        }
+    }
+
+    /// Says that whoever has a verified address at `issuer` is the person who has it here. Without this nobody is found
+    /// by an address.
+    pub fn trust_email(&mut self, issuer: Word) {
+        self.mailing.insert(issuer);
+    }
+
     /// Says that `person` may do nothing for now. Their entry and accounts stay, so that a refusal can tell them why.
     pub fn disable(&mut self, person: Word) {
         self.disabled.insert(person);
@@ -125,7 +226,17 @@ impl People {
 
     /// The person who answers by `account`, also one who is disabled; `None` for a stranger.
     pub fn person_of(&self, account: &Account) -> Option<&Word> {
-        self.accounts.get(account)
+        match account.address() {
+            Some(address) if self.mailing.contains(account.issuer()) => self.emails.get(address),
+            Some(_) => None,
+            None => self.accounts.get(account),
+        }
+    }
+
+    /// Whether `person` has any account to answer by.
+    pub fn can_answer(&self, person: &Word) -> bool {
+        let mailed = !self.mailing.is_empty() && self.emails.values().any(|owner| owner == person);
+        mailed || self.accounts.values().any(|owner| owner == person)
     }
 
     /// The groups of `person`, also of one who is disabled; `None` for a stranger.
@@ -168,6 +279,52 @@ mod tests {
             assert!(Account::from_stored(text).is_err(), "{text}");
         }
         assert!(Account::of_host("uid:7").is_err());
+    }
+
+    #[test]
+    fn no_two_subjects_and_no_address_have_one_account() {
+        let subjects = [
+            "alice",
+            "auth0|7",
+            "auth0+7C7",
+            "enc:auth0+7C7",
+            "email:alice@x.org",
+            "a b",
+            "a+20b",
+            "A B",
+            "\u{430}",
+            "a:b",
+            "\u{202e}x",
+            "-",
+            "x|",
+        ];
+        let mut seen = BTreeSet::new();
+        for subject in subjects {
+            let account = Account::of_issuer("sso", subject).unwrap();
+            assert_eq!(Account::from_stored(account.as_str()).unwrap(), account, "{subject:?}");
+            assert_eq!((account.issuer(), account.address()), ("sso", None), "{subject:?}");
+            assert!(seen.insert(account), "{subject:?}");
+        }
+        assert_eq!(
+            Account::of_issuer("sso", "auth0|7").unwrap().as_str(),
+            "sso:enc:auth0+7C7"
+        );
+        let email = Email::new("alice@x.org").unwrap();
+        let address = Account::of_email("sso", &email).unwrap();
+        assert!(!seen.contains(&address));
+        assert_eq!(Account::from_stored(address.as_str()).unwrap(), address);
+        assert!(Account::of_host(address.as_str()).is_err(), "a host does not say so");
+        assert!(Account::from_stored("sso:email:Alice@x.org").is_err(), "one name");
+        for (issuer, subject) in [
+            ("uid", "7"),
+            ("a:b", "x"),
+            ("sso", ""),
+            ("sso", &"x".repeat(200)),
+            ("", "x"),
+        ] {
+            assert!(Account::of_issuer(issuer, subject).is_err(), "{issuer} {subject}");
+        }
+        assert!(Account::of_email("uid", &email).is_err());
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use glassbreak_core::call::{CallDigest, Operation, Workspace, wire};
+use glassbreak_core::call::{CallDigest, Operation, Word, Workspace, wire};
+use glassbreak_core::clock::Span;
+use glassbreak_core::credential::Handover;
 use serde::Deserialize;
 
 #[derive(Deserialize)]
@@ -15,7 +17,27 @@ struct File {
 struct Vector {
     name: String,
     call: serde_json::Value,
+    handed: Option<Handed>,
     digest: String,
+}
+
+#[derive(Deserialize)]
+struct Handed {
+    name: String,
+    variable: Option<String>,
+    lasts_ms: u64,
+    hand: String,
+}
+
+impl From<Handed> for Handover {
+    fn from(handed: Handed) -> Self {
+        Self {
+            name: Word::new(&handed.name).unwrap(),
+            variable: handed.variable.map(Into::into),
+            lasts: Span::from_millis(handed.lasts_ms),
+            granted: handed.hand == "granted",
+        }
+    }
 }
 
 #[test]
@@ -24,15 +46,22 @@ fn every_published_vector_has_its_digest() {
     assert!(file.vectors.len() >= 8, "only {} vectors", file.vectors.len());
     let workspace = Workspace::new(&file.workspace).unwrap();
     let mut seen: BTreeMap<String, String> = BTreeMap::new();
-    for Vector { name, call, digest } in file.vectors {
+    for Vector {
+        name,
+        call,
+        handed,
+        digest,
+    } in file.vectors
+    {
+        let handover = handed.map(Handover::from);
         let read = wire::read(call.to_string().as_bytes()).unwrap_or_else(|bad| panic!("{name}: {bad}"));
         let got = match &read.call.operation {
             Operation::Exec(exec) => {
                 let words = exec.argv().words().iter().map(|word| &**word);
                 let cwd = workspace.locate("", exec.cwd()).unwrap();
-                CallDigest::of_exec(exec.argv().program(), words, &cwd, exec)
+                CallDigest::of_exec_handed(exec.argv().program(), words, &cwd, exec, handover.as_ref())
             }
-            Operation::Tool(tool) => CallDigest::of_tool(tool),
+            Operation::Tool(tool) => CallDigest::of_tool_handed(tool, handover.as_ref()),
             Operation::Connect(connect) => CallDigest::of_connect(connect),
         };
         assert_eq!(got.to_string(), digest, "{name}");

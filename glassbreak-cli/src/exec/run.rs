@@ -8,9 +8,11 @@ use std::process::ExitCode;
 use std::sync::mpsc;
 use std::task::Poll;
 
+use async_trait::async_trait;
 use glassbreak_core::audit::{AuditLog, AuditOptions};
 use glassbreak_core::bundle::Bundle;
 use glassbreak_core::call::{Actor, Word};
+use glassbreak_core::credential::{BrokerError, CredentialBroker, CredentialId, Issued, Order, TakenBack};
 use glassbreak_core::error::{shown_once, shown_whole};
 use glassbreak_core::exec::{EndedBy, Exit, OutputSink, Ran, Stream};
 use glassbreak_core::gate::{AnyPermit, Gate, Session, Verdict};
@@ -73,7 +75,29 @@ async fn until_told(work: impl Future<Output = Result<u8, Failure>>) -> Result<u
     .await
 }
 
+/// This command makes no credentials: what `credentials.toml` hands one is refused, and all else goes on.
+#[derive(Debug)]
+struct Unhanded;
+
+#[async_trait]
+impl CredentialBroker for Unhanded {
+    fn kind(&self) -> &str {
+        "none"
+    }
+
+    async fn issue(&self, _: &Order) -> Result<Issued, BrokerError> {
+        Err(BrokerError::new(
+            "`glassbreak exec` makes no credentials; run it from a host that has a broker",
+        ))
+    }
+
+    async fn revoke(&self, _: CredentialId) -> Result<TakenBack, BrokerError> {
+        Ok(TakenBack::Gone)
+    }
+}
+
 async fn guarded(options: &Options, actor: Actor, bundle: Bundle, audit: AuditLog) -> Result<u8, Failure> {
+    let names: Vec<Word> = bundle.credentials().names().cloned().collect();
     // Whoever shares the store answers by `glassbreak approve`; without one it is said, where somebody should be asked.
     let mut builder = Gate::builder(bundle).audit(audit).answered_elsewhere();
     builder = match &options.store {
@@ -83,6 +107,9 @@ async fn guarded(options: &Options, actor: Actor, bundle: Bundle, audit: AuditLo
         }
         None => builder.store(MemoryStore::new()),
     };
+    for name in names {
+        builder = builder.broker(name, Unhanded);
+    }
     for folder in &options.program_dir {
         builder = builder.program_dir(std::path::absolute(folder)?);
     }

@@ -74,7 +74,7 @@ impl Electorate for Bundle {
             .map(|(person, _)| person.clone())
             .filter(|person| !people.is_disabled(person))
             // One without an account can never say anything.
-            .filter(|person| people.accounts().any(|(_, owner)| owner == person))
+            .filter(|person| people.can_answer(person))
             .collect()
     }
 

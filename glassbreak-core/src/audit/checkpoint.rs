@@ -54,6 +54,11 @@ pub trait CheckpointSink: fmt::Debug + Send + Sync + 'static {
 pub struct PublicKey([u8; 32]);
 
 impl PublicKey {
+    /// Its bytes.
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+
     /// The key of these bytes.
     pub const fn from_bytes(bytes: [u8; 32]) -> Self {
         Self(bytes)

@@ -33,6 +33,7 @@
 mod asking;
 mod chain;
 mod checkpoint;
+mod credentials;
 mod fields;
 mod folder;
 mod log;
@@ -55,6 +56,7 @@ pub use self::asking::{
 };
 pub use self::chain::{LogId, RecordHash};
 pub use self::checkpoint::{Checkpoint, CheckpointSink, Checkpoints, FileSink, KeyFile, PublicKey, Signature, Signer};
+pub use self::credentials::{CredentialIssued, CredentialRevoked};
 pub use self::log::{AuditLog, AuditOptions, Receipt};
 pub use self::read::Record;
 pub use self::record::{

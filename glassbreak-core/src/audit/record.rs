@@ -13,6 +13,7 @@ use super::asking::{
 };
 use super::chain::hex;
 use super::checkpoint::Checkpoint;
+use super::credentials::{CredentialIssued, CredentialRevoked};
 use super::fields::{CallId, Each, Flagged, Pairs, Printed, optional, write_call};
 use super::writer::Opened;
 use crate::bundle::{Bundle, BundleDigest};
@@ -58,6 +59,10 @@ pub enum Kind {
     GrantOpened,
     /// Grants were ended and requests cancelled before their time.
     GrantRevoked,
+    /// A call is handed a credential: written before it is.
+    CredentialIssued,
+    /// A credential was taken back, or should have been.
+    CredentialRevoked,
     /// A lock, an unlocking or a revocation that no policy permits.
     OperateRefused,
     /// A lock was set.
@@ -76,7 +81,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::CallPermitted,
         Self::CallFinished,
         Self::CallRefused,
@@ -93,6 +98,8 @@ impl Kind {
         Self::VoteRefused,
         Self::GrantOpened,
         Self::GrantRevoked,
+        Self::CredentialIssued,
+        Self::CredentialRevoked,
         Self::OperateRefused,
         Self::LockSet,
         Self::LockLifted,
@@ -121,6 +128,8 @@ impl Kind {
             Self::VoteRefused => "vote.refused",
             Self::GrantOpened => "grant.opened",
             Self::GrantRevoked => "grant.revoked",
+            Self::CredentialIssued => "credential.issued",
+            Self::CredentialRevoked => "credential.revoked",
             Self::OperateRefused => "operate.refused",
             Self::LockSet => "lock.set",
             Self::LockLifted => "lock.lifted",
@@ -170,6 +179,10 @@ pub enum Event<'a> {
     GrantOpened(GrantOpened<'a>),
     /// Grants are ended.
     GrantRevoked(GrantRevoked<'a>),
+    /// A call is handed a credential.
+    CredentialIssued(CredentialIssued<'a>),
+    /// A credential was taken back, or should have been.
+    CredentialRevoked(CredentialRevoked<'a>),
     /// What an operator may not do.
     OperateRefused(OperateNotTaken<'a>),
     /// A lock was set.
@@ -200,6 +213,8 @@ impl Event<'_> {
             Self::VoteRefused(_) => Kind::VoteRefused,
             Self::GrantOpened(_) => Kind::GrantOpened,
             Self::GrantRevoked(_) => Kind::GrantRevoked,
+            Self::CredentialIssued(_) => Kind::CredentialIssued,
+            Self::CredentialRevoked(_) => Kind::CredentialRevoked,
             Self::OperateRefused(_) => Kind::OperateRefused,
             Self::LockSet(_) => Kind::LockSet,
             Self::LockLifted(_) => Kind::LockLifted,
@@ -227,6 +242,8 @@ impl Serialize for Event<'_> {
             Self::VoteRefused(event) => event.write(&mut map)?,
             Self::GrantOpened(event) => event.write(&mut map)?,
             Self::GrantRevoked(event) => event.write(&mut map)?,
+            Self::CredentialIssued(event) => event.write(&mut map)?,
+            Self::CredentialRevoked(event) => event.write(&mut map)?,
             Self::OperateRefused(event) => event.write(&mut map)?,
             Self::LockSet(event) | Self::LockLifted(event) => event.write(&mut map)?,
             Self::BundleReloaded(event) => event.write(&mut map)?,

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::cases::Case;
 use super::folder::{self, BundleDigest, Files};
 use super::tools::ToolEntry;
-use super::{Settings, Tools};
+use super::{Credentials, Settings, Tools};
 use crate::approval::Electorate;
 use crate::argv::Programs;
 use crate::budget::{Name, Rules};
@@ -29,6 +29,7 @@ pub struct Bundle {
     people: People,
     programs: Programs,
     tools: Tools,
+    credentials: Credentials,
     budgets: Rules,
     policies: Policies,
     cases: Vec<Case>,
@@ -37,7 +38,7 @@ pub struct Bundle {
 }
 
 /// The files a policy folder may hold, beside `*.cedar`, `tests/*.toml` and `*.md`.
-const KNOWN: [&str; 9] = [
+const KNOWN: [&str; 10] = [
     "glassbreak.toml",
     "people.toml",
     "safe-bins.toml",
@@ -45,6 +46,7 @@ const KNOWN: [&str; 9] = [
     "tools.toml",
     "tools.json",
     "budgets.toml",
+    "credentials.toml",
     "schema.cedarschema",
     "entities.json",
 ];
@@ -119,6 +121,7 @@ impl Bundle {
             tools,
             listing,
             budgets_source,
+            credentials,
             host_schema,
             entities,
         ] = KNOWN.map(&mut file);
@@ -149,6 +152,7 @@ impl Bundle {
         else {
             return Err(problems);
         };
+        let credentials = keep(Credentials::load(credentials, &programs, &tools), &mut problems).unwrap_or_default();
         if let Some(source) = budgets_source {
             let known = |name: Name<'_>| match name {
                 Name::Program(name) => programs.names().any(|known| known == name),
@@ -192,6 +196,7 @@ impl Bundle {
             people,
             programs,
             tools,
+            credentials,
             budgets,
             policies,
             cases,
@@ -233,6 +238,11 @@ impl Bundle {
     /// The tools of its manifest.
     pub const fn tools(&self) -> &Tools {
         &self.tools
+    }
+
+    /// Which calls are handed a credential.
+    pub const fn credentials(&self) -> &Credentials {
+        &self.credentials
     }
 
     /// Its sequence rules.

@@ -11,6 +11,7 @@
 //! | `safe-bins.toml`, `.json` | [`Programs`](crate::argv::Programs) | the programs that may run, and how each reads its words |
 //! | `tools.toml` | [`Tools`] | the tools, what they mean, and what their arguments must be |
 //! | `tools.json` | [`Tools`] | the listing of an MCP server, for tools that take their schema from it |
+//! | `credentials.toml` | [`Credentials`] | which calls are handed a credential, and how long it may live |
 //! | `budgets.toml` | [`Rules`](crate::budget::Rules) | what calls may add up to, of a session or shared |
 //! | `*.cedar`, `entities.json`, `schema.cedarschema` | [`Policies`](crate::policy::Policies) | who may do what to what, and what asks |
 //! | `tests/*.toml` | [`Case`] | calls with the outcome their author expects |
@@ -33,6 +34,7 @@
 //! ```
 
 mod cases;
+mod credentials;
 mod folder;
 mod in_force;
 mod load;
@@ -44,6 +46,7 @@ mod stages;
 mod tools;
 
 pub use self::cases::{Case, CaseResult};
+pub use self::credentials::Credentials;
 pub use self::folder::{BundleDigest, Files, MAX_FILE, MAX_FILES};
 pub(crate) use self::in_force::InForce;
 pub use self::load::Bundle;

@@ -8,18 +8,22 @@
 //! groups = ["oncall"]
 //! uid = 1000                              # a user of this machine, or a list: the kernel vouches for them
 //! accounts = ["sso:alice@example.com"]    # what the host vouches for: issuer, colon, subject
+//! email = "alice@example.com"             # or a list: counts at the issuers that say so below
 //!
 //! [persons.bob]
 //! groups = ["oncall"]
 //! disabled = true                         # known, and refused whatever they do
+//!
+//! [issuers.sso]
+//! email = true                            # whoever has a verified address there is the person who has it here
 //! ```
 //!
 //! An account stands for one person: one that stands twice is an error, also at the same person, because the second
-//! was most likely meant for somebody else.
+//! was most likely meant for somebody else. The same holds for addresses.
 
 use crate::call::Word;
 use crate::error::{Problem, shown};
-use crate::people::{Account, People};
+use crate::people::{Account, Email, People};
 use crate::source::Source;
 use crate::table::{self, Fields, Item, Report, unknown_group, word};
 
@@ -34,8 +38,9 @@ pub(crate) fn load(source: Option<Source<'_>>) -> Result<People, Vec<Problem>> {
     table::read(source, |report, fields| {
         fields.check_keys(
             report,
-            &["groups", "persons"],
+            &["groups", "persons", "issuers"],
             &[
+                ("issuer", "there is no such key", "write [issuers.<name>]"),
                 ("group", "there is no such key", "write [groups.<name>]"),
                 ("person", "there is no such key", "write [persons.<name>]"),
                 ("people", "there is no such key", "write [persons.<name>]"),
@@ -45,9 +50,14 @@ pub(crate) fn load(source: Option<Source<'_>>) -> Result<People, Vec<Problem>> {
         for item in entries(report, fields, "groups") {
             read_group(report, item, &mut people);
         }
+        let issuers: Vec<Word> = entries(report, fields, "issuers")
+            .into_iter()
+            .filter_map(|item| read_issuer(report, item))
+            .collect();
         for item in entries(report, fields, "persons") {
-            read_person(report, item, &mut people);
+            read_person(report, item, &issuers, &mut people);
         }
+        issuers.into_iter().for_each(|issuer| people.trust_email(issuer));
         people
     })
 }
@@ -78,7 +88,22 @@ fn read_group(report: &mut Report<'_>, item: Item<'_>, people: &mut People) {
     }
 }
 
-fn read_person(report: &mut Report<'_>, item: Item<'_>, people: &mut People) {
+/// The issuer, where its addresses count.
+fn read_issuer(report: &mut Report<'_>, item: Item<'_>) -> Option<Word> {
+    const HELP: &str = "write the part before the colon of its accounts, such as [issuers.sso]";
+    let name = word(report, item.name_at, item.name)?;
+    if name.as_str() == "uid" || name.as_str().contains(':') {
+        report.add(item.name_at, format!("`{name}` is not the name of an issuer"), HELP);
+        return None;
+    }
+    let fields = item.fields(report)?;
+    fields.check_keys(report, &["about", "email"], &[]);
+    check_about(report, fields);
+    let email = fields.get("email").and_then(|item| item.flag(report));
+    (email == Some(true)).then_some(name)
+}
+
+fn read_person(report: &mut Report<'_>, item: Item<'_>, issuers: &[Word], people: &mut People) {
     const ACCOUNTS: &str = "write accounts = [\"issuer:subject\"], as the host names the account";
     const NOT_BUILT: &str = "there is no key for this kind of account";
     const ENABLED: &str = "write disabled = true for a person who may do nothing";
@@ -86,12 +111,16 @@ fn read_person(report: &mut Report<'_>, item: Item<'_>, people: &mut People) {
     let Some(fields) = item.fields(report) else { return };
     fields.check_keys(
         report,
-        &["groups", "about", "uid", "accounts", "disabled"],
+        &["groups", "about", "uid", "accounts", "email", "disabled"],
         &[
             ("uids", "the key is `uid`", "write uid = 1000, or uid = [1000, 1001]"),
             ("slack", NOT_BUILT, ACCOUNTS),
             ("oidc", NOT_BUILT, ACCOUNTS),
-            ("email", NOT_BUILT, ACCOUNTS),
+            (
+                "emails",
+                "the key is `email`",
+                "write email = \"alice@example.com\", or a list",
+            ),
             ("enabled", "persons are enabled unless said otherwise", ENABLED),
         ],
     );
@@ -107,6 +136,7 @@ fn read_person(report: &mut Report<'_>, item: Item<'_>, people: &mut People) {
     }
     let mut accounts = uids(report, fields);
     accounts.extend(of_host(report, fields));
+    let emails = emails(report, fields, issuers);
     let disabled = fields.get("disabled").and_then(|item| item.flag(report));
     let Some(name) = name else { return };
     for (at, account) in accounts {
@@ -118,6 +148,17 @@ fn read_person(report: &mut Report<'_>, item: Item<'_>, people: &mut People) {
                 format!("the account `{text}` is that of `{known}` already")
             };
             report.add(at, what, "let each account stand once: it is one person's");
+        }
+    }
+    for (at, email) in emails {
+        let text = email.to_string();
+        if let Err(known) = people.add_email(email, name.clone()) {
+            let what = if known == name {
+                format!("the address `{text}` stands twice at `{name}`")
+            } else {
+                format!("the address `{text}` is that of `{known}` already")
+            };
+            report.add(at, what, "let each address stand once: it is one person's");
         }
     }
     if disabled == Some(true) {
@@ -170,6 +211,33 @@ fn of_host(report: &mut Report<'_>, fields: Fields<'_>) -> Vec<(usize, Account)>
         }
     };
     named.unwrap_or_default().into_iter().filter_map(read).collect()
+}
+
+/// The addresses of a person: one, or a list of them.
+fn emails(report: &mut Report<'_>, fields: Fields<'_>, issuers: &[Word]) -> Vec<(usize, Email)> {
+    let Some(item) = fields.get("email") else {
+        return Vec::new();
+    };
+    if issuers.is_empty() {
+        let what = "no issuer is trusted with e-mail addresses, so nobody would be found by this one";
+        report.add(item.name_at, what, "write [issuers.<name>] email = true, or remove it");
+    }
+    let texts = if item.is_list() {
+        item.texts(report).unwrap_or_default()
+    } else {
+        item.text(report).map(|text| (item.at, text)).into_iter().collect()
+    };
+    let mut read = |(at, text): (usize, &str)| {
+        let email = Email::new(text).and_then(|email| {
+            let fits = issuers.iter().map(|issuer| Account::of_email(issuer.as_str(), &email));
+            fits.collect::<Result<Vec<_>, _>>().map(|_| email)
+        });
+        email
+            .map_err(|bad| report.add(at, bad.to_string(), bad.help()))
+            .ok()
+            .map(|email| (at, email))
+    };
+    texts.into_iter().filter_map(&mut read).collect()
 }
 
 fn check_about(report: &mut Report<'_>, fields: Fields<'_>) {
@@ -235,6 +303,29 @@ mod tests {
     }
 
     #[test]
+    fn an_address_leads_to_a_person_only_where_an_issuer_is_trusted_with_it() {
+        let text = |trusted| {
+            format!(
+                "[persons.alice]\nemail = [\"Alice@Example.com\", \"al@example.org\"]\n\
+                 [issuers.sso]\nemail = true\n[issuers.chat]\nemail = {trusted}\n"
+            )
+        };
+        let email = Email::new("alice@example.com").unwrap();
+        for trusted in [true, false] {
+            let people = read(&text(trusted)).unwrap();
+            let of = |issuer| {
+                people
+                    .person_of(&Account::of_email(issuer, &email).unwrap())
+                    .map(Word::as_str)
+            };
+            assert_eq!(of("sso"), Some("alice"));
+            assert_eq!(of("chat"), trusted.then_some("alice"));
+            assert_eq!(of("pager"), None);
+            assert!(people.can_answer(&Word::new("alice").unwrap()));
+        }
+    }
+
+    #[test]
     fn a_name_that_is_none_takes_no_account() {
         let problems = read("[persons.\"a b\"]\nuid = 7\n[persons.c]\nuid = 7\n").unwrap_err();
         assert_eq!(problems.len(), 1, "{problems:?}");
@@ -262,8 +353,33 @@ mod tests {
             ),
             ("[persons.a]\noidc = \"x\"", "people.toml:2:1: `oidc`: there is no key"),
             (
-                "[persons.a]\nemail = \"x\"",
-                "people.toml:2:1: `email`: there is no key",
+                "[persons.a]\nemail = \"a@x.org\"",
+                "people.toml:2:1: no issuer is trusted with e-mail addresses",
+            ),
+            (
+                "[issuers.s]\nemail = true\n[persons.a]\nemail = \"x\"",
+                "people.toml:4:9: `x` is not a mail address",
+            ),
+            (
+                "[issuers.s]\nemail = true\n[persons.a]\nemail = \"a@x.org\"\n[persons.b]\nemail = [\"A@x.org\"]",
+                "people.toml:6:10: the address `a@x.org` is that of `a` already",
+            ),
+            (
+                "[issuers.s]\nemail = true\n[persons.a]\nemail = [\"a@x.org\", \"A@x.org\"]",
+                "people.toml:4:21: the address `a@x.org` stands twice at `a`",
+            ),
+            (
+                "[issuers.uid]\nemail = true",
+                "people.toml:1:10: `uid` is not the name of an issuer",
+            ),
+            (
+                "[issuers.s]\nmail = true",
+                "people.toml:2:1: unknown key `mail`\n  help: did you mean `email`?",
+            ),
+            ("[issuers.s]\nemail = \"yes\"", "people.toml:2:9: `email` is a string"),
+            (
+                "[persons.a]\naccounts = [\"s:email:a@x.org\"]",
+                "people.toml:2:13: `s:email:a@x.org` is not an account\n  help: write email =",
             ),
             ("[persons.a]\nuids = [1]", "people.toml:2:1: `uids`: the key is `uid`"),
             ("[persons.a]\nenabled = true", "people.toml:2:1: `enabled`: persons are"),

@@ -5,6 +5,7 @@ use std::fmt;
 use sha2::{Digest, Sha256};
 
 use super::{ArgValue, Args, Connect, Exec, Tool};
+use crate::credential::Handover;
 use crate::stored::stored_as_text;
 
 /// SHA-256 over the fields of a call.
@@ -22,6 +23,9 @@ use crate::stored::stored_as_text;
 /// | `15` | exec: SHA-256 of the standard input; absent without input |
 /// | `20` | tool: its name |
 /// | `21` | tool: its arguments, a record |
+/// | `50` | exec, tool: the name of the credential that is handed over; absent where none is |
+/// | `51` | with `50`: the variable that a program finds it in; absent for a tool |
+/// | `52` `53` | with `50`: how long it may live at most, in milliseconds (eight bytes, big-endian); `granted` or `always` |
 /// | `40` `41` | connect: host; port (two bytes, big-endian) |
 ///
 /// Values among arguments are fields of their own: `31` a boolean (one byte), `32` an integer (eight bytes,
@@ -35,6 +39,17 @@ pub struct CallDigest([u8; 32]);
 impl CallDigest {
     /// The digest of running `argv` (the words that would run) in `cwd` (relative to the workspace).
     pub fn of_exec<'a>(program: &str, argv: impl IntoIterator<Item = &'a str>, cwd: &str, exec: &Exec) -> Self {
+        Self::of_exec_handed(program, argv, cwd, exec, None)
+    }
+
+    /// The same for a program that is handed a credential.
+    pub fn of_exec_handed<'a>(
+        program: &str,
+        argv: impl IntoIterator<Item = &'a str>,
+        cwd: &str,
+        exec: &Exec,
+        handover: Option<&Handover>,
+    ) -> Self {
         let mut hasher = Hasher::new(b"exec");
         hasher.field(0x10, program.as_bytes());
         argv.into_iter().for_each(|word| hasher.field(0x11, word.as_bytes()));
@@ -46,16 +61,23 @@ impl CallDigest {
         if let Some(stdin) = exec.stdin() {
             hasher.field(0x15, &Sha256::digest(stdin));
         }
+        hasher.handover(handover);
         hasher.finish()
     }
 
     /// The digest of calling a tool.
     pub fn of_tool(tool: &Tool) -> Self {
+        Self::of_tool_handed(tool, None)
+    }
+
+    /// The same for a tool whose body is handed a credential.
+    pub fn of_tool_handed(tool: &Tool, handover: Option<&Handover>) -> Self {
         let mut hasher = Hasher::new(b"tool");
         hasher.field(0x20, tool.name.as_str().as_bytes());
         let mut arguments = Vec::new();
         write_args(&mut arguments, &tool.arguments);
         hasher.field(0x21, &arguments);
+        hasher.handover(handover);
         hasher.finish()
     }
 
@@ -127,6 +149,25 @@ impl Hasher {
         self.put(&[tag]);
         self.put(&length(bytes));
         self.put(bytes);
+    }
+
+    fn handover(&mut self, handover: Option<&Handover>) {
+        // No `..` here: all that is handed over is part of the call.
+        let Some(Handover {
+            name,
+            variable,
+            lasts,
+            granted,
+        }) = handover
+        else {
+            return;
+        };
+        self.field(0x50, name.as_str().as_bytes());
+        if let Some(variable) = variable {
+            self.field(0x51, variable.as_bytes());
+        }
+        self.field(0x52, &lasts.as_millis().to_be_bytes());
+        self.field(0x53, if *granted { b"granted" } else { b"always" });
     }
 
     fn put(&mut self, bytes: &[u8]) {

@@ -89,6 +89,24 @@ impl Runner {
         cancel: impl Future<Output = Cancelled> + Send,
         sink: &mut dyn OutputSink,
     ) -> Result<Ran, ExecError> {
+        self.run_handed(plan, pin, ground, limits, None, cancel, sink).await
+    }
+
+    /// As [`run`](Self::run), with one more variable, name and value, which is in no plan: a credential.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "one more than `run`, of which each is said where it is called"
+    )]
+    pub(crate) async fn run_handed(
+        &self,
+        plan: &ExecPlan,
+        pin: &Pin,
+        ground: &WorkspaceDir,
+        limits: Limits,
+        handed: Option<(&str, &str)>,
+        cancel: impl Future<Output = Cancelled> + Send,
+        sink: &mut dyn OutputSink,
+    ) -> Result<Ran, ExecError> {
         if tokio::runtime::Handle::try_current().is_err() {
             return Err(ExecError::not_run("runtime", "there is no tokio runtime here", ""));
         }
@@ -108,7 +126,7 @@ impl Runner {
             "" => "/",
             path => path,
         };
-        let env = environment::build(self.home.as_deref().unwrap_or(workspace), plan.env())?;
+        let env = environment::build(self.home.as_deref().unwrap_or(workspace), plan.env().chain(handed))?;
         let ready = open_again(pin).await?;
         ground.check_in_place()?;
         let folder = ground.folder(plan.cwd())?;

@@ -156,6 +156,11 @@ fn fixable(bundle: &Bundle, judgement: &Judgement, marked: &[PinFact]) -> (Pins,
             known.insert(format!("target.{name}").into(), text);
         }
     }
+    // A window opened where nothing, or something else, was handed over is none for a call that is handed this.
+    if let Some(handover) = &judgement.handover {
+        known.insert("credential".into(), handover.line().into());
+        pins.push("credential".into());
+    }
     pins.push("target.kind".into());
     for fact in marked {
         let name: Box<str> = match fact {

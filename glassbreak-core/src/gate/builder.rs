@@ -1,5 +1,6 @@
 //! Building a gate: what it needs, and what it refuses to stand on.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -12,6 +13,7 @@ use crate::audit::AuditLog;
 use crate::budget::Needs;
 use crate::bundle::{Bundle, InForce};
 use crate::call::Word;
+use crate::credential::CredentialBroker;
 use crate::desk::Desk;
 use crate::exec::{ExecError, Limits, ProgramDirs, Runner};
 use crate::finding::{Layer, RuleId};
@@ -30,6 +32,8 @@ pub struct GateBuilder {
     elsewhere: bool,
     checks: Vec<Arc<dyn Check>>,
     check_time: Duration,
+    brokers: BTreeMap<Word, Arc<dyn CredentialBroker>>,
+    broker_time: Duration,
     permit_time: Duration,
     dirs: Vec<PathBuf>,
     limits: Limits,
@@ -85,6 +89,9 @@ pub enum BuildError {
         "`{0}` can ask people, and this gate has no notifier: nobody would learn of it; add one by GateBuilder::notifier, or say GateBuilder::answered_elsewhere where requests are shown and answered in another way"
     )]
     NoNotifier(String),
+    /// `credentials.toml` names a credential that nothing makes.
+    #[error("credentials.toml hands over `{0}`, and the gate has no broker of this name: GateBuilder::broker")]
+    NoBroker(Word),
     /// A host check's name cannot stand in a rule id.
     #[error("`{0}` is not the name of a check: write letters, digits, `_` and `-`")]
     CheckName(String),
@@ -101,6 +108,8 @@ impl GateBuilder {
             elsewhere: false,
             checks: Vec::new(),
             check_time: Duration::from_secs(5),
+            brokers: BTreeMap::new(),
+            broker_time: Duration::from_secs(5),
             permit_time: Duration::from_secs(60),
             dirs: Vec::new(),
             limits: Limits::default(),
@@ -161,6 +170,22 @@ impl GateBuilder {
         self
     }
 
+    /// What makes the credential that `credentials.toml` calls `name`. A second one of the name takes the place of the
+    /// first.
+    #[must_use]
+    pub fn broker(mut self, name: Word, broker: impl CredentialBroker) -> Self {
+        self.brokers.insert(name, Arc::new(broker));
+        self
+    }
+
+    /// How long a broker may take to make a credential, or to take one back; 5 seconds unless said otherwise. Past it the
+    /// call is denied.
+    #[must_use]
+    pub const fn broker_time(mut self, time: Duration) -> Self {
+        self.broker_time = time;
+        self
+    }
+
     /// How long a permit may lie unused; 60 seconds unless said otherwise.
     #[must_use]
     pub const fn permit_time(mut self, time: Duration) -> Self {
@@ -203,6 +228,7 @@ impl GateBuilder {
             elsewhere: self.elsewhere,
         };
         check_bundle(&self.bundle, store.as_ref(), &ways)?;
+        check_brokers(&self.bundle, &self.brokers)?;
         let bundle = InForce::new(Arc::new(self.bundle));
         for check in &self.checks {
             let name = check.name();
@@ -234,6 +260,8 @@ impl GateBuilder {
                 runtime: tokio::runtime::Handle::current(),
                 checks: self.checks,
                 check_time: self.check_time,
+                brokers: self.brokers,
+                broker_time: self.broker_time,
                 permit_time: self.permit_time,
                 programs,
                 limits: self.limits,
@@ -249,6 +277,17 @@ impl GateBuilder {
             follow(&gate, request, if late { Origin::Late } else { Origin::Found });
         }
         Ok(gate)
+    }
+}
+
+/// Whether all that a bundle hands over is made by somebody.
+pub(super) fn check_brokers(
+    bundle: &Bundle,
+    brokers: &BTreeMap<Word, Arc<dyn CredentialBroker>>,
+) -> Result<(), BuildError> {
+    match bundle.credentials().names().find(|name| !brokers.contains_key(*name)) {
+        Some(name) => Err(BuildError::NoBroker(name.clone())),
+        None => Ok(()),
     }
 }
 

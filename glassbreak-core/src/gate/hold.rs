@@ -18,7 +18,7 @@ use crate::store::{
 };
 
 /// How long a call may stay unsettled before it is presumed spent.
-const LEASE: Span = Span::from_millis(15 * 60_000);
+pub(super) const LEASE: Span = Span::from_millis(15 * 60_000);
 
 /// A reservation of this process. Dropped unsettled it stays one until its lease ends, and counts after that too.
 #[derive(Debug)]

@@ -20,6 +20,7 @@ mod ask;
 mod builder;
 mod carry;
 mod check;
+mod credential;
 mod follow;
 mod grounds;
 mod hold;
@@ -37,6 +38,7 @@ mod run;
 mod session;
 mod verdict;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, Weak};
 use std::time::Duration;
 
@@ -53,8 +55,9 @@ pub use self::session::{Because, PendingExec, PendingTool, Session, SessionBuild
 pub use self::verdict::{Denied, Verdict};
 use crate::audit::AuditLog;
 use crate::bundle::{Bundle, InForce};
-use crate::call::{Actor, Malformed};
+use crate::call::{Actor, Malformed, Word};
 use crate::clock::Timestamp;
+use crate::credential::CredentialBroker;
 use crate::desk::Desk;
 pub use crate::desk::OperateError;
 use crate::exec::{Limits, ProgramDirs, Runner};
@@ -89,6 +92,8 @@ struct Inner {
     runtime: Handle,
     checks: Vec<Arc<dyn Check>>,
     check_time: Duration,
+    brokers: BTreeMap<Word, Arc<dyn CredentialBroker>>,
+    broker_time: Duration,
     permit_time: Duration,
     programs: ProgramDirs,
     limits: Limits,

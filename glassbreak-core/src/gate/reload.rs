@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 
-use super::builder::check_bundle;
+use super::builder::{check_brokers, check_bundle};
 use super::{BuildError, Gate, reach};
 use crate::audit::{AuditError, BundleReloaded, Event};
 use crate::bundle::{Bundle, BundleDigest};
@@ -65,6 +65,7 @@ impl Gate {
             return Err(ReloadError::NotExpected { expected, found });
         }
         check_bundle(&bundle, self.inner.store.as_ref(), &self.inner.ways)?;
+        check_brokers(&bundle, &self.inner.brokers)?;
         // Held until the end: no session opens over the new folder meanwhile, and reloads come one after the other.
         let sessions = self.inner.sessions.lock().map_err(|_| ReloadError::Broken)?;
         if let Some(folder) = bundle.folder() {

@@ -1,8 +1,12 @@
 //! Running a permitted program.
 
+use std::task::Poll;
+
 use super::Denied;
-use super::permit::{ExecCall, Permit};
+use super::credential::{Handed, Watch};
+use super::permit::{ExecCall, Held, Permit};
 use crate::audit::{Finished, Performed, StreamDigest};
+use crate::credential::Credential;
 use crate::exec::{Cancelled, Collected, Effect, EndedBy, ExecError, Exit, OutputSink, Ran, StreamRecord};
 use crate::finding::{Finding, Layer, RuleId};
 
@@ -31,7 +35,8 @@ impl Permit<ExecCall> {
 
     /// Runs the program and hands its output to `sink` as it comes.
     ///
-    /// Just before, the locks and the identity of the file are read again. While it runs, a lock kills its whole
+    /// Just before, the locks and the identity of the file are read again. A program that `credentials.toml` hands a
+    /// credential finds it in its variable, and a grant that is revoked meanwhile ends it as a lock does. While it runs, a lock kills its whole
     /// process group at once.
     ///
     /// # Errors
@@ -44,10 +49,31 @@ impl Permit<ExecCall> {
             held.not_run().await;
             return Err(Denied(stopped.unwrap_or_else(super::check::wrong_permit)).into());
         };
+        let handed = match held.hand_over_to(&plan).await {
+            Ok(handed) => handed,
+            Err(denial) => {
+                held.not_run().await;
+                return Err(Denied(denial).into());
+            }
+        };
+        let (credential, out, watch) = match handed {
+            Some(Handed { credential, out, watch }) => (Some(credential), Some(out), watch),
+            None => (None, None, held.unwatched()),
+        };
         let gate = &held.gate.inner;
         let dir = &held.made.session.inner.dir;
-        let locked = async { Cancelled::by_lock(held.locked().await.why()) };
-        let result = gate.runner.run(&plan, pin, dir, gate.limits, locked, sink).await;
+        let variable = held.judgement.handover.as_ref();
+        let variable = variable.and_then(|handover| handover.variable.as_deref());
+        let value = credential.as_ref().map(Credential::reveal);
+        let cancel = stopping(&held, watch);
+        let result = gate
+            .runner
+            .run_handed(&plan, pin, dir, gate.limits, variable.zip(value), cancel, sink)
+            .await;
+        drop(credential);
+        if let Some(out) = out {
+            out.take_back("the call ended").await;
+        }
         match result {
             Ok(ran) => {
                 let finished = finished(&ran, held.finished(outcome(&ran)));
@@ -76,6 +102,22 @@ impl Permit<ExecCall> {
             }
         }
     }
+}
+
+/// Ready when a lock comes, or what people agreed to is revoked while the program has a credential by it.
+async fn stopping(held: &Held, watch: Watch) -> Cancelled {
+    let mut lock = std::pin::pin!(held.locked());
+    let mut revoked = std::pin::pin!(watch.revoked());
+    std::future::poll_fn(|context| {
+        if let Poll::Ready(denial) = lock.as_mut().poll(context) {
+            return Poll::Ready(Cancelled::by_lock(denial.why()));
+        }
+        revoked
+            .as_mut()
+            .poll(context)
+            .map(|finding| Cancelled::by_lock(finding.why()))
+    })
+    .await
 }
 
 fn outcome(ran: &Ran) -> Performed {

@@ -1,11 +1,14 @@
 //! The first step of judging: all that needs no state of a session, and no store.
 
+use std::sync::Arc;
+
 use super::{Judgement, SessionState, name_of};
 use crate::argv::{ExecPlan, Role};
 use crate::budget::{Demand, Event, Shared};
 use crate::bundle::Bundle;
 use crate::call::{Call, CallDigest, Exec, Operation, Tool, Workspace};
 use crate::clock::Timestamp;
+use crate::credential::Handover;
 use crate::error::{nearest, shown};
 use crate::facts::{Facts, SeqFacts};
 use crate::finding::{Finding, Findings, Layer, Level, Outcome, RuleId, Ruling};
@@ -30,6 +33,7 @@ pub struct Prepared<'a> {
     /// Type and id of the host's entity that a tool acts on.
     host: Option<(String, String)>,
     plan: Option<ExecPlan>,
+    handover: Option<Arc<Handover>>,
     roles: Vec<Role>,
     paths: Vec<Box<str>>,
 }
@@ -176,6 +180,7 @@ impl Prepared<'_> {
             facts: self.facts,
             seq,
             plan: self.plan,
+            handover: self.handover,
             roles: self.roles,
             paths: self.paths,
             tool: match &self.call.operation {
@@ -204,7 +209,14 @@ fn read_exec<'a>(
     let named = exec.argv().words().get(judged.program_at);
     let program = named.map_or(exec.argv().program(), |word| word);
     let program = bundle.programs().name_of(program).unwrap_or(program);
-    let digest = CallDigest::of_exec(exec.argv().program(), judged.plan.argv(), &cwd, exec);
+    let handover = bundle.credentials().of_program(program).cloned();
+    let digest = CallDigest::of_exec_handed(
+        exec.argv().program(),
+        judged.plan.argv(),
+        &cwd,
+        exec,
+        handover.as_deref(),
+    );
     let risk = if judged.partial {
         Risk::High
     } else {
@@ -224,6 +236,7 @@ fn read_exec<'a>(
         norm: bundle.budgets().norm(&call.operation),
         findings: judged.findings,
         plan: Some(judged.plan),
+        handover,
         roles: judged.roles,
         paths: judged.paths,
         facts: Facts {
@@ -253,16 +266,18 @@ fn read_tool<'a>(bundle: &'a Bundle, call: &'a Call, tool: &'a Tool) -> Result<P
         ));
     };
     let facts = entry.judge(tool).map_err(Box::new)?;
+    let handover = bundle.credentials().of_tool(name).cloned();
     Ok(Prepared {
         bundle,
         call,
         action: Action::Tool(name),
         resource: Resource::Tool(name),
         host: facts.resource,
-        digest: CallDigest::of_tool(tool),
+        digest: CallDigest::of_tool_handed(tool, handover.as_deref()),
         norm: bundle.budgets().norm(&call.operation),
         findings: Vec::new(),
         plan: None,
+        handover,
         roles: Vec::new(),
         paths: Vec::new(),
         facts: Facts {

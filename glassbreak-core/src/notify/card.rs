@@ -81,6 +81,10 @@ impl Card {
             Operation::Connect(connect) => card.add("connects", [format!("{}:{}", connect.host, connect.port)]),
         }
         card.target(shown);
+        card.add(
+            "hands over",
+            shown.judgement.handover.iter().map(|handover| handover.line()),
+        );
         card.add("file", shown.file.map(str::to_owned));
         card.caller(shown.call);
         card.add("stopped by", shown.rules.iter().map(rule_line));

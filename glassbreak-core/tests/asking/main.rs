@@ -9,6 +9,7 @@
     reason = "helpers of tests fail like tests"
 )]
 
+mod credentials;
 mod grants;
 #[cfg(feature = "macros")]
 mod guarded;

@@ -11,7 +11,7 @@ use glassbreak_core::call::{Actor, Args, Text, Word};
 use glassbreak_core::clock::Span;
 use glassbreak_core::desk::VoteError;
 use glassbreak_core::finding::{Denial, RuleId};
-use glassbreak_core::gate::{AnyPermit, Gate, Session, Verdict};
+use glassbreak_core::gate::{AnyPermit, Gate, GateBuilder, Session, Verdict};
 use glassbreak_core::people::Account;
 use glassbreak_core::store::MemoryStore;
 
@@ -105,6 +105,11 @@ impl House {
     }
 
     pub(crate) async fn over(files: Files, store: MemoryStore) -> Self {
+        Self::built(files, store, |builder| builder).await
+    }
+
+    /// With something more that its gate has.
+    pub(crate) async fn built(files: Files, store: MemoryStore, with: impl FnOnce(GateBuilder) -> GateBuilder) -> Self {
         let root = std::env::temp_dir().join(format!(
             "glassbreak-asking-{}-{}",
             std::process::id(),
@@ -116,15 +121,14 @@ impl House {
         std::fs::write(root.join("work/b"), "other\n").unwrap();
         std::fs::write(root.join("work/sub/a"), "below\n").unwrap();
         std::fs::copy("/bin/cat", root.join("bin/show")).unwrap();
+        std::fs::copy("/usr/bin/printenv", root.join("bin/printenv")).unwrap();
         let audit = AuditLog::open(root.join("audit")).unwrap();
-        let gate = Gate::builder(bundle_of(&files))
+        let builder = Gate::builder(bundle_of(&files))
             .store(store)
             .audit(audit.clone())
             .program_dir(root.join("bin"))
-            .answered_elsewhere()
-            .build()
-            .await
-            .unwrap();
+            .answered_elsewhere();
+        let gate = with(builder).build().await.unwrap();
         Self { root, gate, audit }
     }
 

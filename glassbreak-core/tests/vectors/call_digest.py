@@ -38,7 +38,14 @@ def within(cwd):
     return "" if path == WORKSPACE else path.removeprefix(WORKSPACE + "/")
 
 
-def digest(call):
+def handover(handed):
+    out = field(0x50, handed["name"].encode())
+    if "variable" in handed:
+        out += field(0x51, handed["variable"].encode())
+    return out + field(0x52, handed["lasts_ms"].to_bytes(8, "big")) + field(0x53, handed["hand"].encode())
+
+
+def digest(call, handed=None):
     out = field(0x01, b"glassbreak.call.v1")
     if "exec" in call:
         run = call["exec"]
@@ -49,10 +56,12 @@ def digest(call):
             out += field(0x13, name.encode()) + field(0x14, run["env"][name].encode())
         if "stdin" in run:
             out += field(0x15, hashlib.sha256(run["stdin"].encode()).digest())
+        out += handover(handed) if handed else b""
     elif "tool" in call:
         tool = call["tool"]
         out += field(0x02, b"tool") + field(0x20, tool["name"].encode())
         out += field(0x21, record(tool.get("arguments", {})))
+        out += handover(handed) if handed else b""
     else:
         to = call["connect"]
         out += field(0x02, b"connect") + field(0x40, to["host"].encode()) + field(0x41, to["port"].to_bytes(2, "big"))
@@ -91,6 +100,23 @@ CALLS = [
     ("a connection", {"connect": {"host": "example.org", "port": 443}}),
 ]
 
+DEPLOY = {"tool": {"name": "deploy", "arguments": {"service": "web"}}}
+HANDED = [
+    ("a tool without a credential", DEPLOY, None),
+    ("a tool that is handed a credential", DEPLOY, {"name": "deploys", "lasts_ms": 300000, "hand": "granted"}),
+    ("for longer", DEPLOY, {"name": "deploys", "lasts_ms": 300001, "hand": "granted"}),
+    ("also without people", DEPLOY, {"name": "deploys", "lasts_ms": 300000, "hand": "always"}),
+    ("another credential", DEPLOY, {"name": "other", "lasts_ms": 300000, "hand": "granted"}),
+    (
+        "a program that is handed a credential",
+        {"exec": {"argv": ["kubectl", "get", "pods"]}},
+        {"name": "cluster", "variable": "KUBE_TOKEN", "lasts_ms": 120000, "hand": "always"},
+    ),
+]
+
 if __name__ == "__main__":
     vectors = [{"name": name, "call": call, "digest": digest(call)} for name, call in CALLS]
+    for name, call, handed in HANDED:
+        more = {"handed": handed} if handed else {}
+        vectors.append({"name": name, "call": call, **more, "digest": digest(call, handed)})
     print(json.dumps({"workspace": WORKSPACE, "vectors": vectors}, indent=1, ensure_ascii=False))

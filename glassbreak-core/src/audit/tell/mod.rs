@@ -4,6 +4,7 @@
 
 mod asking;
 mod call;
+mod credentials;
 
 use std::collections::HashMap;
 
@@ -127,6 +128,8 @@ impl Teller {
             Kind::VoteRefused => self.vote_refused(json),
             Kind::GrantOpened => self.grant_opened(json),
             Kind::GrantRevoked => asking::revoked(json),
+            Kind::CredentialIssued => self.credential_issued(json),
+            Kind::CredentialRevoked => self.credential_revoked(json),
             Kind::OperateRefused => asking::not_operated(json),
             Kind::LockSet => Line::new(Tone::Bad, "locked", lock(json)),
             Kind::LockLifted => Line::new(Tone::Strong, "unlocked", lock(json)),

@@ -1,0 +1,9 @@
+//! What is taken of a token, and above all what is not.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail like tests")]
+
+mod claims;
+mod header;
+mod keys;
+mod mutated;
+mod support;
+mod who;
