@@ -4,7 +4,7 @@
 use std::hint::black_box;
 
 use cedar_policy::{PolicySet, Response};
-use glassbreak_benches::{Asking, Calling, Guarding, Hundred, Judging, Made, SmallTask, Tried};
+use glassbreak_benches::{Asking, Calling, Counted, Counting, Guarding, Hundred, Judging, Made, SmallTask, Tried};
 use glassbreak_core::argv::{Judged, Programs};
 use glassbreak_core::bundle::Bundle;
 use glassbreak_core::call::CallDigest;
@@ -14,6 +14,7 @@ use glassbreak_core::finding::{Denial, Finding};
 use glassbreak_core::gate::AnyPermit;
 use glassbreak_core::judge::Judgement;
 use glassbreak_core::policy::Ready;
+use glassbreak_core::store::Held;
 use gungraun::Dhat;
 use gungraun::prelude::*;
 use sha2::{Digest, Sha256};
@@ -167,6 +168,13 @@ fn guard_by_hand(guarding: &Guarding) -> Result<usize, Denial> {
     black_box(black_box(guarding).by_hand())
 }
 
+#[library_benchmark]
+#[bench::after_10(kept(Counting::alone(10)).ready())]
+#[bench::after_2000(kept(Counting::alone(2_000)).ready())]
+fn store_twenty(ready: Counted) -> Held {
+    ready.count()
+}
+
 library_benchmark_group!(
     name = guarding,
     config = LibraryBenchmarkConfig::default().tool(Dhat::default()),
@@ -194,4 +202,5 @@ library_benchmark_group!(
 );
 library_benchmark_group!(name = policy, benchmarks = [policy_ready, policy_decide, policy_cedar]);
 library_benchmark_group!(name = loading, benchmarks = [load_packs, load_bundle, load_cedar]);
-main!(library_benchmark_groups = [judging, policy, calling, guarding, loading]);
+library_benchmark_group!(name = counting, benchmarks = [store_twenty]);
+main!(library_benchmark_groups = [judging, policy, calling, guarding, loading, counting]);

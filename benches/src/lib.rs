@@ -5,6 +5,7 @@
 #![expect(clippy::expect_used, reason = "a bench that cannot set up has nothing to measure")]
 
 mod calling;
+mod counting;
 mod guarding;
 mod hostile;
 mod loading;
@@ -24,6 +25,7 @@ use glassbreak_core::finding::Outcome;
 use glassbreak_core::judge::{Judgement, SessionState, judge};
 
 pub use self::calling::{Calling, Made, Tried};
+pub use self::counting::{Counting, Ready as Counted, store as counted_store};
 pub use self::guarding::Guarding;
 pub use self::hostile::Hostile;
 pub use self::loading::Hundred;

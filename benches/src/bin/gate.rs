@@ -39,6 +39,10 @@ const GATE: (u64, u64, f64) = (50_000, 25, 1.3);
 /// allocations more.
 const MACRO: (f64, u64) = (1.02, 1);
 
+/// `reserve` and `settle` of a call that twenty rules meet cost at most so many instructions in memory, and after 2,000
+/// calls so much of what they cost after ten.
+const STORE: (u64, f64) = (30_000, 1.05);
+
 fn main() -> ExitCode {
     let mut counts = BTreeMap::new();
     let mut allocations = BTreeMap::new();
@@ -129,6 +133,10 @@ fn main() -> ExitCode {
         }
     }
     match guarded(&counts, &allocations) {
+        Ok(said) => println!("{said}"),
+        Err(why) => return fail(&why),
+    }
+    match counted(&counts) {
         Ok(said) => println!("{said}"),
         Err(why) => return fail(&why),
     }
@@ -289,6 +297,24 @@ fn guarded(counts: &BTreeMap<String, u64>, allocations: &BTreeMap<String, u64>) 
          allocations, {blocks_by_hand} by hand"
     );
     if of > most || blocks > blocks_by_hand + more {
+        return Err(said);
+    }
+    Ok(said)
+}
+
+/// What counting in memory costs.
+fn counted(counts: &BTreeMap<String, u64>) -> Result<String, String> {
+    let of = |name| counts.get(name).copied();
+    let Some((early, late)) = of("store_twenty after_10").zip(of("store_twenty after_2000")) else {
+        return Err(format!("a figure of the store is missing; there are {counts:?}"));
+    };
+    let (most, flat) = STORE;
+    let of = ratio(late, early);
+    let said = format!(
+        "reserve and settle under twenty rules: {late} of {most} instructions after 2,000 calls, {of:.2} of {flat} of \
+         what they cost after ten"
+    );
+    if late.max(early) > most || of > flat {
         return Err(said);
     }
     Ok(said)

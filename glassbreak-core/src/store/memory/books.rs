@@ -199,7 +199,8 @@ impl Books {
         if let Some(answer) = self.known(&ops, &reserve, now)? {
             return Ok(answer);
         }
-        let counts = match counters.count(&reserve.demands, now) {
+        let spots = counters.spots(&reserve.demands);
+        let counts = match counters.count(&reserve.demands, &spots, now) {
             Ok(counts) => counts,
             Err(over) => return Ok(over.answer(now, self.position())),
         };
@@ -216,8 +217,8 @@ impl Books {
         let deadline = after(now, reserve.lease);
         let windows = reserve.demands.iter().filter_map(|demand| demand.window.longest());
         let longest = windows.fold(KEPT.max(reserve.lease), Span::max);
-        let charges = reserve.demands.into_iter();
-        let charges = charges.map(|demand| counters.push(demand, now)).collect();
+        let charges = reserve.demands.into_iter().zip(spots);
+        let charges = charges.map(|(demand, spot)| counters.push(demand, spot, now)).collect();
         let due = after(now, longest);
         ops.due.insert((due, reserve.op));
         let row = Row {

@@ -1,6 +1,8 @@
 //! The counts of one shard: exact rings by rule and key.
 
+use std::borrow::Borrow;
 use std::collections::{HashMap, VecDeque};
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use foldhash::fast::RandomState;
@@ -30,10 +32,79 @@ pub(super) struct Charge {
     pub(super) amount: u64,
 }
 
+/// A rule and a scope: one look-up, where a map of maps takes two.
+trait Whose {
+    fn rule(&self) -> &str;
+    fn scope(&self) -> [u8; 16];
+}
+
+/// As the map keeps it.
+#[derive(Debug)]
+struct Kept(Arc<str>, [u8; 16]);
+
+impl Whose for Kept {
+    fn rule(&self) -> &str {
+        &self.0
+    }
+
+    fn scope(&self) -> [u8; 16] {
+        self.1
+    }
+}
+
+/// As it is looked for: to count a reference to the rule's name would have all threads write to it.
+struct Sought<'a>(&'a str, [u8; 16]);
+
+impl Whose for Sought<'_> {
+    fn rule(&self) -> &str {
+        self.0
+    }
+
+    fn scope(&self) -> [u8; 16] {
+        self.1
+    }
+}
+
+impl Hash for dyn Whose + '_ {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        // Of one length at most, so neither end needs a mark.
+        state.write(self.rule().as_bytes());
+        state.write_u128(u128::from_ne_bytes(self.scope()));
+    }
+}
+
+impl PartialEq for dyn Whose + '_ {
+    fn eq(&self, other: &Self) -> bool {
+        self.scope() == other.scope() && self.rule() == other.rule()
+    }
+}
+
+impl Eq for dyn Whose + '_ {}
+
+impl Hash for Kept {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self as &dyn Whose).hash(state);
+    }
+}
+
+impl PartialEq for Kept {
+    fn eq(&self, other: &Self) -> bool {
+        self as &dyn Whose == other as &dyn Whose
+    }
+}
+
+impl Eq for Kept {}
+
+impl<'a> Borrow<dyn Whose + 'a> for Kept {
+    fn borrow(&self) -> &(dyn Whose + 'a) {
+        self
+    }
+}
+
 /// The counters of some scopes.
 #[derive(Debug, Default)]
 pub(super) struct Counters {
-    rules: Quick<Arc<str>, Quick<[u8; 16], Group>>,
+    groups: Quick<Kept, Group>,
     /// Every counter once, in the order in which they are next looked at for being empty.
     round: VecDeque<Place>,
 }
@@ -96,6 +167,13 @@ impl Group {
 impl Counters {
     /// How many count under a demand, this one included; `earlier` are those of the same call before it.
     pub(super) fn count(&self, demand: &Demand, now: Timestamp, earlier: &[Demand]) -> u64 {
+        // Nearly every demand has a known key, and nothing beside it.
+        if let (Some(key), []) = (&demand.key, earlier)
+            && let Some(Group { keys, unknown: None }) = self.group(demand)
+        {
+            let count = keys.get(key).map_or(0, |counter| counter.count(now, demand.window));
+            return count.saturating_add(demand.amount);
+        }
         let mut most = 0;
         self.against(demand, now, earlier, &mut |_, count| most = most.max(count));
         most
@@ -132,7 +210,7 @@ impl Counters {
     }
 
     fn group(&self, demand: &Demand) -> Option<&Group> {
-        self.rules.get(&*demand.rule)?.get(&demand.scope)
+        self.groups.get(&Sought(&demand.rule, demand.scope) as &dyn Whose)
     }
 
     /// Counts a demand at `now`, which is not before any time counted here. Returns what it is kept at.
@@ -141,17 +219,12 @@ impl Counters {
         if demand.amount == 0 {
             return demand.window.stamp(now);
         }
-        let group = self.rules.get_mut(&**rule).and_then(|scopes| scopes.get_mut(&scope));
+        let group = self.groups.get_mut(&Sought(rule, scope) as &dyn Whose);
         if let Some(counter) = group.and_then(|group| group.get_mut(key)) {
             return counter.push(now, demand);
         }
         self.tidy(now);
-        let group = self
-            .rules
-            .entry(Arc::clone(rule))
-            .or_default()
-            .entry(scope)
-            .or_default();
+        let group = self.groups.entry(Kept(Arc::clone(rule), scope)).or_default();
         let counter = match key {
             Some(key) => group.keys.entry(key).or_default(),
             None => group.unknown.get_or_insert_default(),
@@ -177,8 +250,10 @@ impl Counters {
             return counter.add(charge, more);
         }
         // It counted nothing until now.
-        let groups = self.rules.entry(Arc::clone(&charge.rule)).or_default();
-        let group = groups.entry(charge.scope).or_default();
+        let group = self
+            .groups
+            .entry(Kept(Arc::clone(&charge.rule), charge.scope))
+            .or_default();
         let counter = match charge.key {
             Some(key) => group.keys.entry(key).or_default(),
             None => group.unknown.get_or_insert_default(),
@@ -189,8 +264,8 @@ impl Counters {
     }
 
     fn counter_of(&mut self, charge: &Charge) -> Option<&mut Counter> {
-        let scopes = self.rules.get_mut(&*charge.rule)?;
-        scopes.get_mut(&charge.scope)?.get_mut(charge.key)
+        let group = self.groups.get_mut(&Sought(&charge.rule, charge.scope) as &dyn Whose)?;
+        group.get_mut(charge.key)
     }
 
     /// Looks at two counters for each new one and drops what is empty: they cannot pile up, and nobody waits long.
@@ -199,10 +274,10 @@ impl Counters {
             let Some((rule, scope, key)) = self.round.pop_front() else {
                 return;
             };
-            let Some(scopes) = self.rules.get_mut(&*rule) else {
+            let spot = Sought(&rule, scope);
+            let Some(group) = self.groups.get_mut(&spot as &dyn Whose) else {
                 continue;
             };
-            let Some(group) = scopes.get_mut(&scope) else { continue };
             if group.get(key).is_some_and(|counter| !counter.is_empty(now)) {
                 self.round.push_back((rule, scope, key));
                 continue;
@@ -212,10 +287,7 @@ impl Counters {
                 None => group.unknown = None,
             }
             if group.keys.is_empty() && group.unknown.is_none() {
-                scopes.remove(&scope);
-            }
-            if scopes.is_empty() {
-                self.rules.remove(&*rule);
+                self.groups.remove(&spot as &dyn Whose);
             }
         }
     }

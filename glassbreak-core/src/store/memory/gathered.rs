@@ -12,15 +12,19 @@ pub(super) struct Gathered<'a> {
     pub(super) shards: Vec<MutexGuard<'a, Counters>>,
 }
 
+/// Where a shard is among those that are locked.
+pub(super) type Spot = Option<usize>;
+
 impl Gathered<'_> {
     /// How many each demand would count, all of them passing; or the first that does not.
-    pub(super) fn count(&self, demands: &[Demand], now: Timestamp) -> Result<Box<[u64]>, Excess> {
+    /// `spots` says where the counters of each are.
+    pub(super) fn count(&self, demands: &[Demand], spots: &[Spot], now: Timestamp) -> Result<Box<[u64]>, Excess> {
         let mut counts = Vec::with_capacity(demands.len());
         let none = Counters::default();
         let apart = all_apart(demands);
-        for (place, demand) in demands.iter().enumerate() {
+        for (place, (demand, spot)) in demands.iter().zip(spots).enumerate() {
             let earlier = demands.get(..place).filter(|_| !apart).unwrap_or_default();
-            let shard = self.place(&demand.scope).and_then(|place| self.shards.get(place));
+            let shard = spot.and_then(|spot| self.shards.get(spot));
             let counters = shard.map_or(&none, |shard| &**shard);
             let count = counters.count(demand, now, earlier);
             if count > demand.ceiling {
@@ -35,9 +39,8 @@ impl Gathered<'_> {
         Ok(counts.into())
     }
 
-    pub(super) fn push(&mut self, demand: Demand, now: Timestamp) -> Charge {
-        let place = self.place(&demand.scope);
-        let stamp = match place.and_then(|place| self.shards.get_mut(place)) {
+    pub(super) fn push(&mut self, demand: Demand, spot: Spot, now: Timestamp) -> Charge {
+        let stamp = match spot.and_then(|spot| self.shards.get_mut(spot)) {
             Some(shard) => shard.push(&demand, now),
             None => demand.window.stamp(now),
         };
@@ -64,6 +67,11 @@ impl Gathered<'_> {
         if let Some(shard) = place.and_then(|place| self.shards.get_mut(place)) {
             shard.add(charge, more, now);
         }
+    }
+
+    /// Where the shard of each demand is.
+    pub(super) fn spots(&self, demands: &[Demand]) -> Vec<Spot> {
+        demands.iter().map(|demand| self.place(&demand.scope)).collect()
     }
 
     /// Where the shard of `scope` is among those that are locked.
