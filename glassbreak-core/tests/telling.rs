@@ -4,13 +4,15 @@
 
 use std::path::PathBuf;
 
-use glassbreak_core::approval::{Answer, Ballot, Request};
-use glassbreak_core::audit::{AuditLog, Teller, Timeline};
+use glassbreak_core::approval::{Answer, Ballot, Because, Request, RequestId, Stage, Stages};
+use glassbreak_core::audit::{AuditLog, Event, NotifyFailed, NotifySent, RequestEscalated, RequestOverflow};
+use glassbreak_core::audit::{Teller, Timeline};
 use glassbreak_core::bundle::{Bundle, Files};
 use glassbreak_core::call::{Actor, ArgValue, Args, Text, Word};
 use glassbreak_core::clock::{Span, Timestamp};
 use glassbreak_core::gate::{AnyPermit, Gate, Session, Verdict, Waiting};
-use glassbreak_core::lock::Target;
+use glassbreak_core::lock::{LockPath, Target};
+use glassbreak_core::notify::Alert;
 use glassbreak_core::people::Account;
 use glassbreak_core::store::{MemoryStore, OpId, Which};
 
@@ -171,4 +173,68 @@ async fn every_kind_of_record_is_told_in_full() {
     let told = house.told();
     println!("{told}");
     assert_eq!(told, include_str!("telling.txt"));
+}
+
+#[tokio::test]
+async fn how_a_question_got_to_people_is_told_in_full() {
+    let house = House::new().await;
+    let id = RequestId::mint(Timestamp::now());
+    let stages = Stages {
+        group: word("oncall"),
+        notifiers: Vec::new(),
+        then: vec![Stage {
+            group: word("leads"),
+            after: Span::from_millis(60_000),
+            notifiers: vec![word("chat")],
+        }],
+        reached: 1,
+        since: Some(Timestamp::now()),
+    };
+    let escalated = |because| {
+        Event::RequestEscalated(RequestEscalated {
+            request: id,
+            stages: &stages,
+            because,
+        })
+    };
+    let caller = LockPath::new(house.session.actor(), "deploy");
+    let alert = Alert::new(word("ops-7"), caller, "5 questions are open\u{1b}[2J already");
+    for event in [
+        Event::NotifyFailed(NotifyFailed {
+            request: id,
+            notifier: Some("pager"),
+            stage: Some(1),
+            why: "pager: \u{1b}[2Jnobody",
+        }),
+        escalated(Because::NotDelivered),
+        Event::NotifySent(NotifySent {
+            request: id,
+            notifier: "chat",
+            stage: 2,
+        }),
+        escalated(Because::Delay),
+        escalated(Because::NobodyThere),
+        Event::RequestOverflow(RequestOverflow { alert: &alert }),
+    ] {
+        house.audit.append(event).unwrap();
+    }
+    let told = house.told();
+    let lines: Vec<&str> = told.lines().skip(1).map(str::trim).collect();
+    assert_eq!(
+        lines[..12],
+        [
+            "TIME  no card    request ID",
+            "pager: \\u{1b}[2Jnobody",
+            "TIME  goes on    request ID",
+            "stage 2: leads may answer for oncall too, because nobody could be shown it",
+            "TIME  shown      request ID",
+            "by chat, at stage 2",
+            "TIME  goes on    request ID",
+            "stage 2: leads may answer for oncall too, because nobody had answered",
+            "TIME  goes on    request ID",
+            "stage 2: leads may answer for oncall too, because nobody there may answer",
+            "TIME  too often  ops-7 for alice in s-1",
+            "5 questions are open\\u{1b}[2J already",
+        ]
+    );
 }

@@ -107,7 +107,7 @@ async fn many_callers_beside_one() {
 /// Whether revoking all needs to be one step, whatever there is to revoke.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "a measurement"]
-async fn revoking_ten_thousand_grants() {
+async fn revoking_thousands_of_grants() {
     let scratch = Scratch::new();
     let clock = || Arc::new(FakeClock::default());
     let memory = clock();
@@ -132,7 +132,7 @@ async fn revoking_ten_thousand_grants() {
     ];
     for (name, store, clock) in stores {
         let rig = Rig::new(Subject::new(Arc::clone(&store), store, clock));
-        for many in [100, 1_000, 10_000] {
+        for many in [100, 1_000, 3_000] {
             for n in 0..many {
                 let question = rig.question().capped(u32::MAX, u32::MAX);
                 let request = rig.opened(question.asked_by(&format!("r{n}"))).await;

@@ -80,7 +80,12 @@ pub(super) fn is_asked(
     if stages.any(|stage| still(stage) && electorate.is_member(person, stage).is_ok()) {
         return Ok(());
     }
-    Err(why)
+    match reach {
+        Reach::Now if is_asked(request, group, person, electorate, Reach::Ever).is_ok() => Err(Ineligible::new(
+            format!("they may answer for `{group}` once its later stage is reached, and it is not yet"),
+        )),
+        _ => Err(why),
+    }
 }
 
 /// Whether a person may fill one of these places.

@@ -19,7 +19,8 @@ pub struct Alert {
 }
 
 impl Alert {
-    pub(crate) fn new(agent: Word, caller: LockPath, why: impl Into<Box<str>>) -> Self {
+    /// That `agent` is at a bound, in words of the guard's own.
+    pub fn new(agent: Word, caller: LockPath, why: impl Into<Box<str>>) -> Self {
         Self {
             agent,
             caller,

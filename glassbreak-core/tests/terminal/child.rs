@@ -9,7 +9,8 @@ use glassbreak_core::bundle::{Bundle, Files};
 use glassbreak_core::call::{Actor, ArgValue, Args, Word};
 use glassbreak_core::clock::Timestamp;
 use glassbreak_core::gate::{Gate, Session, Verdict};
-use glassbreak_core::notify::{Notifier, Terminal};
+use glassbreak_core::lock::LockPath;
+use glassbreak_core::notify::{Alert, Notifier, Terminal};
 use glassbreak_core::people::Account;
 use glassbreak_core::store::{MemoryStore, OpId};
 
@@ -146,6 +147,11 @@ pub(crate) fn run(case: &str) {
                 bob(&session, Answer::Once).await;
                 println!("FIRST {}", first.await.unwrap());
                 println!("SECOND {}", second.await.unwrap());
+            }
+            "alert" => {
+                let caller = LockPath::new(session.actor(), "deploy");
+                let alert = Alert::new(word("ops"), caller, "5 questions of this agent are open already");
+                println!("RESULT {:?}", Terminal::new().alert(&alert).await);
             }
             "later" => {
                 let two = session.clone();

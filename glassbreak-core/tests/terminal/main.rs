@@ -171,6 +171,16 @@ fn settled_elsewhere_the_prompt_ends_and_what_was_typed_answers_nothing() {
 }
 
 #[test]
+fn an_agent_that_asks_too_often_is_told_of() {
+    let Some(seated) = seat("alert") else { return };
+    seated
+        .screen
+        .wait("ops, session s-1, is asking too often: 5 questions of this agent are open already");
+    let (_, out, _) = seated.end();
+    assert!(out.contains("RESULT Ok(())"), "{out}");
+}
+
+#[test]
 fn one_question_after_the_other() {
     let Some(mut seated) = seat("two") else { return };
     let at = seated.prompt(0);
