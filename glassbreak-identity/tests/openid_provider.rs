@@ -24,6 +24,7 @@ use std::time::Duration;
 use glassbreak_core::bundle::{Bundle, Files};
 use glassbreak_core::call::Word;
 use glassbreak_core::clock::{Span, Timestamp};
+use glassbreak_core::credential::CredentialBroker as _;
 use glassbreak_core::people::{IdentityResolver as _, Unresolved};
 use glassbreak_identity::jwks::{Jwks, Remote};
 use glassbreak_identity::{ActorMapping, Algorithm, Expect, KeyError, TokenError, TokenKind, Verifier, person};
@@ -236,7 +237,10 @@ async fn tokens_of_a_real_provider_are_agents_and_people_also_after_it_changed_i
 #[ignore = "needs Node and npm: see the head of this file"]
 async fn a_credential_is_taken_by_another_library() {
     let folder = installed();
-    let (token, jwks) = made::token().await;
+    let broker = made::broker();
+    let order = made::order(Timestamp::now(), Span::from_millis(60_000));
+    let issued = broker.issue(&order).await.unwrap();
+    let (token, jwks) = (issued.secret.reveal(), broker.jwks());
     let script = "import { createLocalJWKSet, jwtVerify } from 'jose';\n\
         const [token, jwks] = process.argv.slice(1);\n\
         const { payload } = await jwtVerify(token, createLocalJWKSet(JSON.parse(jwks)), {\n\
@@ -246,7 +250,7 @@ async fn a_credential_is_taken_by_another_library() {
         let args = ["--input-type=module", "-e", script, token, &jwks];
         Command::new("node").args(args).current_dir(&folder).output().unwrap()
     };
-    let taken = node(&token);
+    let taken = node(token);
     assert!(taken.status.success(), "{}", String::from_utf8_lossy(&taken.stderr));
     assert_eq!(String::from_utf8_lossy(&taken.stdout), "tool:deploy\n");
     let (signed, _) = token.rsplit_once('.').unwrap();
