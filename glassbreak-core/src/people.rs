@@ -5,6 +5,7 @@
 
 mod principal;
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -189,10 +190,10 @@ impl People {
     /// # Errors
     /// When somebody has it already, perhaps the same person: who. It stays theirs.
     pub fn add_email(&mut self, email: Email, person: Word) -> Result<(), Word> {
-        match self.emails.get(email.word()) {
-            Some(known) => Err(known.clone()),
-            None => {
-                self.emails.insert(email.word().clone(), person);
+        match self.emails.entry(email.into_word()) {
+            Entry::Occupied(known) => Err(known.get().clone()),
+            Entry::Vacant(free) => {
+                free.insert(person);
                 Ok(())
             }
         }

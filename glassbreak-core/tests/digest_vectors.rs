@@ -29,17 +29,6 @@ struct Handed {
     hand: String,
 }
 
-impl From<Handed> for Handover {
-    fn from(handed: Handed) -> Self {
-        Self {
-            name: Word::new(&handed.name).unwrap(),
-            variable: handed.variable.map(Into::into),
-            lasts: Span::from_millis(handed.lasts_ms),
-            granted: handed.hand == "granted",
-        }
-    }
-}
-
 #[test]
 fn every_published_vector_has_its_digest() {
     let file: File = serde_json::from_str(include_str!("vectors/call_digest.json")).unwrap();
@@ -53,7 +42,12 @@ fn every_published_vector_has_its_digest() {
         digest,
     } in file.vectors
     {
-        let handover = handed.map(Handover::from);
+        let handover = handed.map(|handed| Handover {
+            name: Word::new(&handed.name).unwrap(),
+            variable: handed.variable.map(Into::into),
+            lasts: Span::from_millis(handed.lasts_ms),
+            granted: handed.hand == "granted",
+        });
         let read = wire::read(call.to_string().as_bytes()).unwrap_or_else(|bad| panic!("{name}: {bad}"));
         let got = match &read.call.operation {
             Operation::Exec(exec) => {

@@ -15,14 +15,16 @@
 #[expect(dead_code, reason = "not all of it is needed here")]
 mod made;
 
+use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
 use glassbreak_core::bundle::{Bundle, Files};
 use glassbreak_core::call::Word;
 use glassbreak_core::clock::{Span, Timestamp};
+use glassbreak_core::credential::CredentialBroker as _;
 use glassbreak_core::people::{IdentityResolver as _, Unresolved};
 use glassbreak_identity::jwks::{Jwks, Remote};
 use glassbreak_identity::{ActorMapping, Algorithm, Expect, KeyError, TokenError, TokenKind, Verifier, person};
@@ -40,30 +42,48 @@ groups = ["oncall"]
 email = ["robert@example.com", "unverified-bob@example.com"]
 "#;
 
-/// The folder that the provider is installed in.
+/// A folder of this process's own, in which the scripts find the provider. Whoever comes first installs it.
 fn installed() -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("openid");
-    std::fs::create_dir_all(&folder).unwrap();
     let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/openid");
-    for name in ["package.json", "package-lock.json", "provider.mjs", "client.mjs"] {
-        std::fs::copy(from.join(name), folder.join(name)).unwrap();
-    }
-    if !folder.join("node_modules/oidc-provider/package.json").exists() {
+    let all = Path::new(env!("CARGO_TARGET_TMPDIR")).join("openid");
+    let same = |name: &str| fs::read(all.join(name)).ok() == fs::read(from.join(name)).ok();
+    if !(same("package-lock.json") && all.join("node_modules").exists()) {
+        let fresh = all.with_extension(std::process::id().to_string());
+        fs::create_dir_all(&fresh).unwrap();
+        for name in ["package.json", "package-lock.json"] {
+            fs::copy(from.join(name), fresh.join(name)).unwrap();
+        }
         let npm = Command::new("npm")
             .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
-            .current_dir(&folder)
+            .current_dir(&fresh)
             .stdout(Stdio::null())
             .status();
         assert!(
             npm.is_ok_and(|status| status.success()),
-            "npm could not install oidc-provider: NOT RUN"
+            "NOT RUN: npm could not install oidc-provider"
         );
+        // Of two that come at once the other may have been faster.
+        if fs::rename(&fresh, &all).is_err() {
+            if same("package-lock.json") {
+                fs::remove_dir_all(&fresh).unwrap();
+            } else {
+                fs::remove_dir_all(&all).unwrap();
+                fs::rename(&fresh, &all).unwrap();
+            }
+        }
     }
-    folder
+    let own = all.join(format!("run-{}", std::process::id()));
+    fs::create_dir_all(&own).unwrap();
+    for name in ["provider.mjs", "client.mjs"] {
+        fs::copy(from.join(name), own.join(name)).unwrap();
+    }
+    own
 }
 
 struct Provider {
     child: Child,
+    /// Kept open: it dies of a line that it cannot write.
+    _said: BufReader<ChildStdout>,
     folder: PathBuf,
     issuer: String,
     jwks: String,
@@ -81,14 +101,14 @@ impl Provider {
             .spawn()
             .unwrap();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        out.read_line(&mut line).unwrap();
         let said: serde_json::Value =
             serde_json::from_str(&line).unwrap_or_else(|_| panic!("the provider says {line:?}"));
         let text = |name: &str| said.get(name).and_then(|value| value.as_str()).unwrap().to_owned();
         Self {
             child,
+            _said: out,
             folder: folder.to_owned(),
             issuer: text("issuer"),
             jwks: text("jwks"),
@@ -217,7 +237,10 @@ async fn tokens_of_a_real_provider_are_agents_and_people_also_after_it_changed_i
 #[ignore = "needs Node and npm: see the head of this file"]
 async fn a_credential_is_taken_by_another_library() {
     let folder = installed();
-    let (token, jwks) = made::token().await;
+    let broker = made::broker();
+    let order = made::order(Timestamp::now(), Span::from_millis(60_000));
+    let issued = broker.issue(&order).await.unwrap();
+    let (token, jwks) = (issued.secret.reveal(), broker.jwks());
     let script = "import { createLocalJWKSet, jwtVerify } from 'jose';\n\
         const [token, jwks] = process.argv.slice(1);\n\
         const { payload } = await jwtVerify(token, createLocalJWKSet(JSON.parse(jwks)), {\n\
@@ -227,7 +250,7 @@ async fn a_credential_is_taken_by_another_library() {
         let args = ["--input-type=module", "-e", script, token, &jwks];
         Command::new("node").args(args).current_dir(&folder).output().unwrap()
     };
-    let taken = node(&token);
+    let taken = node(token);
     assert!(taken.status.success(), "{}", String::from_utf8_lossy(&taken.stderr));
     assert_eq!(String::from_utf8_lossy(&taken.stdout), "tool:deploy\n");
     let (signed, _) = token.rsplit_once('.').unwrap();

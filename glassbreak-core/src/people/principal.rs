@@ -38,8 +38,8 @@ impl Email {
         self.0.as_str()
     }
 
-    pub(super) const fn word(&self) -> &Word {
-        &self.0
+    pub(super) fn into_word(self) -> Word {
+        self.0
     }
 }
 

@@ -7,7 +7,7 @@ use glassbreak_core::approval::RequestId;
 use glassbreak_core::audit::{PublicKey, Signature, Signer};
 use glassbreak_core::call::{Actor, Args, CallDigest, Tool, Word};
 use glassbreak_core::clock::{Span, Timestamp};
-use glassbreak_core::credential::{CredentialBroker as _, CredentialId, Order};
+use glassbreak_core::credential::{CredentialId, Order};
 use glassbreak_core::grant::{Grant, GrantId, Pins, Scope};
 use glassbreak_core::lock::LockPath;
 use glassbreak_core::store::OpId;
@@ -86,12 +86,4 @@ pub(crate) fn granted(mut order: Order, pins: Option<Pins>) -> Order {
         revoked: None,
     });
     order
-}
-
-/// A token that is taken now, and the key set to check it by.
-pub(crate) async fn token() -> (String, String) {
-    let broker = broker();
-    let order = order(Timestamp::now(), Span::from_millis(60_000));
-    let issued = broker.issue(&order).await.unwrap();
-    (issued.secret.reveal().to_owned(), broker.jwks())
 }
