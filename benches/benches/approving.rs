@@ -199,7 +199,8 @@ async fn measure(name: &str, root: &Path, store: Arc<dyn Store>, elsewhere: bool
     let (decided, told) = (Mark::default(), Mark::default());
     let gate = Gate::builder(bundle())
         .store(marked(store, &decided, &told))
-        .audit(AuditLog::open(root.join("audit")).expect("a log"));
+        .audit(AuditLog::open(root.join("audit")).expect("a log"))
+        .answered_elsewhere();
     let gate = gate.build().await.expect("a gate");
     let session = gate.session(Actor::new(word("ops"), word("s")));
     let session = session.workspace(root.join("work")).expect("a session");

@@ -68,7 +68,8 @@ impl House {
         }
         let gate = Gate::builder(Bundle::open(root.join("policy")).unwrap())
             .store(SqliteStore::open(root.join("state/store.db")).await.unwrap())
-            .audit(AuditLog::open(root.join("audit")).unwrap());
+            .audit(AuditLog::open(root.join("audit")).unwrap())
+            .answered_elsewhere();
         let gate = gate.build().await.unwrap();
         let mut actor = Actor::new(word("ops"), word("s"));
         actor.on_behalf_of = Some(word("alice"));

@@ -214,11 +214,20 @@ impl World {
         more: impl FnOnce(GateBuilder) -> GateBuilder,
         hook: impl Fn(&'static str, When) -> Result<(), StoreError> + Send + Sync + 'static,
     ) -> Gate {
-        let builder = Gate::builder(bundle(files))
+        let builder = self.builder(files, hook).await.answered_elsewhere();
+        more(builder).build().await.unwrap()
+    }
+
+    /// A gate that is still to be built, and has no way to people yet.
+    pub(crate) async fn builder(
+        &self,
+        files: &Files,
+        hook: impl Fn(&'static str, When) -> Result<(), StoreError> + Send + Sync + 'static,
+    ) -> GateBuilder {
+        Gate::builder(bundle(files))
             .store(Hooked::new(self.store().await, hook))
             .audit(self.log())
-            .program_dir(self.root.join("bin"));
-        more(builder).build().await.unwrap()
+            .program_dir(self.root.join("bin"))
     }
 
     /// The desk of a process without a gate.
