@@ -13,6 +13,7 @@
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// A new folder that only we may use, gone when it is dropped.
@@ -63,6 +64,17 @@ impl Drop for Scratch {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
+}
+
+/// The library that kills a process at one of its changes to files; it needs a C compiler, as the bundled SQLite does.
+pub fn deadly(folder: &Path) -> PathBuf {
+    let library = folder.join("kill.so");
+    let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/writers/kill.c");
+    let mut command = Command::new(compiler);
+    command.args(["-O1", "-Wall", "-Werror", "-shared", "-fPIC", source, "-ldl", "-o"]);
+    assert!(command.arg(&library).status().unwrap().success());
+    library
 }
 
 /// What tests make up: calls, requests, and the time.

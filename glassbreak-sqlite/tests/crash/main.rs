@@ -9,9 +9,18 @@
 //! GLASSBREAK_ROUNDS=1000 cargo test -p glassbreak-sqlite --test crash -- --nocapture
 //! ```
 //!
+//! `changes` ends one approval at every single change to a file that it makes, once in the process that asks and once in the
+//! one that votes; unless told, it takes some of them:
+//!
+//! ```text
+//! GLASSBREAK_CHANGES=all cargo test -p glassbreak-sqlite --test crash changes -- --nocapture
+//! ```
+//!
 //! A killed process loses nothing that it has handed to the kernel: what a loss of power leaves is not tested here.
 #![cfg(unix)]
 
+#[cfg(test)]
+mod changes;
 #[cfg(test)]
 #[path = "../common/mod.rs"]
 mod common;

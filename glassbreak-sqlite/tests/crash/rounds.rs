@@ -140,7 +140,7 @@ impl Cards {
 
 /// What the rounds came to.
 #[derive(Debug, Default, Clone, Copy)]
-struct Sums {
+pub(crate) struct Sums {
     effects: usize,
     resumed: usize,
     ran: usize,
@@ -150,7 +150,7 @@ struct Sums {
 }
 
 /// The process that comes after: everything is as it must be, and goes on from there.
-async fn take_up(root: &Path, round: u64) -> Sums {
+pub(crate) async fn take_up(root: &Path, round: u64) -> Sums {
     // First as a new process would, with the write-ahead log as it was left.
     let store = SqliteStore::open(database(root)).await.unwrap();
     let before = Left::read(root);

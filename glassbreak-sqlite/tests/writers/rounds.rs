@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,7 +12,7 @@ use glassbreak_sqlite::SqliteStore;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use crate::common::Scratch;
+use crate::common::{Scratch, deadly};
 use crate::victim::{FILE, KEYS, counted};
 
 /// How many rounds there are unless `GLASSBREAK_ROUNDS` says otherwise.
@@ -255,22 +255,11 @@ impl Drop for Said {
     }
 }
 
-/// The library that kills.
-fn library(folder: &Path) -> PathBuf {
-    let library = folder.join("kill.so");
-    let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/writers/kill.c");
-    let mut command = Command::new(compiler);
-    command.args(["-O1", "-Wall", "-Werror", "-shared", "-fPIC", source, "-ldl", "-o"]);
-    assert!(command.arg(&library).status().unwrap().success());
-    library
-}
-
 #[test]
 fn whoever_is_killed_at_any_write_while_32_write_has_counted_what_was_acknowledged() {
     let rounds = std::env::var("GLASSBREAK_ROUNDS").map_or(ROUNDS, |rounds| rounds.parse().unwrap());
     let folder = Scratch::new();
-    let library = library(folder.path());
+    let library = deadly(folder.path());
     let begun = Instant::now();
     let mut sums = Sums::default();
     // How many changes there are differs from life to life: who shares a transaction with whom is chance.
