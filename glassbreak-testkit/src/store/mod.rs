@@ -149,7 +149,8 @@ where
 #[expect(clippy::expect_used, reason = "tests cannot go on without")]
 fn runtime() -> tokio::runtime::Runtime {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    builder.worker_threads(2).enable_time();
+    // Stores that live elsewhere are reached over sockets.
+    builder.worker_threads(2).enable_all();
     builder.build().expect("a runtime")
 }
 
