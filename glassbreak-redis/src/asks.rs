@@ -13,7 +13,7 @@ use glassbreak_core::store::{
 };
 use redis::Value;
 
-use crate::engine::{Call, Engine};
+use crate::engine::{Call, Engine, hex};
 use crate::error::Fault;
 use crate::known::Seen;
 use crate::ledger::{self, behind, latest, words};
@@ -79,6 +79,7 @@ pub(crate) async fn open(engine: &Engine, open: Open) -> Result<Opened, Fault> {
         Key::No,
     ]);
     keys.push(realm.by_agent(open.request.agent().as_str()));
+    keys.push(realm.key(Key::Ends));
     let question = open.request.key();
     let request_ = Request {
         version: 0,
@@ -240,6 +241,7 @@ pub(crate) async fn decide(engine: &Engine, decide: Decide) -> Result<Decided, F
         Key::Live,
     ]);
     keys.push(realm.of_caller(&next.path));
+    keys.push(realm.key(Key::Ends));
     let by_person = matches!(next.state, State::Denied { by: Some(_), .. });
     let mut args = Args::default()
         .bytes(id.as_bytes())
@@ -314,6 +316,7 @@ async fn end(
         Key::Pending,
         Key::Grants,
         Key::Live,
+        Key::Ends,
     ];
     let lock = lock.map(serde_json::to_vec).transpose()?.unwrap_or_default();
     let call = Call {
@@ -371,14 +374,13 @@ pub(crate) async fn lock(engine: &Engine, lock: &Lock) -> Result<Ended, Fault> {
 }
 
 pub(crate) async fn unlock(engine: &Engine, unlock: &Unlock) -> Result<Unlocked, Fault> {
-    let same = unlock.seen.generation == engine.known.seen().generation;
     let call = Call {
         script: &script::UNLOCK,
         keys: engine.realm.keys(&[Key::Meta, Key::Locks]),
         at: Timestamp::from_millis(0),
         args: Args::default()
             .text(&unlock.target.to_string())
-            .flag(same)
+            .text(&hex(&unlock.seen.generation))
             .number(unlock.seen.epoch),
     };
     let (mut reply, seen) = engine.ask(&call).await?;

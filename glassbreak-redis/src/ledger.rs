@@ -88,7 +88,7 @@ pub(crate) async fn reserve(engine: &Engine, kept: &Kept, reserve: Reserve) -> R
     let realm = &engine.realm;
     let mut keys = realm.keys(&[Key::Meta, Key::Locks, Key::Ops, Key::Due]);
     keys.push(realm.of_caller(&reserve.path));
-    keys.extend(realm.keys(&[Key::Grants, Key::GrantBodies]));
+    keys.extend(realm.keys(&[Key::Grants, Key::GrantBodies, Key::Groups]));
     keys.extend(names.iter().flat_map(|name| realm.group(name)));
     let mut args = Args::default()
         .bytes(reserve.op.as_bytes())

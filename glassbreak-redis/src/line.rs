@@ -85,8 +85,6 @@ pub(crate) struct Line {
     /// A key of the realm: the server that has it is the one that is looked at.
     meta: String,
     live: Mutex<Option<Live>>,
-    /// Why the server may not be used, since it was last looked at.
-    refused: Mutex<Option<Fault>>,
     connecting: tokio::sync::Mutex<()>,
     made: AtomicU64,
     silent: AtomicU32,
@@ -109,7 +107,6 @@ impl Line {
             wants,
             meta,
             live: Mutex::new(None),
-            refused: Mutex::new(None),
             connecting: tokio::sync::Mutex::new(()),
             made: AtomicU64::new(0),
             silent: AtomicU32::new(0),
@@ -123,9 +120,6 @@ impl Line {
 
     /// Sends a message, and waits for its answer.
     pub(crate) async fn send(&self, cmd: &Cmd) -> Result<Value, Trouble> {
-        if let Some(fault) = held(&self.refused).clone() {
-            return Err(Trouble::unsent(fault));
-        }
         let Live { number, connection } = self.connected().await?;
         match connection.send(cmd).await {
             Ok(answer) => {
@@ -212,19 +206,16 @@ impl Line {
         Ok(Info::new(&sections.collect::<Result<Vec<_>, _>>()?))
     }
 
-    /// Looks at the server again: it may have been set otherwise since. Returns what it says.
+    /// Looks at the server again: it may have been set otherwise since. Then the connection goes, and the next one looks
+    /// before it is used. Returns what the server says.
     pub(crate) async fn look(&self) -> Result<Info, Fault> {
         let Live { number, connection } = self.connected().await.map_err(|trouble| trouble.fault)?;
-        let info = match self.look_at(&connection).await {
-            Ok(info) => info,
-            Err(fault) => {
-                self.drop_connection(number);
-                return Err(fault);
-            }
-        };
-        let found = info.check(&self.wants);
-        *held(&self.refused) = found.as_ref().err().cloned();
-        found.map(|()| info)
+        let looked = self.look_at(&connection).await;
+        let found = looked.and_then(|info| info.check(&self.wants).map(|()| info));
+        if found.is_err() {
+            self.drop_connection(number);
+        }
+        found
     }
 
     async fn connect(&self) -> Result<Connection, Fault> {

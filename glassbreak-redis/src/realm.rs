@@ -33,6 +33,10 @@ pub(crate) enum Key {
     GrantBodies,
     /// The grants that have not ended.
     Live,
+    /// When each request and grant may be forgotten.
+    Ends,
+    /// When each group of counters may be dropped.
+    Groups,
 }
 
 impl Key {
@@ -52,6 +56,8 @@ impl Key {
             Self::Grants => "grants",
             Self::GrantBodies => "grants:bodies",
             Self::Live => "live",
+            Self::Ends => "ends",
+            Self::Groups => "groups",
         }
     }
 }

@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use glassbreak_core::clock::Timestamp;
 use tokio::time::{Instant, timeout};
 
 use crate::asks;
 use crate::engine::{Call, Engine};
 use crate::error::Fault;
 use crate::realm::Key;
+use crate::reply;
 use crate::script::{self, Args};
-use glassbreak_core::clock::Timestamp;
 
 /// How often the server is asked when it says nothing by itself.
 const POLL: Duration = Duration::from_millis(250);
@@ -28,7 +29,8 @@ type Stands = ([u8; 16], u64, u64);
 pub(crate) async fn watch(engine: Arc<Engine>) {
     let mut listening = None;
     let mut stands = None;
-    let (mut looked, mut tidied) = (Instant::now(), Instant::now());
+    // Whoever opens a store begins with it.
+    let (mut looked, mut tidied) = (Instant::now(), None);
     loop {
         if listening.is_none() {
             let pushes = engine.line.listen(&engine.realm.channel()).await;
@@ -48,8 +50,8 @@ pub(crate) async fn watch(engine: Arc<Engine>) {
             looked = Instant::now();
             let _ = engine.line.look().await;
         }
-        if tidied.elapsed() >= TIDY {
-            tidied = Instant::now();
+        if tidied.is_none_or(|tidied: Instant| tidied.elapsed() >= TIDY) {
+            tidied = Some(Instant::now());
             let _ = tidy(&engine, AT_ONCE).await;
         }
         match &mut listening {
@@ -76,17 +78,51 @@ async fn position(engine: &Engine) -> Result<Stands, Fault> {
     Ok((seen.generation, reply.number()?, reply.number()?))
 }
 
-/// Forgets some ops that nobody may ask for any more. Returns how many.
-pub(crate) async fn tidy(engine: &Engine, most: u64) -> Result<u64, Fault> {
+/// Forgets some of what nobody may ask for any more.
+async fn tidy(engine: &Engine, most: u64) -> Result<(), Fault> {
+    let realm = &engine.realm;
+    let keys = [
+        Key::Meta,
+        Key::Ops,
+        Key::Due,
+        Key::Requests,
+        Key::RequestBodies,
+        Key::Grants,
+        Key::GrantBodies,
+        Key::Live,
+        Key::Last,
+        Key::No,
+        Key::Ends,
+        Key::Groups,
+        Key::Pending,
+    ];
     let call = Call {
         script: &script::TIDY,
-        keys: engine.realm.keys(&[Key::Meta, Key::Ops, Key::Due]),
+        keys: realm.keys(&keys),
         at: Timestamp::from_millis(0),
         args: Args::default().number(most),
     };
     let (mut reply, _) = engine.ask(&call).await?;
+    if reply.word() != "TIDIED" {
+        return Err(reply.unknown());
+    }
+    let _: u64 = reply.number()?;
+    let groups = reply.all(reply::text)?;
+    if groups.is_empty() {
+        return Ok(());
+    }
+    // By a second message, because a script may only touch the keys that it was given.
+    let mut keys = realm.keys(&[Key::Meta, Key::Groups]);
+    keys.extend(groups.iter().flat_map(|group| realm.group(group)));
+    let call = Call {
+        script: &script::DROP,
+        keys,
+        at: Timestamp::from_millis(0),
+        args: Args::default().list(&groups),
+    };
+    let (reply, _) = engine.ask(&call).await?;
     match reply.word() {
-        "TIDIED" => reply.number(),
+        "DROPPED" => Ok(()),
         _ => Err(reply.unknown()),
     }
 }

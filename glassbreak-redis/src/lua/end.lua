@@ -1,6 +1,6 @@
--- KEYS: meta, locks, requests, pending, grants, those that have not ended. Ends all that a word selects; where there is a
+-- KEYS: meta, locks, requests, pending, grants, those that have not ended, ends. Ends all that a word selects; where there is a
 -- lock, puts it in force in the same step.
-local locks, rows, pending, grants, live = KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local locks, rows, pending, grants, live, ends = KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
 local word, by, why, lock = arg(), arg(), arg(), arg()
 
 local now
@@ -41,6 +41,7 @@ for _, change in ipairs(changes) do
   redis.call('HSET', change[1], change[2], change[3])
   redis.call('ZREM', change[4], change[2])
 end
+for _, id in ipairs(cancelled) do redis.call('ZADD', ends, whole(now + KEPT), 'r' .. id) end
 if lock ~= '' then
   redis.call('HSET', locks, word, epoch .. ' ' .. lock)
   news('locked')

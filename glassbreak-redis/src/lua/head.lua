@@ -15,6 +15,9 @@ local function tell(word, ...) return {word, M[3], M[4], M[5], ...} end
 if M[4] ~= run then return tell('REIGN') end
 if M[8] then return tell('DOUBT', M[8]) end
 
+-- How long requests and grants are kept after their end.
+local KEPT = 172800000
+
 local place = 3
 local function arg()
   place = place + 1

@@ -1,5 +1,7 @@
--- KEYS: meta, locks, requests, their bodies, pending, the last of each question, the last no to each, those of the agent.
-local locks, rows, bodies, pending, last, no, mine = KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+-- KEYS: meta, locks, requests, their bodies, pending, the last of each question, the last no to each, those of the agent,
+-- ends.
+local locks, rows, bodies, pending, last, no = KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
+local mine, ends = KEYS[8], KEYS[9]
 local HOUR = 3600000
 local id, key, body, lasts = arg(), arg(), arg(), number()
 local most_pending, most_in_hour, cooldown = number(), number(), number()
@@ -51,5 +53,8 @@ redis.call('HSET', bodies, id, body)
 redis.call('ZADD', pending, epoch, id)
 redis.call('HSET', last, key, id)
 redis.call('ZADD', mine, whole(now), id)
+-- Lost, it only forgives an agent that it has asked much.
+redis.call('PEXPIRE', mine, whole(KEPT))
+redis.call('ZADD', ends, whole(deadline + KEPT), 'r' .. id)
 news('asked')
 return tell('OPENED', request(row, body))

@@ -1,5 +1,5 @@
--- KEYS: meta, locks, ops, due, the caller's grants, grants, their bodies, then t, a, e of each group.
-local locks, ops, due, mine, rows, bodies = KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7]
+-- KEYS: meta, locks, ops, due, the caller's grants, grants, their bodies, groups, then t, a, e of each group.
+local locks, ops, due, mine, rows, bodies, all_groups = KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8]
 local op, attempt, digest = arg(), arg(), arg()
 local minted, lease, kept = number(), number(), number()
 
@@ -35,7 +35,7 @@ elseif M[9] and minted <= tonumber(M[9]) then
 end
 
 local groups, names = {}, args()
-for i = 1, #names do groups[i] = {t = KEYS[3 * i + 5], a = KEYS[3 * i + 6], e = KEYS[3 * i + 7]} end
+for i = 1, #names do groups[i] = {t = KEYS[3 * i + 6], a = KEYS[3 * i + 7], e = KEYS[3 * i + 8]} end
 local demands, counts = {}, {}
 for i = 1, number() do
   local d = {w = {}}
@@ -68,6 +68,13 @@ for i = 1, #demands do
   local c = {g = names[d.group], key = d.key, w = d.w, at = stamp(now, d.w), n = d.amount}
   if d.amount > 0 then add(g, c, op, i, d.amount) end
   charges[i] = c
+  -- What counts for ever is never dropped.
+  local until_then = leaves(c.at, g.w) and leaves(c.at, d.w)
+  if until_then then
+    redis.call('ZADD', all_groups, 'GT', whole(math.max(leaves(c.at, g.w), until_then)), names[d.group])
+  else
+    redis.call('ZADD', all_groups, '+inf', names[d.group])
+  end
 end
 local epoch = moved()
 local row = {a = attempt, d = digest, t = now, l = lease, e = tonumber(epoch), c = counts, h = charges}

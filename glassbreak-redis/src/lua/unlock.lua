@@ -1,6 +1,6 @@
 -- KEYS: meta, locks.
 local locks = KEYS[2]
-local word, same, seen = arg(), arg() == '1', number()
+local word, same, seen = arg(), arg() == M[2], number()
 local stands = redis.call('HGET', locks, word)
 if not stands then return tell('NOTLOCKED') end
 local since, lock = string.match(stands, '^(%d+) (.*)$')

@@ -10,6 +10,8 @@
     reason = "a module of several test binaries, of which not every one needs all"
 )]
 
+pub(crate) mod many;
+
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -58,6 +60,17 @@ impl Server {
         panic!("redis-server does not start");
     }
 
+    /// One that keeps nothing, and watches over the server at this port.
+    pub(crate) fn sentinel(port: &str) -> Self {
+        let file = scratch().join("sentinel.conf");
+        let settings = format!(
+            "sentinel monitor gb 127.0.0.1 {port} 2\nsentinel down-after-milliseconds gb 1000\n\
+             sentinel failover-timeout gb 4000\n"
+        );
+        std::fs::write(&file, settings).unwrap();
+        Self::with(&["sentinel", &file.display().to_string()])
+    }
+
     pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}/0", self.port)
     }
@@ -80,9 +93,23 @@ impl Server {
 
     /// Kills it, and starts it again on what it wrote.
     pub(crate) fn crash(&mut self) {
+        self.stop();
+        self.begin();
+    }
+
+    /// Kills it.
+    pub(crate) fn stop(&mut self) {
         self.signal(rustix::process::Signal::KILL);
         self.keeper.kill().unwrap();
         self.keeper.wait().unwrap();
+        while say(self.port, "PING").is_some() {
+            sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Starts it again on what it wrote.
+    pub(crate) fn begin(&mut self) {
+        let _ = std::fs::remove_file(self.folder.join("pid"));
         self.keeper = spawn(self.port, &self.folder, &self.more).expect("it starts again");
     }
 }
@@ -95,6 +122,15 @@ impl Drop for Server {
     }
 }
 
+const SERVER: [&str; 6] = [
+    "--save",
+    "",
+    "--enable-debug-command",
+    "yes",
+    "--repl-diskless-sync-delay",
+    "0",
+];
+
 fn spawn(port: u16, folder: &Path, more: &[String]) -> Option<Child> {
     let found = Command::new("redis-server")
         .arg("--version")
@@ -104,11 +140,15 @@ fn spawn(port: u16, folder: &Path, more: &[String]) -> Option<Child> {
         found.is_ok_and(|found| found.success()),
         "NOT RUN: redis-server is not on PATH; install it (Debian: apt-get install redis-server), or leave these tests out"
     );
+    let (settings, more) = match more {
+        [first, file] if first == "sentinel" => (vec![file.as_str(), "--sentinel"], &[][..]),
+        more => (SERVER.to_vec(), more),
+    };
     let keeper = Command::new("sh")
         .args(["-c", "redis-server \"$@\" & read -r _; kill -9 $!; wait; rm -rf \"$0\""])
         .arg(folder)
-        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", ""])
-        .args(["--enable-debug-command", "yes", "--repl-diskless-sync-delay", "0"])
+        .args(settings)
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1"])
         .arg("--dir")
         .arg(folder)
         .arg("--pidfile")
