@@ -6,7 +6,7 @@ use glassbreak_core::error::shown;
 use glassbreak_core::store::Position;
 
 use crate::asks;
-use crate::engine::{Engine, hex};
+use crate::engine::{Call, Engine, hex};
 use crate::error::Fault;
 use crate::known::Seen;
 use crate::realm::Key;
@@ -54,6 +54,21 @@ pub(crate) async fn adopt(engine: &Engine, by: &Word, reason: &Text, at: Timesta
     engine.known.adopted(seen);
     engine.tell();
     Ok(position)
+}
+
+/// Takes a time for the store's.
+pub(crate) async fn adopt_time(engine: &Engine, at: Timestamp) -> Result<Position, Fault> {
+    let call = Call {
+        script: &script::TIME,
+        keys: engine.realm.keys(&[Key::Meta]),
+        at,
+        args: Args::default(),
+    };
+    let (reply, seen) = engine.ask(&call).await?;
+    match reply.word() {
+        "TAKEN" => Ok(seen.at(seen.epoch)),
+        _ => Err(reply.unknown()),
+    }
 }
 
 /// Where the store stands, if there is nothing to adopt.

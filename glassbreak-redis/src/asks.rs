@@ -6,8 +6,9 @@ use std::sync::Arc;
 use glassbreak_core::approval::{self, Request, RequestId, State};
 use glassbreak_core::clock::Timestamp;
 use glassbreak_core::error::shown;
+use glassbreak_core::finding::RuleId;
 use glassbreak_core::grant::{Grant, GrantId};
-use glassbreak_core::lock::{Lock, LockPath, LockSet};
+use glassbreak_core::lock::{Lock, LockSet};
 use glassbreak_core::store::{
     Decide, Decided, Ended, LockView, Open, Opened, Position, Revoke, StoreErrorKind, Unasked, Unlock, Unlocked, Which,
 };
@@ -21,12 +22,21 @@ use crate::realm::Key;
 use crate::reply::{self, Reply};
 use crate::script::{self, Args};
 
-/// By what a request or a grant is ended: a lock on one of these, a word about it, or one about its request.
-fn selectors(path: &LockPath, request: &RequestId, grant: Option<&GrantId>) -> Vec<String> {
-    let mut all = words(path);
-    all.push(of_request(request));
-    all.extend(grant.map(of_grant));
-    all
+/// By what a request is ended: a lock on one of these, or a word about it. As [`Which::means_request`] has it.
+fn ends_request(request: &Request) -> Vec<String> {
+    let rules = request.rules.iter().map(|asked| of_rule(&asked.rule));
+    words(&request.path)
+        .into_iter()
+        .chain([of_request(&request.id)])
+        .chain(rules)
+        .collect()
+}
+
+/// By what a grant is ended. As [`Which::means_grant`] has it.
+fn ends_grant(grant: &Grant) -> Vec<String> {
+    let rules = grant.lifts.iter().map(|(rule, _)| of_rule(rule));
+    let ids = [of_grant(&grant.id), of_request(&grant.request)];
+    words(&grant.path).into_iter().chain(ids).chain(rules).collect()
 }
 
 // Targets are `all`, or a kind and a name: none of these is one.
@@ -38,10 +48,15 @@ fn of_grant(id: &GrantId) -> String {
     format!("grant {id}")
 }
 
+fn of_rule(rule: &RuleId) -> String {
+    format!("rule {rule}")
+}
+
 fn selector(which: &Which) -> String {
     match which {
         Which::Grant(id) => of_grant(id),
         Which::Request(id) => of_request(id),
+        Which::Rule(rule) => of_rule(rule),
         Which::Under(target) => target.to_string(),
     }
 }
@@ -80,18 +95,18 @@ pub(crate) async fn open(engine: &Engine, open: Open) -> Result<Opened, Fault> {
     ]);
     keys.push(realm.by_agent(open.request.agent().as_str()));
     keys.push(realm.key(Key::Ends));
-    let question = open.request.key();
-    let request_ = Request {
+    let key = open.request.key();
+    let question = Request {
         version: 0,
         votes: Vec::new(),
         state: State::Pending,
         ..open.request
     };
-    let (id, path) = (request_.id, &request_.path);
+    let (id, path) = (question.id, &question.path);
     let args = Args::default()
         .bytes(id.as_bytes())
-        .bytes(&question)
-        .bytes(&serde_json::to_vec(&request_)?)
+        .bytes(&key)
+        .bytes(&serde_json::to_vec(&question)?)
         .number(open.lasts.as_millis())
         .number(open.caps.pending.into())
         .number(open.caps.per_hour.into())
@@ -101,7 +116,7 @@ pub(crate) async fn open(engine: &Engine, open: Open) -> Result<Opened, Fault> {
                 .map_or(-1, |span| i64::try_from(span.as_millis()).unwrap_or(i64::MAX)),
         )
         .list(words(path))
-        .list(selectors(path, &id, None));
+        .list(ends_request(&question));
     let call = Call {
         script: &script::OPEN,
         keys,
@@ -262,7 +277,7 @@ pub(crate) async fn decide(engine: &Engine, decide: Decide) -> Result<Decided, F
             .signed(grant.expires_at.as_millis()),
         None => args.text("").text("").number(0).number(0).number(0),
     };
-    let selectors = selectors(&next.path, &id, decide.grant.as_ref().map(|grant| &grant.id));
+    let selectors = decide.grant.as_ref().map(ends_grant).unwrap_or_default();
     let call = Call {
         script: &script::DECIDE,
         keys,

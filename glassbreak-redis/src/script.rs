@@ -79,6 +79,7 @@ scripts! {
     UNLOCK: WriteFull, false, [HEAD, include_str!("lua/unlock.lua")];
     LOOK: Look, true, [HEAD, include_str!("lua/look.lua")];
     TIDY: WriteFull, true, [HEAD, include_str!("lua/tidy.lua")];
+    TIME: WriteFull, true, [HEAD, include_str!("lua/time.lua")];
     DROP: WriteFull, true, [HEAD, include_str!("lua/drop.lua")];
     INIT: Write, true, [include_str!("lua/init.lua")];
     REIGN: WriteFull, true, [include_str!("lua/reign.lua")];

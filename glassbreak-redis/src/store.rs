@@ -75,6 +75,16 @@ impl RedisStore {
         RedisBuilder::cluster(urls)
     }
 
+    /// Takes `at` for the time from now on, on an operator's word: the way on where the store's time is ahead of the clocks,
+    /// which it then waits for. A time that is behind the store's does not put it back.
+    ///
+    /// # Errors
+    /// When the server cannot answer.
+    pub async fn adopt_time(&self, at: Timestamp) -> Result<Position, StoreError> {
+        let adopted = adopt::adopt_time(self.engine(), at).await;
+        adopted.map_err(|fault| fault.told("adopt_time"))
+    }
+
     /// Takes what is in Redis for the present state, on an operator's word: the way on after
     /// [`RolledBack`](glassbreak_core::store::StoreErrorKind::RolledBack). Look first at the audit log for what is missing.
     ///

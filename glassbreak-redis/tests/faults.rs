@@ -385,6 +385,14 @@ async fn clocks_that_differ_from_the_servers_are_refused() {
     server.say(&format!("HSET gb1:{{real}}:meta hw {later}"));
     let denied = store.reserve(now(&pair.rig, 0)).await.unwrap();
     assert!(matches!(denied, Reserved::Clock { .. }), "{denied:?}");
+    // Or until somebody vouches for it: then it stands still until the clocks have come.
+    store.adopt_time(Timestamp::now()).await.unwrap();
+    match store.reserve(now(&pair.rig, 0)).await.unwrap() {
+        Reserved::Held(held) => assert_eq!(held.now.as_millis(), later),
+        other => panic!("{other:?}"),
+    }
+    let ahead = store.reserve(now(&pair.rig, 60_000)).await.unwrap();
+    assert!(matches!(ahead, Reserved::Clock { .. }), "{ahead:?}");
 }
 
 #[tokio::test]
