@@ -116,9 +116,9 @@ step "clippy" cargo clippy --quiet --locked --workspace --all-targets --all-feat
 step "documentation" documentation
 
 without=()
-if ! package redis-server redis-server; then
+if ! { package redis-server redis-server && package openssl openssl; }; then
   without=(-E 'not (package(glassbreak-redis) and kind(test))')
-  not_run "the Redis store against a server: redis-server (Redis 7) is not here and cannot be installed"
+  not_run "the Redis store against a server: redis-server (Redis 7) or openssl is not here and cannot be installed"
 fi
 if tool cargo-nextest "$NEXTEST" cargo nextest --version; then
   step "tests" cargo nextest run --locked --workspace --all-features --no-fail-fast "${without[@]}"

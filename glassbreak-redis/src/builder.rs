@@ -29,6 +29,8 @@ pub struct RedisBuilder {
     trust: Trust,
     wants: Wants,
     clock: Option<Arc<dyn Clock>>,
+    #[cfg(feature = "tls")]
+    root: Option<Vec<u8>>,
 }
 
 #[derive(Debug)]
@@ -51,6 +53,8 @@ impl RedisBuilder {
             times: Times::default(),
             trust: Trust::default(),
             clock: None,
+            #[cfg(feature = "tls")]
+            root: None,
         }
     }
 
@@ -108,6 +112,39 @@ impl RedisBuilder {
     pub fn danger_in_clear(mut self) -> Self {
         self.trust.in_clear = true;
         self
+    }
+
+    /// Trusts the certificates that these sign (PEM), and not those that the machine trusts.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn root_certificates(mut self, pem: impl Into<Vec<u8>>) -> Self {
+        self.root = Some(pem.into());
+        self
+    }
+
+    #[cfg(feature = "tls")]
+    fn certificates(&self) -> Option<redis::TlsCertificates> {
+        // Without one the first connection would panic. Where the host has chosen one, that is taken.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        self.root.clone().map(|root| redis::TlsCertificates {
+            client_tls: None,
+            root_cert: Some(root),
+        })
+    }
+
+    #[cfg(feature = "tls")]
+    fn client(&self, info: ConnectionInfo) -> Result<Client, RedisError> {
+        match self.certificates() {
+            Some(certificates) if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) => {
+                Client::build_with_tls(info, certificates)
+            }
+            _ => Client::open(info),
+        }
+    }
+
+    #[cfg(not(feature = "tls"))]
+    fn client(&self, info: ConnectionInfo) -> Result<Client, RedisError> {
+        Client::open(info)
     }
 
     /// Catches jumps of the callers' clock by `clock`, and not by the server's: for tests.
@@ -185,7 +222,7 @@ impl RedisBuilder {
             return Err(Fault::Unsafe("no URL of a Redis server is given".to_owned()));
         };
         match &self.shape {
-            Shape::Single => Ok(Plan::Single(Client::open(first).map_err(fault)?)),
+            Shape::Single => Ok(Plan::Single(Box::new(self.client(first).map_err(fault)?))),
             Shape::Sentinel(service) => {
                 let addresses = all.iter().map(|info| info.addr().clone());
                 let made = SentinelClientBuilder::new(addresses, service, SentinelServerType::Master);
@@ -206,11 +243,23 @@ impl RedisBuilder {
                 if matches!(first.addr(), ConnectionAddr::TcpTls { .. }) {
                     made = made.set_client_to_redis_tls_mode(TlsMode::Secure);
                 }
+                #[cfg(feature = "tls")]
+                if let (Some(certificates), ConnectionAddr::TcpTls { .. }) = (self.certificates(), first.addr()) {
+                    made = made
+                        .set_client_to_redis_certificates(certificates.clone())
+                        .set_client_to_sentinel_certificates(certificates);
+                }
                 let client = made.set_client_to_redis_db(user.db()).build().map_err(fault)?;
                 Ok(Plan::Sentinel(Box::new(tokio::sync::Mutex::new(client))))
             }
             Shape::Cluster => {
-                let client = ClusterClient::builder(all.clone())
+                let made = ClusterClient::builder(all.clone());
+                #[cfg(feature = "tls")]
+                let made = match self.certificates() {
+                    Some(certificates) => made.certs(certificates),
+                    None => made,
+                };
+                let client = made
                     // It would repeat what may have been done; and without limits it waits for ever.
                     .retries(0)
                     .connection_timeout(self.times.connect)
@@ -219,9 +268,10 @@ impl RedisBuilder {
                     .tcp_settings(first.tcp_settings().clone())
                     .build()
                     .map_err(fault)?;
+                let nodes = all.into_iter().map(|node| self.client(node)).collect::<Result<_, _>>();
                 Ok(Plan::Cluster {
                     client: Box::new(client),
-                    nodes: all,
+                    nodes: nodes.map_err(fault)?,
                 })
             }
         }

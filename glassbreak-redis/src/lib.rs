@@ -21,8 +21,8 @@
 //!
 //! `appendonly yes` and `maxmemory-policy noeviction`: each connection is looked at before it is used, and again every thirty
 //! seconds. Where replicas follow, set `min-replicas-to-write` and `min-replicas-max-lag` too: a master that is cut off then
-//! takes no calls. Servers of other machines are refused: `rediss://` is not built, and `redis://` only by
-//! [`danger_in_clear`](RedisBuilder::danger_in_clear). A user that may do no more than is needed, for the realm `prod`:
+//! takes no calls. Servers of other machines are reached by `rediss://` (feature `tls`), and by
+//! `redis://` only where [`danger_in_clear`](RedisBuilder::danger_in_clear) is said. A user that may do no more than is needed, for the realm `prod`:
 //!
 //! ```text
 //! ACL SETUSER gate on >PASSWORD resetkeys ~gb1:{prod}:* resetchannels &gb1:{prod}:* -@all +@read +@write +@scripting

@@ -11,7 +11,7 @@ use redis::aio::{MultiplexedConnection, PubSub};
 use redis::cluster::ClusterClient;
 use redis::cluster_async::ClusterConnection;
 use redis::sentinel::SentinelClient;
-use redis::{AsyncConnectionConfig, Client, Cmd, ConnectionInfo, RedisError, Value};
+use redis::{AsyncConnectionConfig, Client, Cmd, RedisError, Value};
 use tokio::time::timeout;
 
 use crate::error::{Fault, Trouble};
@@ -44,13 +44,13 @@ impl Default for Times {
 /// Where the realm is.
 pub(crate) enum Plan {
     /// On one server.
-    Single(Client),
+    Single(Box<Client>),
     /// On the server that the sentinels name.
     Sentinel(Box<tokio::sync::Mutex<SentinelClient>>),
     /// On the node of a cluster that has its slot.
     Cluster {
         client: Box<ClusterClient>,
-        nodes: Vec<ConnectionInfo>,
+        nodes: Vec<Client>,
     },
 }
 
@@ -240,7 +240,7 @@ impl Line {
     async fn client(&self) -> Result<Client, Fault> {
         let fault = |error: RedisError| Trouble::from(error).fault;
         match &self.plan {
-            Plan::Single(client) => Ok(client.clone()),
+            Plan::Single(client) => Ok((**client).clone()),
             Plan::Sentinel(sentinel) => {
                 let client = sentinel.lock().await.async_get_client().await.map_err(fault)?;
                 // The sentinels name it, and nobody has looked at it yet.
@@ -250,11 +250,8 @@ impl Line {
             Plan::Cluster { nodes, .. } => {
                 let mut last = Fault::Unreachable("the cluster has no nodes".to_owned());
                 for node in nodes {
-                    match Client::open(node.clone()) {
-                        Ok(client) => match client.get_multiplexed_async_connection().await {
-                            Ok(_) => return Ok(client),
-                            Err(error) => last = fault(error),
-                        },
+                    match node.get_multiplexed_async_connection().await {
+                        Ok(_) => return Ok(node.clone()),
                         Err(error) => last = fault(error),
                     }
                 }

@@ -20,6 +20,10 @@ pub(crate) fn address(url: &str, trust: Trust) -> Result<ConnectionInfo, Fault> 
     let bad = |_| {
         Fault::Unsafe("the URL of the Redis server cannot be read; write redis://, rediss:// or unix://".to_owned())
     };
+    if !cfg!(feature = "tls") && (url.starts_with("rediss:") || url.starts_with("valkeys:")) {
+        let what = "this program was built without the feature `tls` of glassbreak-redis, and the URL wants it";
+        return Err(Fault::Unsafe(what.to_owned()));
+    }
     let info = url.into_connection_info().map_err(bad)?;
     check(&info, trust)?;
     let tcp = info.tcp_settings().clone().set_nodelay(true);
@@ -90,6 +94,28 @@ mod tests {
             assert!(told(url, false).unwrap().contains("in clear"), "{url}");
         }
         assert_eq!(told("redis://gate:secret@10.0.0.1", true), None);
+    }
+
+    #[test]
+    #[cfg(not(feature = "tls"))]
+    fn without_tls_nobody_is_told_that_the_url_is_wrong() {
+        assert!(
+            told("rediss://gate:secret@10.0.0.1", false)
+                .unwrap()
+                .contains("feature `tls`")
+        );
+    }
+
+    #[test]
+    #[cfg(feature = "tls")]
+    fn a_certificate_is_checked() {
+        assert_eq!(told("rediss://gate:secret@10.0.0.1", false), None);
+        for url in [
+            "rediss://gate:secret@10.0.0.1/#insecure",
+            "rediss://127.0.0.1/#insecure",
+        ] {
+            assert!(told(url, false).unwrap().contains("not checked"), "{url}");
+        }
     }
 
     #[test]

@@ -52,7 +52,8 @@ impl RedisStore {
         }
     }
 
-    /// Connects to the realm `main` of the server at `url`: `redis://` (only on this machine), or `unix://`.
+    /// Connects to the realm `main` of the server at `url`: `redis://` (only on this machine), `rediss://`
+    /// (feature `tls`), or `unix://`.
     ///
     /// # Errors
     /// Where the server may not hold a store, or holds none of this realm. The error says what to set.

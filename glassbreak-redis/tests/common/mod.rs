@@ -46,7 +46,7 @@ impl Server {
         let more: Vec<String> = settings.iter().map(|&setting| setting.to_owned()).collect();
         for _ in 0..5 {
             // Another may take it before the server does: then it does not answer, and another port is tried.
-            let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+            let port = free_port();
             let folder = scratch();
             if let Some(keeper) = spawn(port, &folder, &more) {
                 return Self {
@@ -184,8 +184,13 @@ fn say(port: u16, line: &str) -> Option<String> {
     Some(String::from_utf8_lossy(answer.get(..length)?).into_owned())
 }
 
+/// A port that nobody has at the moment.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
 /// A new folder.
-fn scratch() -> PathBuf {
+pub(crate) fn scratch() -> PathBuf {
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("redis-{}-{}", std::process::id(), next()));
     std::fs::create_dir_all(&folder).unwrap();
     folder
