@@ -482,3 +482,75 @@ fn copy(from: &std::path::Path, to: &std::path::Path) {
         std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
     }
 }
+
+/// Sixteen handles that want places in one budget, while everything happens to the server.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_happens_to_the_server_no_budget_is_passed_and_nothing_acknowledged_is_forgotten() {
+    const PLACES: u32 = 400;
+    let mut server = Server::with(&["--appendonly", "yes", "--appendfsync", "always"]);
+    let pair = Pair::on(&server).await;
+    let tasks: Vec<_> = (0..16)
+        .map(|n| {
+            let builder = pair.builder(&server).call_limit(Duration::from_millis(500));
+            let rig = pair.rig.clone();
+            tokio::spawn(async move {
+                let store = builder.connect().await.unwrap();
+                let (mut held, mut given_back, mut unknown) = (0_u64, 0_u64, 0_u64);
+                let end = Instant::now() + PATIENT;
+                while Instant::now() < end {
+                    let call = rig.call().on(1, PLACES).done();
+                    match store.reserve(call.clone()).await {
+                        Ok(Reserved::Held(answer)) => {
+                            assert!(answer.counts.iter().all(|count| *count <= u64::from(PLACES)));
+                            held += 1;
+                            // Some end at once, and give their place to another.
+                            if (held + n) % 3 == 0 {
+                                match store.settle(rig.settling(&call, Outcome::NotRun)).await {
+                                    Ok(settled) => given_back += u64::from(settled.refunded),
+                                    Err(_) => unknown += 1,
+                                }
+                            }
+                        }
+                        Ok(Reserved::Over(_)) => break,
+                        Ok(other) => panic!("{other:?}"),
+                        Err(error) => {
+                            assert_ne!(error.kind(), StoreErrorKind::RolledBack, "{error}");
+                            unknown += 1;
+                        }
+                    }
+                }
+                (held, given_back, unknown)
+            })
+        })
+        .collect();
+    for round in 0..4 {
+        tokio::time::sleep(Duration::from_millis(60)).await;
+        match round {
+            0 => drop(server.say("SCRIPT FLUSH")),
+            1 => server.crash(),
+            2 => {
+                server.signal(Signal::STOP);
+                tokio::time::sleep(Duration::from_millis(700)).await;
+                server.signal(Signal::CONT);
+            }
+            _ => drop(server.say("CLIENT KILL TYPE normal")),
+        }
+    }
+    let (mut held, mut given_back, mut unknown) = (0, 0, 0);
+    for task in tasks {
+        let (more, back, lost) = task.await.unwrap();
+        (held, given_back, unknown) = (held + more, given_back + back, unknown + lost);
+    }
+    let counted = pair.rig.count(1).await;
+    println!("{held} held, {given_back} given back, {unknown} without an answer; {counted} count");
+    assert_eq!(counted, u64::from(PLACES), "everybody went on until it was full");
+    assert!(held - given_back <= counted && counted <= held - given_back + unknown);
+    println!(
+        "{}",
+        server
+            .say("INFO commandstats")
+            .lines()
+            .filter(|line| line.contains("eval"))
+            .collect::<String>()
+    );
+}
