@@ -153,6 +153,17 @@ impl LockPath {
         Arc::ptr_eq(&self.caller, &other.caller) || self.caller == other.caller
     }
 
+    /// Everything that a lock may name to stop the call, the widest first as [`LockSet::find`] has it: for stores that
+    /// look locks up elsewhere.
+    pub fn targets(&self) -> impl Iterator<Item = Target> + '_ {
+        let caller = &self.caller;
+        let tool = Word::new(&self.name).ok().map(Target::Tool);
+        let agents = caller.agents.iter().cloned().map(Target::Agent);
+        let person = caller.person.iter().cloned().map(Target::Person);
+        let all = [Target::All].into_iter().chain(tool).chain(agents).chain(person);
+        all.chain([Target::Session(caller.session.clone())])
+    }
+
     /// Whether a lock on `target` stops the call.
     pub fn is_under(&self, target: &Target) -> bool {
         match target {
@@ -339,6 +350,17 @@ mod tests {
             let set: LockSet = [lock(target.clone(), "bob")].into_iter().collect();
             assert_eq!(set.find(&path()).map(|lock| &lock.target), Some(&target));
             assert!(path().is_under(&target));
+            assert!(path().targets().any(|named| named == target), "{target}");
+        }
+        assert!(path().targets().all(|named| path().is_under(&named)));
+    }
+
+    #[test]
+    fn of_several_locks_the_first_that_a_path_names_is_the_one_that_is_found() {
+        let mut set: LockSet = path().targets().map(|target| lock(target, "bob")).collect();
+        for target in path().targets() {
+            assert_eq!(set.find(&path()).map(|lock| &lock.target), Some(&target));
+            set.remove(&target);
         }
     }
 

@@ -149,7 +149,8 @@ where
 #[expect(clippy::expect_used, reason = "tests cannot go on without")]
 fn runtime() -> tokio::runtime::Runtime {
     let mut builder = tokio::runtime::Builder::new_multi_thread();
-    builder.worker_threads(2).enable_time();
+    // Stores that live elsewhere are reached over sockets.
+    builder.worker_threads(2).enable_all();
     builder.build().expect("a runtime")
 }
 
@@ -160,7 +161,15 @@ fn runtime() -> tokio::runtime::Runtime {
 #[macro_export]
 macro_rules! store_suite {
     ($subject:expr) => {
-        $crate::store_suite! { @each $subject;
+        $crate::store_suite! { @list each $subject }
+
+        #[test]
+        fn every_answer_is_the_models() {
+            $crate::store::every_answer_is_the_models($subject);
+        }
+    };
+    (@list $how:ident $subject:expr) => {
+        $crate::store_suite! { @$how $subject;
             // Counting.
             what_is_held_is_counted
             a_ceiling_refuses_and_says_until_when
@@ -282,11 +291,12 @@ macro_rules! store_suite {
             nothing_is_held_above_the_epoch_of_a_lock
             the_order_of_epochs_explains_every_count
         }
-
-        #[test]
-        fn every_answer_is_the_models() {
-            $crate::store::every_answer_is_the_models($subject);
-        }
+    };
+    (@whole $subject:expr; $($check:ident)*) => {
+        $(
+            println!(stringify!($check));
+            $crate::store::run($subject, $crate::store::checks::$check);
+        )*
     };
     (@each $subject:expr; $($check:ident)*) => {
         $(
@@ -295,6 +305,20 @@ macro_rules! store_suite {
                 $crate::store::run($subject, $crate::store::checks::$check);
             }
         )*
+    };
+}
+
+/// All of [`store_suite!`](crate::store_suite) in one `#[test]`: for stores that take long to set up. The last name that it
+/// prints is the sentence that failed.
+#[macro_export]
+macro_rules! store_suite_whole {
+    ($name:ident, $subject:expr) => {
+        #[test]
+        fn $name() {
+            $crate::store_suite! { @list whole $subject }
+            println!("every_answer_is_the_models");
+            $crate::store::every_answer_is_the_models($subject);
+        }
     };
 }
 

@@ -1,0 +1,28 @@
+-- KEYS: meta, locks, requests, their bodies, pending, grants, their bodies, those that have not ended. Writes nothing.
+local locks, rows, bodies, pending, grants, grant_bodies, live = KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8]
+local what, id = arg(), arg()
+
+local function all(ids, row_key, body_key, make)
+  local found = {}
+  for i = 1, #ids do
+    local row, body = redis.call('HGET', row_key, ids[i]), redis.call('HGET', body_key, ids[i])
+    if row and body then found[#found + 1] = make(cmsgpack.unpack(row), body) end
+  end
+  return found
+end
+
+if what == 'position' or what == 'locks' then
+  local at = redis.call('HMGET', meta, 'locked', 'asked')
+  local values = {}
+  if what == 'locks' then
+    for i, lock in ipairs(redis.call('HVALS', locks)) do values[i] = string.match(lock, '^%d+ (.*)$') end
+  end
+  return tell('LOOKED', at[1] or '0', at[2] or '0', values)
+end
+if what == 'request' then return tell('LOOKED', all({id}, rows, bodies, request)) end
+if what == 'pending' then return tell('LOOKED', all(redis.call('ZRANGE', pending, 0, -1), rows, bodies, request)) end
+if what == 'grant' then return tell('LOOKED', all({id}, grants, grant_bodies, grant)) end
+if what == 'grants' then
+  return tell('LOOKED', all(redis.call('ZRANGE', live, 0, -1), grants, grant_bodies, grant), M[6] or '')
+end
+return tell('WHAT')
