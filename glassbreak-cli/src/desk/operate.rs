@@ -91,16 +91,18 @@ pub(crate) struct Revoke {
 impl Revoke {
     /// What an option says; all there is where none does.
     fn under(&self) -> Result<Which, Failure> {
-        let named: [(_, _, fn(Word) -> Target); 4] = [
-            ("--session", &self.session, Target::Session),
-            ("--agent", &self.agent, Target::Agent),
-            ("--tool", &self.tool, Target::Tool),
-            ("--person", &self.person, Target::Person),
+        let under = |option, text: &Option<String>, target: fn(Word) -> Target| {
+            let name = text.as_deref().map(|text| word(option, text));
+            name.transpose().map(|name| name.map(|name| Which::Under(target(name))))
+        };
+        let named = [
+            under("--session", &self.session, Target::Session)?,
+            under("--agent", &self.agent, Target::Agent)?,
+            under("--tool", &self.tool, Target::Tool)?,
+            under("--person", &self.person, Target::Person)?,
         ];
-        for (option, text, target) in named {
-            if let Some(text) = text {
-                return Ok(Which::Under(target(word(option, text)?)));
-            }
+        if let Some(which) = named.into_iter().flatten().next() {
+            return Ok(which);
         }
         match &self.rule {
             None => Ok(Which::Under(Target::All)),

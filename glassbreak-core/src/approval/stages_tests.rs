@@ -316,7 +316,7 @@ fn the_stages_of_one_group_fill_no_place_of_another() {
             .is_some()
     );
     // Each group has its own stages.
-    let mut two = first.clone();
+    let mut two = first;
     two.stages.push(stages("owners", &["leads"]));
     let later = escalate(&two, &word("owners"), 0, Because::NotDelivered, &town, at(5)).unwrap();
     assert_eq!(

@@ -148,7 +148,9 @@ async fn at_stage(gate: &Gate, request: &Request, stage: u32, most: Duration) ->
         }
     };
     let reached = tokio::time::timeout(most, looks).await;
-    let reached = reached.expect("the stage is not reached in time");
+    let Ok(reached) = reached else {
+        panic!("the stage is not reached in time")
+    };
     assert_eq!(reached.stage(), stage);
     reached
 }
