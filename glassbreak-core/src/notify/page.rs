@@ -54,7 +54,9 @@ pub fn needed(request: &Request) -> String {
         .map(|(group, count)| {
             let stages = request.stages.iter().filter(|stages| stages.group == *group);
             let later = stages.flat_map(|stages| stages.then.iter().take(usize::from(stages.reached)));
-            later.fold(format!("{count} of {group}"), |who, stage| format!("{who} or {}", stage.group))
+            later.fold(format!("{count} of {group}"), |who, stage| {
+                format!("{who} or {}", stage.group)
+            })
         })
         .collect();
     match wanted.as_slice() {
