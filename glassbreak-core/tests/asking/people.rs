@@ -1,10 +1,11 @@
 //! Who may answer: persons and not accounts, named by the rule now, allowed by policy now.
 
-use glassbreak_core::approval::{Answer, Request, State};
+use glassbreak_core::approval::{Answer, Ballot, Request, State};
 use glassbreak_core::gate::Verdict;
+use glassbreak_core::people::{Account, Email, IdentityResolver as _, Principal};
 use glassbreak_core::store::MemoryStore;
 
-use super::support::{House, deploy, files, rules, waiting, window, word};
+use super::support::{House, ballot, bundle_of, deploy, files, rules, waiting, window, word};
 
 async fn open(house: &House, env: &str) -> Request {
     let Verdict::Ask(escalation) = deploy(&house.session("s"), "web", env).check().await else {
@@ -167,4 +168,45 @@ async fn who_may_agree_is_policy_too() {
     let request = open(&house, "test").await;
     assert_eq!(house.refused("sso:bob", &request, window(5, 1)).await, "not-eligible");
     house.once("sso:bob", &request).await;
+}
+
+#[tokio::test]
+async fn who_was_found_by_an_address_is_looked_up_again_when_votes_are_counted() {
+    let people = |trusted: bool| {
+        let mut files = files();
+        let people = String::from_utf8(files["people.toml"].clone()).unwrap();
+        let more = format!(
+            "[issuers.sso]\nemail = {trusted}\n[issuers.other]\nemail = true\n\
+             [persons.frank]\ngroups = [\"oncall\"]\nemail = \"frank@example.com\"\n"
+        );
+        files.insert("people.toml".to_owned(), format!("{people}{more}").into_bytes());
+        bundle_of(&files)
+    };
+    let house = House::new().await;
+    let first = people(true);
+    let digest = first.digest();
+    house.gate.reload(first, digest).unwrap();
+    let request = open(&house, "prod").await;
+    let account = Account::of_issuer("sso", "00u7|x").unwrap();
+    let frank = Principal::new(account).verified_email(Email::new("Frank@Example.com").unwrap());
+    let found = house.gate.bundle().resolve(&frank).unwrap();
+    assert_eq!(found.person, word("frank"));
+    let ballot = Ballot {
+        account: found.account,
+        ..ballot("sso:bob", &request, Answer::Once)
+    };
+    let after = house.gate.desk().vote(request.id, &ballot).await.unwrap();
+    assert_eq!(after.votes.len(), 1);
+    // The issuer is not trusted with addresses any more: frank's vote goes, and he has no other.
+    let second = people(false);
+    let digest = second.digest();
+    house.gate.reload(second, digest).unwrap();
+    assert!(house.gate.bundle().resolve(&frank).is_err());
+    let after = house.once("sso:carol", &request).await;
+    let voted: Vec<&str> = after.votes.iter().map(|vote| vote.person.as_str()).collect();
+    assert_eq!((voted, &after.state), (vec!["carol"], &State::Pending));
+    assert!(matches!(
+        house.once("sso:bob", &request).await.state,
+        State::Approved { .. }
+    ));
 }
