@@ -2,6 +2,7 @@
 //! over SQLite with the voter in a process of its own.
 //!
 //! What the store and the log themselves take for the permit is timed beside it: the same call when a grant already covers it.
+#![expect(clippy::expect_used, clippy::panic, reason = "a bench stops where it cannot go on")]
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
