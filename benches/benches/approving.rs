@@ -2,6 +2,7 @@
 //! over SQLite with the voter in a process of its own.
 //!
 //! What the store and the log themselves take for the permit is timed beside it: the same call when a grant already covers it.
+#![expect(clippy::expect_used, clippy::panic, reason = "a bench stops where it cannot go on")]
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -238,7 +239,7 @@ async fn measure(name: &str, root: &Path, store: Arc<dyn Store>, elsewhere: bool
         from_vote.push(permitted - voted);
         permit.forgo().await;
     }
-    let by_grant = by_a_grant(&gate, &session).await;
+    let mut by_grant = by_a_grant(&gate, &session).await;
     println!("{name}");
     row(
         "from the decision in the store until whoever waits is told",
@@ -246,10 +247,7 @@ async fn measure(name: &str, root: &Path, store: Arc<dyn Store>, elsewhere: bool
     );
     row("from the decision in the store until the permit", &mut until_permit);
     row("from the vote that returned until the permit", &mut from_vote);
-    row(
-        "the same call by a grant that stands, until the permit",
-        &mut by_grant.clone(),
-    );
+    row("the same call by a grant that stands, until the permit", &mut by_grant);
     if let Some(Elsewhere { mut child, says, .. }) = voter {
         drop(says);
         let _ = child.wait();
