@@ -15,7 +15,7 @@ use std::sync::Arc;
 use common::pair::{message, until};
 use common::{PATIENT, Server};
 use glassbreak_core::lock::Target;
-use glassbreak_core::store::{Durability, FakeClock, Ledger, Locks, Outcome, Store, Unlocked};
+use glassbreak_core::store::{Durability, FakeClock, Locks, Outcome, Store, Unlocked};
 use glassbreak_redis::RedisStore;
 use glassbreak_testkit::store::{Rig, Subject};
 
