@@ -1,5 +1,6 @@
 //! Settings, and connecting.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +10,8 @@ use redis::sentinel::{SentinelClientBuilder, SentinelServerType};
 use redis::{Client, ConnectionAddr, ConnectionInfo, RedisError, TlsMode};
 use tokio::sync::watch;
 
+use crate::anchor::Anchor;
+use crate::asks;
 use crate::engine::{Engine, hex};
 use crate::error::{Fault, Trouble};
 use crate::kept::Kept;
@@ -29,6 +32,7 @@ pub struct RedisBuilder {
     trust: Trust,
     wants: Wants,
     clock: Option<Arc<dyn Clock>>,
+    anchor: Option<PathBuf>,
     #[cfg(feature = "tls")]
     root: Option<Vec<u8>>,
 }
@@ -53,6 +57,7 @@ impl RedisBuilder {
             times: Times::default(),
             trust: Trust::default(),
             clock: None,
+            anchor: None,
             #[cfg(feature = "tls")]
             root: None,
         }
@@ -83,6 +88,14 @@ impl RedisBuilder {
         self.times.call = limit;
         self.times.answer = limit * 5 / 8;
         self.times.connect = limit * 3 / 4;
+        self
+    }
+
+    /// Says in this file, once a second and at the end, how far the realm had come, so that a server that lost something while
+    /// no process ran is noticed. The file belongs out of the agent's reach, in a folder that is there.
+    #[must_use]
+    pub fn remember_in(mut self, file: impl Into<PathBuf>) -> Self {
+        self.anchor = Some(file.into());
         self
     }
 
@@ -189,6 +202,7 @@ impl RedisBuilder {
             realm,
             line,
             known: Known::new(nobody),
+            anchor: self.anchor.as_deref().map(Anchor::new),
             clock: self.clock,
             news: watch::Sender::new(0),
         };
@@ -200,7 +214,15 @@ impl RedisBuilder {
                 self.realm
             )));
         };
-        engine.known.adopted(found);
+        let remembered = engine.anchor.as_ref().map(Anchor::read).transpose()?.flatten();
+        engine.known.adopted(remembered.unwrap_or(found));
+        // What was remembered is held against what is there. A store that must be adopted first is opened all the same,
+        // because that is how it is adopted; it denies.
+        match engine.ask(&asks::looking(&engine, "position", &[0; 16])).await {
+            Ok(_) | Err(Fault::RolledBack(_)) => {}
+            Err(fault) => return Err(fault),
+        }
+        engine.say()?;
         let engine = Arc::new(engine);
         let watch = tokio::spawn(crate::watch::watch(Arc::clone(&engine))).abort_handle();
         Ok(RedisStore::of(Handle {

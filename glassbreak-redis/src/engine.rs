@@ -9,6 +9,7 @@ use glassbreak_core::store::{Clock, StoreErrorKind};
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 
+use crate::anchor::Anchor;
 use crate::error::{Fault, Trouble};
 use crate::known::{Known, Met, Seen};
 use crate::line::Line;
@@ -37,6 +38,8 @@ pub(crate) struct Engine {
     pub(crate) realm: Realm,
     pub(crate) line: Line,
     pub(crate) known: Known,
+    /// Where it is said how far it had come, if that is said anywhere.
+    pub(crate) anchor: Option<Anchor>,
     /// What tells elapsed time, where it is not the server.
     pub(crate) clock: Option<Arc<dyn Clock>>,
     /// Raised whenever something may have changed that somebody waits for.
@@ -267,6 +270,14 @@ impl Engine {
                     sleep(Duration::from_millis(5) * failures).await;
                 }
             }
+        }
+    }
+
+    /// Says how far it has come. After a loss the file goes on saying what was there.
+    pub(crate) fn say(&self) -> Result<(), Fault> {
+        match &self.anchor {
+            Some(anchor) if self.known.fault().is_none() => anchor.write(&self.known.seen()),
+            _ => Ok(()),
         }
     }
 

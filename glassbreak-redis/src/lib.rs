@@ -37,7 +37,8 @@
 //! - `ledger` and `asks` do one step each: they write the message of a `script`, and read the `reply`.
 //! - `src/lua` are the scripts. `head.lua` begins each of them, `count.lua` counts. No rule is in them: what a grant covers,
 //!   what a decision may be, on which side of a deadline it may come and what is ended by what is asked of core before.
-//! - `watch` hears of changes, and forgets what nobody needs. `adopt` is the way on after a loss.
+//! - `watch` hears of changes, and forgets what nobody needs. `adopt` is the way on after a loss, and
+//!   `anchor` the file by which one is noticed while no process runs.
 //!
 //! # Where the contract is silent
 //!
@@ -49,13 +50,14 @@
 //!   every time while the store's is that far ahead of the server's, is refused.
 //! - **What is lost.** Every answer says which server gave it and how many changes it had seen. A server that is behind what
 //!   some process has seen is denied by that process, which says so in the realm: then everybody denies, until an operator
-//!   [adopts](RedisStore::adopt) what is there. So is a realm that was flushed. A loss that no living process knows of is not
-//!   noticed: nothing is kept on the machines of the processes yet.
+//!   [adopts](RedisStore::adopt) what is there. So is a realm that was flushed. A loss while no process runs is noticed by the file
+//!   of [`remember_in`](RedisBuilder::remember_in), where there is one.
 //! - **A master that is cut off** and has not noticed goes on taking the calls of those that still reach it, up to
 //!   `min-replicas-max-lag`. What it took is missed when it comes back, and then everybody denies; until then a budget may be
 //!   passed by as much.
 
 mod adopt;
+mod anchor;
 mod asks;
 mod builder;
 mod engine;

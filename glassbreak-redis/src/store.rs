@@ -42,6 +42,7 @@ pub(crate) struct Handle {
 impl Drop for Handle {
     fn drop(&mut self) {
         self.watch.abort();
+        let _ = self.engine.say();
     }
 }
 
@@ -222,6 +223,7 @@ impl Store for RedisStore {
     }
 
     fn place(&self) -> Option<PathBuf> {
-        None
+        let anchor = self.engine().anchor.as_ref()?;
+        Some(anchor.path().to_owned())
     }
 }

@@ -21,6 +21,8 @@ const LOOK: Duration = Duration::from_secs(30);
 /// How often what nobody needs is forgotten, and how much of it at once: a script stops everybody while it runs.
 const TIDY: Duration = Duration::from_secs(5);
 const AT_ONCE: u64 = 200;
+/// How often it is said how far it has come.
+const SAY: Duration = Duration::from_secs(1);
 
 /// What waiters wait for: which store it is, and when locks and requests last changed.
 type Stands = ([u8; 16], u64, u64);
@@ -30,7 +32,7 @@ pub(crate) async fn watch(engine: Arc<Engine>) {
     let mut listening = None;
     let mut stands = None;
     // Whoever opens a store begins with it.
-    let (mut looked, mut tidied) = (Instant::now(), None);
+    let (mut looked, mut said, mut tidied) = (Instant::now(), Instant::now(), None);
     loop {
         if listening.is_none() {
             let pushes = engine.line.listen(&engine.realm.channel()).await;
@@ -45,6 +47,12 @@ pub(crate) async fn watch(engine: Arc<Engine>) {
             Ok(_) => {}
             // Whoever waits asks by themselves, and is told why there is no answer.
             Err(_) => engine.tell(),
+        }
+        if said.elapsed() >= SAY {
+            said = Instant::now();
+            let engine = Arc::clone(&engine);
+            // Where it cannot be written, less is noticed later; nothing depends on it now.
+            let _ = tokio::task::spawn_blocking(move || engine.say()).await;
         }
         if looked.elapsed() >= LOOK {
             looked = Instant::now();

@@ -10,275 +10,18 @@
 
 mod common;
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::{PATIENT, Server, realm};
-use glassbreak_core::approval::RequestId;
+use common::pair::{Pair, until};
+use common::{PATIENT, Server};
 use glassbreak_core::call::{Text, Word};
 use glassbreak_core::clock::Timestamp;
 use glassbreak_core::lock::Target;
 use glassbreak_core::store::{
-    Durability, FakeClock, Fate, Ledger, Locks, Opened, Outcome, Position, Requests, Reserve, Reserved, Store,
-    StoreError, StoreErrorKind, Unlock, Unlocked,
+    Fate, Ledger, Locks, Opened, Outcome, Requests, Reserve, Reserved, StoreErrorKind, Unlock, Unlocked,
 };
-use glassbreak_redis::{RedisBuilder, RedisStore};
-use glassbreak_testkit::store::{Rig, Subject};
+use glassbreak_testkit::store::Rig;
 use rustix::process::Signal;
-
-/// Two handles on one realm, and what to ask them.
-struct Pair {
-    one: RedisStore,
-    two: RedisStore,
-    rig: Rig,
-    realm: String,
-    clock: Arc<FakeClock>,
-}
-
-impl Pair {
-    async fn on(server: &Server) -> Self {
-        let (realm, clock) = (realm(), Arc::new(FakeClock::default()));
-        let builder = || server.builder(&realm).clock(Arc::clone(&clock) as _);
-        let one = builder().init().await.unwrap();
-        let two = builder().connect().await.unwrap();
-        let (store, other) = (Arc::new(one.clone()), Arc::new(two.clone()));
-        Self {
-            one,
-            two,
-            rig: Rig::new(Subject::new(store, other, Arc::clone(&clock))),
-            realm,
-            clock,
-        }
-    }
-
-    fn builder(&self, server: &Server) -> RedisBuilder {
-        server.builder(&self.realm).clock(Arc::clone(&self.clock) as _)
-    }
-}
-
-/// Everything is denied, as an older state, and says how to go on.
-async fn denies(store: &RedisStore, rig: &Rig) {
-    let answers = [
-        store.reserve(rig.call().on(1, 9).done()).await.err(),
-        store.lock(rig.a_lock(Target::All, "bob")).await.err(),
-        store.locks().await.err(),
-        store.grants().await.err(),
-        store.request(RequestId::from_bytes([1; 16])).await.err(),
-        Requests::open(store, rig.question().done()).await.err(),
-    ];
-    for answer in answers {
-        let error = answer.expect("an error");
-        assert_eq!(error.kind(), StoreErrorKind::RolledBack, "{error}");
-        assert!(error.to_string().contains("adopt"), "{error}");
-    }
-}
-
-async fn adopt(store: &RedisStore, rig: &Rig) -> Position {
-    let (by, why) = (Word::new("carol").unwrap(), Text::new("the disk died").unwrap());
-    store.adopt(by, why, rig.at()).await.unwrap()
-}
-
-/// Waits until something is so.
-async fn until<F: Future<Output = bool>>(what: &str, so: impl Fn() -> F) {
-    let end = Instant::now() + PATIENT;
-    while !so().await {
-        assert!(Instant::now() < end, "{what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
-fn message(result: Result<RedisStore, StoreError>) -> String {
-    result.map(|_| ()).unwrap_err().to_string()
-}
-
-#[tokio::test]
-async fn a_server_that_forgets_or_evicts_is_refused_and_told_what_to_set() {
-    let forgetful = Server::with(&["--appendonly", "no"]);
-    let told = message(forgetful.builder("r").init().await);
-    assert!(told.contains("appendonly yes"), "{told}");
-    let taken = forgetful.builder("r").ephemeral().init().await.unwrap();
-    assert_eq!(taken.durability(), Durability::Process);
-    let server = Server::start();
-    let store = server.builder("r").init().await.unwrap();
-    assert_eq!(store.durability(), Durability::Machine);
-    server.say("CONFIG SET maxmemory-policy allkeys-lru");
-    let told = message(server.builder("r").connect().await);
-    assert!(told.contains("maxmemory-policy noeviction"), "{told}");
-    server.say("CONFIG SET maxmemory-policy noeviction");
-    server.builder("r").connect().await.unwrap();
-}
-
-#[tokio::test]
-async fn a_user_that_may_touch_nothing_but_the_realm_is_enough() {
-    let server = Server::start();
-    let told = server.say(
-        "ACL SETUSER gate on >secret resetkeys ~gb1:{r}:* resetchannels &gb1:{r}:* -@all +@read +@write +@scripting -@dangerous \
-         +info +time +publish +subscribe +unsubscribe +ping",
-    );
-    assert!(told.starts_with("+OK"), "{told}");
-    server.builder("r").init().await.unwrap();
-    server.builder("s").init().await.unwrap();
-    let url = format!("redis://gate:secret@127.0.0.1:{}/0", server.port);
-    let clock = Arc::new(FakeClock::default());
-    let open = async |realm: &str| {
-        let builder = RedisStore::builder(&url).realm(realm).call_limit(PATIENT);
-        builder.clock(Arc::clone(&clock) as _).connect().await
-    };
-    let (one, two) = (open("r").await.unwrap(), open("r").await.unwrap());
-    let rig = Rig::new(Subject::new(Arc::new(one.clone()), Arc::new(two), Arc::clone(&clock)));
-    let call = rig.call().on(1, 9).on_unknown(9).done();
-    rig.hold(call.clone()).await;
-    rig.settle(&call, Outcome::NotRun).await;
-    let request = rig.opened(rig.question()).await;
-    let grant = rig.granted(rig.window(&request, 2)).await;
-    let held = rig.in_flight(&rig.use_of(&request)).await;
-    rig.used(&held, &grant, &rig.use_of(&request)).await;
-    let set = rig.lock(Target::All).await;
-    assert!(matches!(rig.unlock(Target::All, set).await, Unlocked::Lifted { .. }));
-    let told = message(open("s").await);
-    assert!(told.contains("refuses"), "{told}");
-}
-
-#[tokio::test]
-async fn a_node_of_a_cluster_is_not_taken_for_a_server() {
-    let node = Server::with(&["--appendonly", "yes", "--cluster-enabled", "yes"]);
-    node.say("CLUSTER ADDSLOTSRANGE 0 16383");
-    until("it serves", async || {
-        node.say("CLUSTER INFO").contains("cluster_state:ok")
-    })
-    .await;
-    let told = message(node.builder("r").init().await);
-    assert!(told.contains("RedisStore::cluster"), "{told}");
-}
-
-#[tokio::test]
-async fn a_realm_is_made_once_and_never_by_connecting() {
-    let server = Server::start();
-    let told = message(server.builder("r").connect().await);
-    assert!(told.contains("RedisBuilder::init") && told.contains("lost"), "{told}");
-    let first = server.builder("r").init().await.unwrap().locks().await.unwrap();
-    let again = server.builder("r").init().await.unwrap().locks().await.unwrap();
-    assert_eq!(first.position, again.position);
-    let other = server.builder("s").init().await.unwrap().locks().await.unwrap();
-    assert_ne!(first.position.generation, other.position.generation);
-    // What says whose it is was lost, and the rest was not.
-    server.say("HSET gb1:{t}:locks all x");
-    let told = message(server.builder("t").init().await);
-    assert!(told.contains("was lost"), "{told}");
-}
-
-#[tokio::test]
-async fn a_server_that_was_flushed_is_denied_until_it_is_adopted() {
-    let server = Server::start();
-    let pair = Pair::on(&server).await;
-    let call = pair.rig.call().on(1, 9).done();
-    pair.rig.hold(call.clone()).await;
-    pair.rig.lock(Target::Tool(Word::new("other").unwrap())).await;
-    pair.two.locks().await.unwrap();
-    server.say("FLUSHALL");
-    denies(&pair.one, &pair.rig).await;
-    denies(&pair.two, &pair.rig).await;
-    adopt(&pair.two, &pair.rig).await;
-    // The other goes on by itself; the lock that was known stands, and what was minted before is taken.
-    until("the other goes on", async || pair.one.locks().await.is_ok()).await;
-    let view = pair.one.locks().await.unwrap();
-    assert_eq!(view.locks.iter().count(), 1);
-    let again = pair
-        .one
-        .reserve(pair.rig.again(&call).by_another().done())
-        .await
-        .unwrap();
-    assert!(
-        matches!(
-            again,
-            Reserved::Taken {
-                fate: Fate::Forgotten,
-                ..
-            }
-        ),
-        "{again:?}"
-    );
-    pair.rig.pass(1);
-    pair.rig.hold(pair.rig.call().on(1, 9)).await;
-}
-
-#[tokio::test]
-async fn a_realm_that_is_begun_anew_is_another_store() {
-    let server = Server::start();
-    let pair = Pair::on(&server).await;
-    pair.rig.hold(pair.rig.call().on(1, 9)).await;
-    server.say("FLUSHALL");
-    let anew = pair.builder(&server).init().await.unwrap();
-    denies(&pair.one, &pair.rig).await;
-    denies(&pair.two, &pair.rig).await;
-    anew.locks().await.unwrap();
-}
-
-#[tokio::test]
-async fn a_server_that_crashes_and_lost_nothing_goes_on() {
-    let mut server = Server::with(&["--appendonly", "yes", "--appendfsync", "always"]);
-    let pair = Pair::on(&server).await;
-    let call = pair.rig.call().on(1, 9).done();
-    let held = pair.rig.hold(call.clone()).await;
-    let set = pair.rig.lock(Target::Tool(Word::new("other").unwrap())).await;
-    for _ in 0..3 {
-        server.crash();
-        // One message may be lost with the connection, and is an error.
-        until("it answers", async || pair.one.locks().await.is_ok()).await;
-        let view = pair.two.locks().await.unwrap();
-        assert_eq!(view.position, set);
-        assert_eq!(pair.rig.hold(pair.rig.again(&call)).await, held);
-        assert!(pair.one.fault().is_none() && pair.two.fault().is_none());
-    }
-    assert!(pair.rig.settle(&call, Outcome::NotRun).await.refunded);
-}
-
-#[tokio::test]
-async fn an_older_state_put_back_is_denied_to_everybody_also_to_those_who_saw_nothing() {
-    let mut server = Server::with(&["--appendonly", "yes", "--appendfsync", "always"]);
-    let pair = Pair::on(&server).await;
-    pair.rig.hold(pair.rig.call().on(1, 9)).await;
-    let (now, before) = (server.folder.join("appendonlydir"), server.folder.join("before"));
-    copy(&now, &before);
-    let mut last = None;
-    for _ in 0..5 {
-        last = Some(pair.rig.hold(pair.rig.call().on(1, 9)).await.position);
-    }
-    pair.two.locks().await.unwrap();
-    server.stop();
-    std::fs::remove_dir_all(&now).unwrap();
-    std::fs::rename(&before, &now).unwrap();
-    server.begin();
-    // Whoever connects now has seen nothing, and writes on past what was lost.
-    let newcomer = pair.builder(&server).connect().await.unwrap();
-    while newcomer
-        .locks()
-        .await
-        .is_ok_and(|view| view.position.epoch <= last.unwrap().epoch)
-    {
-        let held = newcomer.reserve(pair.rig.call().on(2, 99).done()).await;
-        if held.is_err() {
-            break;
-        }
-    }
-    until("it is denied", async || {
-        pair.one
-            .locks()
-            .await
-            .is_err_and(|e| e.kind() == StoreErrorKind::RolledBack)
-    })
-    .await;
-    denies(&pair.one, &pair.rig).await;
-    denies(&pair.two, &pair.rig).await;
-    denies(&newcomer, &pair.rig).await;
-    let later = pair.builder(&server).connect().await.unwrap();
-    denies(&later, &pair.rig).await;
-    let adopted = adopt(&later, &pair.rig).await;
-    assert_ne!(adopted.generation, last.unwrap().generation);
-    for store in [&pair.one, &pair.two, &newcomer] {
-        until("they go on", async || store.locks().await.is_ok()).await;
-    }
-}
 
 #[tokio::test]
 async fn a_server_that_hangs_is_an_error_within_the_limit_and_nothing_more() {
@@ -475,26 +218,22 @@ async fn what_nobody_may_ask_for_any_more_is_forgotten_and_stays_taken() {
     until("the counters are dropped", async || groups().starts_with("*1")).await;
 }
 
-fn copy(from: &std::path::Path, to: &std::path::Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
-    }
-}
-
 /// Sixteen handles that want places in one budget, while everything happens to the server.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn whatever_happens_to_the_server_no_budget_is_passed_and_nothing_acknowledged_is_forgotten() {
     const PLACES: u32 = 400;
     let mut server = Server::with(&["--appendonly", "yes", "--appendfsync", "always"]);
     let pair = Pair::on(&server).await;
-    let tasks: Vec<_> = (0..16)
-        .map(|n| {
-            let builder = pair.builder(&server).call_limit(Duration::from_millis(500));
+    let mut stores = Vec::new();
+    for n in 0..16_u64 {
+        let builder = pair.builder(&server).call_limit(Duration::from_millis(500));
+        stores.push((n, builder.connect().await.unwrap()));
+    }
+    let tasks: Vec<_> = stores
+        .into_iter()
+        .map(|(n, store)| {
             let rig = pair.rig.clone();
             tokio::spawn(async move {
-                let store = builder.connect().await.unwrap();
                 let (mut held, mut given_back, mut unknown) = (0_u64, 0_u64, 0_u64);
                 let end = Instant::now() + PATIENT;
                 while Instant::now() < end {

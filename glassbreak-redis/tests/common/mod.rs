@@ -11,6 +11,7 @@
 )]
 
 pub(crate) mod many;
+pub(crate) mod pair;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
