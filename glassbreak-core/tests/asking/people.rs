@@ -60,7 +60,7 @@ async fn a_no_wins_and_its_reason_reaches_the_agent() {
     let task = waiting(deploy(&session, "web", "prod"));
     let request = house.asked().await;
     house.once("sso:bob", &request).await;
-    let mut ballot = super::support::ballot("sso:carol", &request, Answer::Deny);
+    let mut ballot = ballot("sso:carol", &request, Answer::Deny);
     ballot.reason = Some(super::support::text("roll back instead"));
     house.gate.desk().vote(request.id, &ballot).await.unwrap();
     let denial = task.await.unwrap().unwrap_err();
