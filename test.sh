@@ -151,6 +151,7 @@ step "afternoon" program afternoon
 step "incident" program incident --approver script
 step "guarded tools" program guarded_tools
 step "shadow mode" program shadow_mode
+step "after the glass" program after_glass
 step "jwt identity" program jwt_identity
 chromium=${GLASSBREAK_CHROMIUM:-$(command -v chromium || command -v chromium-browser || command -v google-chrome)}
 chromium=${chromium:-$(find "$HOME/.cache/ms-playwright" -type f \( -name chrome -o -name headless_shell \) 2>/dev/null | sort | tail -n 1)}

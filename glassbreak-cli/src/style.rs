@@ -7,6 +7,7 @@ use std::process;
 use glassbreak_core::audit::{Teller, Tone};
 use glassbreak_core::error::shown_whole;
 use glassbreak_core::finding::Outcome;
+use glassbreak_core::notify::Sheet;
 
 /// Whether to colour what is printed.
 #[derive(Debug, Clone, Copy)]
@@ -64,6 +65,11 @@ impl Style {
                 Tone::Bad => style.red(text),
             }
         })
+    }
+
+    /// A request, in colour where that is wanted.
+    pub(crate) fn sheet(self, sheet: &Sheet, width: usize) -> String {
+        if self.0 { sheet.ansi(width) } else { sheet.text(width) }
     }
 
     fn paint(self, code: &str, text: &str) -> String {

@@ -8,6 +8,8 @@
     reason = "helpers of tests fail like tests"
 )]
 
+#[path = "../../glassbreak-core/src/notify/attacks.rs"]
+mod attacks;
 #[path = "../../glassbreak-core/tests/terminal/pty.rs"]
 mod pty;
 
@@ -615,4 +617,77 @@ async fn exec_shows_what_its_own_session_asks() {
     });
     let screen = screen.await.unwrap();
     assert!(screen.contains("release") && !screen.contains("deploy"), "{screen}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a23_no_attack_lives_in_what_commands_print() {
+    let house = House::new();
+    let gate = house.gate().await;
+    let odd: Vec<char> = attacks::odd().collect();
+    let all: Vec<String> = attacks::attacks();
+    // What may stand in a call at all; in a reason anything may.
+    let fit = all
+        .iter()
+        .filter(|attack| !attack.contains(&odd[..]) && attack.len() < 1_000);
+    let what: Vec<&str> = fit
+        .filter(|attack| !attack.contains('\u{301}'))
+        .map(String::as_str)
+        .collect();
+    let mut why: String = odd.iter().collect();
+    all.iter()
+        .filter(|attack| attack.len() < 100)
+        .for_each(|attack| why.push_str(attack));
+    let session = house.session(&gate, "s-1", "alice");
+    let mut arguments = Args::new();
+    arguments.insert("what".into(), ArgValue::Str(what.join("|").into()));
+    let asking = session.clone();
+    let call = tokio::spawn(async move { asking.because(&why).tool(word("deploy"), arguments).authorize().await });
+    let request = loop {
+        if let Some(request) = gate.desk().pending().await.unwrap().pop() {
+            break request;
+        }
+        assert!(!call.is_finished(), "{:?}", call.await);
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    let id = request.id.to_string();
+    for words in [
+        vec!["pending"],
+        vec!["pending", "--json"],
+        vec!["show", &id],
+        vec!["show", &id, "--json"],
+    ] {
+        let (code, out, err) = house.run("", &words);
+        assert_eq!(code, 0, "{err}");
+        assert!(out.len() > 100, "{words:?}: {out}");
+        for c in out.chars().filter(|c| *c != '\n') {
+            let seen = glassbreak_core::error::shown_whole(&format!("a{c}"));
+            assert!(c == '\\' || seen == format!("a{c}"), "{words:?}: {c:?} in {out:?}");
+        }
+    }
+    call.abort();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a23_what_cannot_be_shown_whole_is_not_asked_for_its_word() {
+    let house = House::new();
+    let gate = house.gate().await;
+    let session = house.session(&gate, "s-1", "alice");
+    let (request, call) = ask(&session, &"x".repeat(33_000)).await;
+    let id = request.id.to_string();
+    let Some(seated) = house.sit(&house.words("policy", &["approve", &id])) else {
+        return;
+    };
+    let (code, err, screen) = tokio::task::spawn_blocking(move || {
+        let err = seated.err.clone();
+        let (code, _, screen) = seated.end();
+        (code, err.text(), screen)
+    })
+    .await
+    .unwrap();
+    assert_eq!(code, Some(1), "{err}");
+    assert!(
+        err.contains("cannot be shown whole") && !screen.contains(" > "),
+        "{err}\n{screen}"
+    );
+    call.abort();
 }

@@ -184,6 +184,12 @@ pub fn shown_once(text: &str) -> String {
 /// How many combining marks one character may bear: more pile up over the lines around it.
 const MARKS: usize = 3;
 
+/// Whether it looks like a blank, or like nothing, and is not the common one.
+fn is_blank(c: char) -> bool {
+    // An empty pattern of Braille, a place for an object that is not there, and a note without a head.
+    (c.is_whitespace() && c != ' ') || matches!(c, '\u{2800}' | '\u{fffc}' | '\u{1d159}')
+}
+
 /// `marks` are those in a row before `c`; a text begins as if it had its fill, for there is nothing to bear one.
 fn push_shown(out: &mut String, c: char, marks: &mut usize) {
     let is_mark = !c.is_ascii() && unicode_normalization::char::is_combining_mark(c);
@@ -193,7 +199,7 @@ fn push_shown(out: &mut String, c: char, marks: &mut usize) {
         '\t' => out.push_str("\\t"),
         '\r' => out.push_str("\\r"),
         '\\' => out.push_str("\\\\"),
-        c if crate::text::is_unshowable(c) || (c.is_whitespace() && c != ' ') || *marks > MARKS => {
+        c if crate::text::is_unshowable(c) || is_blank(c) || *marks > MARKS => {
             out.push_str(&format!("\\u{{{:x}}}", u32::from(c)));
         }
         c => out.push(c),

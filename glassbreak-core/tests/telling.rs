@@ -10,7 +10,7 @@ use glassbreak_core::audit::{Teller, Timeline};
 use glassbreak_core::bundle::{Bundle, Files};
 use glassbreak_core::call::{Actor, ArgValue, Args, Text, Word};
 use glassbreak_core::clock::{Span, Timestamp};
-use glassbreak_core::gate::{AnyPermit, Gate, Session, Verdict, Waiting};
+use glassbreak_core::gate::{AfterGlass, AnyPermit, Closed, Gate, Session, Verdict, Waiting};
 use glassbreak_core::lock::{LockPath, Target};
 use glassbreak_core::notify::Alert;
 use glassbreak_core::people::Account;
@@ -30,6 +30,17 @@ schema = { type = "object", required = ["what"], properties = { what = { type = 
 "#;
 const PEOPLE: &str = "[groups.oncall]\n[persons.alice]\ngroups = [\"oncall\"]\nuid = 1\n\
                       [persons.bob]\ngroups = [\"oncall\"]\nuid = 2\n[persons.eve]\nuid = 3\n";
+
+/// Never takes it that a grant has ended.
+#[derive(Debug)]
+struct Full;
+
+#[async_trait::async_trait]
+impl AfterGlass for Full {
+    async fn closed(&self, _: &Closed) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        Err("the disk\u{1b}[2J is full".into())
+    }
+}
 
 struct House {
     root: PathBuf,
@@ -71,6 +82,8 @@ impl House {
         let gate = Gate::builder(Bundle::from_files(&files).unwrap())
             .store(MemoryStore::new())
             .answered_elsewhere()
+            .after_glass(Full)
+            .after_glass_time(std::time::Duration::from_millis(50))
             .audit(audit.clone());
         let gate = gate.build().await.unwrap();
         let mut actor = Actor::new(word("ops"), word("s-1"));
@@ -110,6 +123,18 @@ impl House {
             Ok(request) => request.state.to_string(),
             Err(why) => why.to_string(),
         }
+    }
+
+    /// Waits until so many records of a kind are written.
+    async fn recorded(&self, kind: &str, count: usize) {
+        for _ in 0..1_000 {
+            let log = std::fs::read_to_string(self.audit.path()).unwrap();
+            if log.matches(&format!("\"kind\":\"{kind}\"")).count() >= count {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        panic!("no {count} records {kind}")
     }
 
     /// The timeline, with ids, times and digests taken out.
@@ -162,6 +187,7 @@ async fn every_kind_of_record_is_told_in_full() {
     let (bob, why) = (word("bob"), Text::new("enough \u{202e}now").unwrap());
     let revoke = Which::Request(request.id);
     house.gate.desk().revoke(revoke, why, bob).await.unwrap();
+    house.recorded("hook.failed", 3).await;
     let why = Text::new("because").unwrap();
     let refused = house.gate.desk().lock(Target::All, why, word("eve")).await;
     assert!(refused.is_err());

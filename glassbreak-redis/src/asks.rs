@@ -198,6 +198,17 @@ pub(crate) async fn pending(engine: &Engine) -> Result<Vec<Request>, Fault> {
     reply.all(listed)
 }
 
+pub(crate) async fn earlier(engine: &Engine, asked: &Request, most: usize) -> Result<Vec<Request>, Fault> {
+    let mut call = looking(engine, "earlier", asked.id.as_bytes());
+    let most = u32::try_from(most).unwrap_or(u32::MAX);
+    call.args = call.args.bytes(&asked.key()).number(most.into());
+    let (mut reply, _) = engine.ask(&call).await?;
+    match reply.word() {
+        "LOOKED" => reply.all(listed),
+        _ => Err(reply.unknown()),
+    }
+}
+
 pub(crate) async fn grant(engine: &Engine, id: GrantId) -> Result<Option<Grant>, Fault> {
     let (mut reply, _) = look(engine, "grant", id.as_bytes()).await?;
     Ok(reply.all(ledger::grant)?.pop())

@@ -154,6 +154,12 @@ impl Requests for RedisStore {
             .map_err(|fault| fault.told("pending"))
     }
 
+    async fn earlier(&self, request: &Request, most: usize) -> Result<Vec<Request>, StoreError> {
+        asks::earlier(self.engine(), request, most)
+            .await
+            .map_err(|fault| fault.told("earlier"))
+    }
+
     async fn decide(&self, decide: Decide) -> Result<Decided, StoreError> {
         self.told(asks::decide(self.engine(), decide).await, "decide")
     }

@@ -123,6 +123,20 @@ pub(crate) fn request(db: &Connection, id: &RequestId) -> Result<Option<Request>
     Ok(body.map(|body| serde_json::from_str(&body)).transpose()?)
 }
 
+/// Those with this key that are settled, the newest first, without `id`.
+pub(crate) fn earlier(db: &Connection, id: &RequestId, key: &[u8; 32], most: usize) -> Result<Vec<Request>, Fault> {
+    let mut find = db.prepare_cached(
+        "SELECT body FROM requests WHERE key = ? AND state <> 'pending' AND id <> ? ORDER BY opened_at DESC, id DESC LIMIT ?",
+    )?;
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    let bodies = find.query_map(params![key, id.as_bytes(), most], |row| row.get::<_, String>(0))?;
+    let mut requests = Vec::new();
+    for body in bodies {
+        requests.push(serde_json::from_str(&body?)?);
+    }
+    Ok(requests)
+}
+
 /// Every request that is pending, the oldest first.
 pub(crate) fn pending(db: &Connection) -> Result<Vec<Request>, Fault> {
     let mut find = db.prepare_cached("SELECT body FROM requests WHERE state = 'pending' ORDER BY opened")?;

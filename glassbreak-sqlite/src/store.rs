@@ -402,6 +402,12 @@ impl Requests for SqliteStore {
         self.read("pending", |view| requests::pending(view.db)).await
     }
 
+    async fn earlier(&self, request: &Request, most: usize) -> Result<Vec<Request>, StoreError> {
+        let (id, key) = (request.id, request.key());
+        self.read("earlier", move |view| requests::earlier(view.db, &id, &key, most))
+            .await
+    }
+
     async fn decide(&self, decide: Decide) -> Result<Decided, StoreError> {
         self.write("decide", move |books| requests::decide(books, &decide))
             .await

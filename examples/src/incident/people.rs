@@ -8,9 +8,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use glassbreak_core::approval::{Answer, Ballot, Request};
 use glassbreak_core::call::Text;
-use glassbreak_core::clock::{Span, Timestamp};
+use glassbreak_core::clock::Span;
 use glassbreak_core::desk::{Desk, VoteError};
-use glassbreak_core::notify::{self, Notifier, NotifyError, Terminal};
+use glassbreak_core::notify::{Notifier, NotifyError, Terminal};
 use glassbreak_core::people::Account;
 use tokio::task::JoinHandle;
 
@@ -150,7 +150,7 @@ impl People {
     async fn play(self, scene: Scene, request: Request, desk: Desk) {
         // The terminal shows it by itself.
         if self.approver != Approver::Terminal {
-            show(&request, scene.whole);
+            show(&desk, &request, scene.whole).await;
         }
         if let Some((who, says)) = scene.vainly {
             self.vote(who, says, &request, &desk).await;
@@ -230,10 +230,10 @@ impl Notifier for People {
 }
 
 /// The card exactly as an approver sees it; where it was seen before, what differs.
-fn show(request: &Request, whole: bool) {
+async fn show(desk: &Desk, request: &Request, whole: bool) {
     if whole {
         say(Ink::Asks, "card", "what everybody who may answer is shown:");
-        quote(&notify::page(request, Timestamp::now(), CARD), usize::MAX);
+        quote(&desk.sheet(request).await.text(CARD), usize::MAX);
         return;
     }
     say(Ink::Asks, "card", &request.card.headline);

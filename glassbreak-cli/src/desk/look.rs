@@ -9,7 +9,7 @@ use glassbreak_core::error::{shown_once, shown_whole};
 use glassbreak_core::grant::{Grant, Scope};
 use glassbreak_core::label::Risk;
 use glassbreak_core::lock::LockPath;
-use glassbreak_core::notify::{agreed, left, needed, page};
+use glassbreak_core::notify::{EARLIER, Sheet, agreed, left, needed};
 use glassbreak_core::store::Store;
 use serde_json::{Value, json};
 
@@ -114,7 +114,10 @@ pub(crate) fn show(options: &Show) -> Result<ExitCode, Failure> {
             let json = serde_json::to_string(&request).map_err(super::unavailable)?;
             say!("{}", style::json(&json));
         } else {
-            say!("{}", page(&request, Timestamp::now(), width()));
+            let earlier = store.earlier(&request, EARLIER + 1).await.ok();
+            let sheet = Sheet::of(&request, earlier.as_deref(), Timestamp::now());
+            let style = Style::of_stdout();
+            say!("{}", style.sheet(&sheet, width()));
             say!("  {:12}{}", "state", state(&request, &*store).await?);
         }
         Ok(ExitCode::SUCCESS)

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use glassbreak_core::approval::{Answer, Ballot, Request, State};
+use glassbreak_core::approval::{Answer, Ballot, Request, State, VoteRefused};
 use glassbreak_core::call::Text;
 use glassbreak_core::clock::{Span, Timestamp};
 use glassbreak_core::desk::Desk;
 use glassbreak_core::error::shown_whole;
 use glassbreak_core::grant::Grant;
-use glassbreak_core::notify::{Tty, came_of, page};
+use glassbreak_core::notify::{Tty, came_of};
 use glassbreak_core::people::Account;
 
 use super::confirm::{confirm, terminal};
@@ -101,8 +101,16 @@ async fn cast(
     if request.state.is_final() {
         return Err(failure(REFUSED, came_of(request)));
     }
+    if answer != Answer::Deny && !request.card.is_whole() {
+        // Asked for, the word would only be refused.
+        let why = format!(
+            "{}; `glassbreak show` tells what can be, and it can be denied",
+            VoteRefused::NotWhole
+        );
+        return Err(failure(REFUSED, why));
+    }
     let account = Tty::account().map_err(unavailable)?;
-    let mut shown = page(request, Timestamp::now(), tty.width());
+    let mut shown = desk.sheet(request).await.text(tty.width());
     shown.push_str(&format!(
         "\n\nYou are {}, and say: {}",
         you(desk, &account),

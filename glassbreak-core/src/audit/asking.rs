@@ -4,9 +4,11 @@ use serde::ser::SerializeMap;
 use serde_json::json;
 
 use super::fields::{Printed, optional};
+use super::record::Performed;
+use super::under::UnderGrant;
 use crate::approval::{Answer, Because, Request, RequestId, Stages, State, Vote};
 use crate::call::{Text, Word};
-use crate::grant::{Grant, Scope};
+use crate::grant::{Grant, GrantId, Scope};
 use crate::notify::Alert;
 use crate::people::Account;
 use crate::store::OpId;
@@ -283,6 +285,57 @@ impl GrantRevoked<'_> {
         map.serialize_entry("which", self.which)?;
         map.serialize_entry("by", self.by)?;
         map.serialize_entry("reason", self.reason)
+    }
+}
+
+/// `grant.closed`: a grant has ended, and what was done under it; only where somebody waits for that
+/// ([`AfterGlass`](crate::gate::AfterGlass)).
+#[derive(Debug, Clone)]
+pub struct GrantClosed<'a> {
+    /// The grant, as it ended.
+    pub grant: &'a Grant,
+    /// How: `expired`, `used-up` or `revoked`.
+    pub ending: &'a str,
+    /// The calls under it, as far as the log knows them.
+    pub calls: &'a [UnderGrant],
+}
+
+impl GrantClosed<'_> {
+    pub(super) fn write<M: SerializeMap>(&self, map: &mut M) -> Result<(), M::Error> {
+        let grant = self.grant;
+        map.serialize_entry("grant", &grant.id)?;
+        map.serialize_entry("request", &grant.request)?;
+        map.serialize_entry("ending", self.ending)?;
+        optional(map, "by", grant.revoked.as_ref().map(|revoked| &revoked.by))?;
+        map.serialize_entry("uses", &grant.uses)?;
+        map.serialize_entry("max_uses", &grant.max_uses)?;
+        let calls = self.calls.iter().map(|call| {
+            let outcome = call.outcome.map(Performed::as_str);
+            json!({ "call": call.call, "outcome": outcome })
+        });
+        map.serialize_entry("calls", &calls.collect::<Vec<_>>())
+    }
+}
+
+/// `hook.failed`: whoever was told that a grant has ended did not take it.
+#[derive(Debug, Clone, Copy)]
+pub struct HookFailed<'a> {
+    /// The grant.
+    pub grant: GrantId,
+    /// Which try it was, from 1.
+    pub attempt: u32,
+    /// Whether it is tried again by this process.
+    pub again: bool,
+    /// What went wrong.
+    pub why: &'a str,
+}
+
+impl HookFailed<'_> {
+    pub(super) fn write<M: SerializeMap>(self, map: &mut M) -> Result<(), M::Error> {
+        map.serialize_entry("grant", &self.grant)?;
+        map.serialize_entry("attempt", &self.attempt)?;
+        map.serialize_entry("again", &self.again)?;
+        map.serialize_entry("why", self.why)
     }
 }
 

@@ -41,6 +41,7 @@ mod read;
 mod record;
 mod tell;
 mod timeline;
+mod under;
 mod verify;
 mod writer;
 
@@ -51,8 +52,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 pub use self::asking::{
-    GrantOpened, GrantRevoked, NotifyFailed, NotifySent, OperateNotTaken, RequestEscalated, RequestJoined,
-    RequestOpened, RequestOverflow, RequestRefused, RequestSettled, VoteCast, VoteNotTaken,
+    GrantClosed, GrantOpened, GrantRevoked, HookFailed, NotifyFailed, NotifySent, OperateNotTaken, RequestEscalated,
+    RequestJoined, RequestOpened, RequestOverflow, RequestRefused, RequestSettled, VoteCast, VoteNotTaken,
 };
 pub use self::chain::{LogId, RecordHash};
 pub use self::checkpoint::{Checkpoint, CheckpointSink, Checkpoints, FileSink, KeyFile, PublicKey, Signature, Signer};
@@ -64,6 +65,7 @@ pub use self::record::{
 };
 pub use self::tell::{Teller, Tone};
 pub use self::timeline::{Follow, Timeline};
+pub use self::under::UnderGrant;
 pub use self::verify::{ChainEnd, ChainReport, Fault, Report, State, VerifyOptions, verify};
 
 /// Why the audit log could not do what it was asked to. Whoever gets one of these refuses the call.

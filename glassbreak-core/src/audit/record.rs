@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::AuditError;
 use super::asking::{
-    GrantOpened, GrantRevoked, NotifyFailed, NotifySent, OperateNotTaken, RequestEscalated, RequestJoined,
-    RequestOpened, RequestOverflow, RequestRefused, RequestSettled, VoteCast, VoteNotTaken,
+    GrantClosed, GrantOpened, GrantRevoked, HookFailed, NotifyFailed, NotifySent, OperateNotTaken, RequestEscalated,
+    RequestJoined, RequestOpened, RequestOverflow, RequestRefused, RequestSettled, VoteCast, VoteNotTaken,
 };
 use super::chain::hex;
 use super::checkpoint::Checkpoint;
@@ -63,6 +63,10 @@ pub enum Kind {
     CredentialIssued,
     /// A credential was taken back, or should have been.
     CredentialRevoked,
+    /// A grant has ended, and whoever waits for that is told: written before they are.
+    GrantClosed,
+    /// Whoever was told that a grant has ended did not take it.
+    HookFailed,
     /// A lock, an unlocking or a revocation that no policy permits.
     OperateRefused,
     /// A lock was set.
@@ -81,7 +85,7 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 27] = [
         Self::CallPermitted,
         Self::CallFinished,
         Self::CallRefused,
@@ -100,6 +104,8 @@ impl Kind {
         Self::GrantRevoked,
         Self::CredentialIssued,
         Self::CredentialRevoked,
+        Self::GrantClosed,
+        Self::HookFailed,
         Self::OperateRefused,
         Self::LockSet,
         Self::LockLifted,
@@ -130,6 +136,8 @@ impl Kind {
             Self::GrantRevoked => "grant.revoked",
             Self::CredentialIssued => "credential.issued",
             Self::CredentialRevoked => "credential.revoked",
+            Self::GrantClosed => "grant.closed",
+            Self::HookFailed => "hook.failed",
             Self::OperateRefused => "operate.refused",
             Self::LockSet => "lock.set",
             Self::LockLifted => "lock.lifted",
@@ -183,6 +191,10 @@ pub enum Event<'a> {
     CredentialIssued(CredentialIssued<'a>),
     /// A credential was taken back, or should have been.
     CredentialRevoked(CredentialRevoked<'a>),
+    /// A grant has ended.
+    GrantClosed(GrantClosed<'a>),
+    /// Whoever was told of it did not take it.
+    HookFailed(HookFailed<'a>),
     /// What an operator may not do.
     OperateRefused(OperateNotTaken<'a>),
     /// A lock was set.
@@ -215,6 +227,8 @@ impl Event<'_> {
             Self::GrantRevoked(_) => Kind::GrantRevoked,
             Self::CredentialIssued(_) => Kind::CredentialIssued,
             Self::CredentialRevoked(_) => Kind::CredentialRevoked,
+            Self::GrantClosed(_) => Kind::GrantClosed,
+            Self::HookFailed(_) => Kind::HookFailed,
             Self::OperateRefused(_) => Kind::OperateRefused,
             Self::LockSet(_) => Kind::LockSet,
             Self::LockLifted(_) => Kind::LockLifted,
@@ -244,6 +258,8 @@ impl Serialize for Event<'_> {
             Self::GrantRevoked(event) => event.write(&mut map)?,
             Self::CredentialIssued(event) => event.write(&mut map)?,
             Self::CredentialRevoked(event) => event.write(&mut map)?,
+            Self::GrantClosed(event) => event.write(&mut map)?,
+            Self::HookFailed(event) => event.write(&mut map)?,
             Self::OperateRefused(event) => event.write(&mut map)?,
             Self::LockSet(event) | Self::LockLifted(event) => event.write(&mut map)?,
             Self::BundleReloaded(event) => event.write(&mut map)?,
@@ -494,6 +510,13 @@ impl Performed {
             Self::Failed => "failed",
             Self::NotRun => "not_run",
         }
+    }
+
+    /// Reads the word in the record.
+    pub fn from_word(word: &str) -> Option<Self> {
+        [Self::Done, Self::Failed, Self::NotRun]
+            .into_iter()
+            .find(|one| one.as_str() == word)
     }
 }
 

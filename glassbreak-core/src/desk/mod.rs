@@ -10,6 +10,7 @@ mod operate;
 mod stages;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use self::operate::OperateError;
 pub(crate) use self::stages::Delivery;
@@ -20,6 +21,7 @@ use crate::call::{Text, Word};
 use crate::clock::Timestamp;
 use crate::grant::{Grant, GrantId};
 use crate::lock::Lock;
+use crate::notify::{EARLIER, Sheet};
 use crate::people::Account;
 use crate::store::{Decide, Decided, LockView, Store, StoreError};
 
@@ -63,6 +65,8 @@ pub enum VoteError {
     Store(#[from] StoreError),
 }
 
+/// How long a card waits for what was asked before.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// How often an answer is tried again because another came first.
 const MOST_TRIES: usize = 64;
 
@@ -93,6 +97,14 @@ impl Desk {
     /// When the store cannot answer.
     pub async fn request(&self, id: RequestId) -> Result<Option<Request>, StoreError> {
         self.store.request(id).await
+    }
+
+    /// A request as people are to be shown it: its card, who has agreed, and whether the same was asked before. What the
+    /// store does not tell soon is shown as not known.
+    pub async fn sheet(&self, request: &Request) -> Sheet {
+        let earlier = tokio::time::timeout(PATIENCE, self.store.earlier(request, EARLIER + 1)).await;
+        let earlier = earlier.ok().and_then(Result::ok);
+        Sheet::of(request, earlier.as_deref(), Timestamp::now())
     }
 
     /// The requests that people are asked about, the oldest first.

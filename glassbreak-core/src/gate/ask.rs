@@ -94,17 +94,20 @@ impl Asking {
             Scope::Once { .. } => true,
             Scope::Window { pins, .. } => {
                 let held = self.pins.iter().all(|pin| pins.contains_key(pin));
-                held && self.offer(judgement).is_some() && self.card(call, judgement, &[], None).is_whole()
+                held && self.offer(judgement).is_some() && self.card(call, judgement, [&[], &[]], None).is_whole()
             }
         }
     }
 
-    fn card(&self, call: &Call, judgement: &Judgement, labels: &[Box<str>], file: Option<&str>) -> Card {
+    /// `labels` are those that it has, and those that it may have besides.
+    fn card(&self, call: &Call, judgement: &Judgement, labels: [&[Box<str>]; 2], file: Option<&str>) -> Card {
+        let [labels, possible] = labels;
         Card::of(&Shown {
             call,
             judgement,
             action: &judgement.action(),
             labels,
+            possible,
             rules: &self.rules,
             offer: self.offer(judgement).as_ref(),
             facts: &self.call.facts,
@@ -347,8 +350,11 @@ impl Escalation {
         let now = Gate::now();
         let words = bundle.vocabulary().words_of(self.judgement.facts.labels);
         let labels: Vec<Box<str>> = words.map(Into::into).collect();
+        let words = bundle.vocabulary().words_of(self.judgement.facts.possible_labels);
+        let possible = words.filter(|word| !labels.iter().any(|known| **known == **word));
+        let possible: Vec<Box<str>> = possible.map(Into::into).collect();
         let offer = asking.offer(&self.judgement);
-        let card = asking.card(&self.call, &self.judgement, &labels, self.file.as_deref());
+        let card = asking.card(&self.call, &self.judgement, [&labels, &possible], self.file.as_deref());
         Request {
             id: RequestId::mint(now),
             version: 0,

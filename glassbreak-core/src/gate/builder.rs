@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::closed::{AfterGlass, Glass};
 use super::follow::{Origin, follow};
 use super::locks::{self, Mirror};
 use super::overflow::Overflows;
@@ -30,6 +31,8 @@ pub struct GateBuilder {
     audit: Option<AuditLog>,
     notifiers: Vec<Arc<dyn Notifier>>,
     elsewhere: bool,
+    hook: Option<Arc<dyn AfterGlass>>,
+    hook_time: Duration,
     checks: Vec<Arc<dyn Check>>,
     check_time: Duration,
     brokers: BTreeMap<Word, Arc<dyn CredentialBroker>>,
@@ -106,6 +109,8 @@ impl GateBuilder {
             audit: None,
             notifiers: Vec::new(),
             elsewhere: false,
+            hook: None,
+            hook_time: Duration::from_secs(60),
             checks: Vec::new(),
             check_time: Duration::from_secs(5),
             brokers: BTreeMap::new(),
@@ -146,6 +151,20 @@ impl GateBuilder {
     #[must_use]
     pub const fn answered_elsewhere(mut self) -> Self {
         self.elsewhere = true;
+        self
+    }
+
+    /// Who is told when a grant has ended, and what was done under it; one for a gate.
+    #[must_use]
+    pub fn after_glass(mut self, hook: impl AfterGlass) -> Self {
+        self.hook = Some(Arc::new(hook));
+        self
+    }
+
+    /// How long that may take each time; 60 seconds unless said otherwise, and ten minutes at most. Past it, it has failed.
+    #[must_use]
+    pub fn after_glass_time(mut self, time: Duration) -> Self {
+        self.hook_time = time.min(Duration::from_secs(600));
         self
     }
 
@@ -245,6 +264,17 @@ impl GateBuilder {
         tokio::spawn(locks::follow(Arc::clone(&store), Arc::downgrade(&mirror)));
         let desk = Desk::of_gate(bundle.clone(), Arc::clone(&store), audit.clone());
         let open = store.pending().await?;
+        let glass = self.hook.map(|hook| {
+            Arc::new(Glass {
+                hook,
+                hook_time: self.hook_time,
+                store: Arc::clone(&store),
+                store_time: self.store_time,
+                audit: audit.clone(),
+                grants: Mutex::default(),
+                over: tokio::sync::Notify::new(),
+            })
+        });
         let gate = Gate {
             inner: Arc::new(Inner {
                 bundle,
@@ -256,6 +286,7 @@ impl GateBuilder {
                 notifiers: self.notifiers,
                 ways,
                 overflows: Overflows::default(),
+                glass,
                 followers: Mutex::default(),
                 runtime: tokio::runtime::Handle::current(),
                 checks: self.checks,
@@ -275,6 +306,9 @@ impl GateBuilder {
         for request in &open {
             let late = request.is_late(now);
             follow(&gate, request, if late { Origin::Late } else { Origin::Found });
+        }
+        if let Some(glass) = &gate.inner.glass {
+            gate.spawn(Arc::clone(glass).sweep());
         }
         Ok(gate)
     }

@@ -43,16 +43,23 @@ pub(super) fn follow(gate: &Gate, request: &Request, origin: Origin) {
         Origin::Asked | Origin::Found => gate.inner.notifiers.clone(),
         Origin::Late => Vec::new(),
     };
-    let task = to_its_end(desk, notifiers, request.clone(), origin);
-    if let Ok(mut followers) = gate.inner.followers.lock() {
-        // What has ended is let go, so that it does not pile up.
-        while followers.try_join_next().is_some() {}
-        // Not where the caller runs: that may be a runtime that ends with this call.
-        followers.spawn_on(task, &gate.inner.runtime);
-    }
+    let glass = gate.inner.glass.clone();
+    let request = request.clone();
+    gate.spawn(async move {
+        let state = to_its_end(desk, notifiers, request, origin).await;
+        if let (Some(glass), Some(State::Approved { grant })) = (glass, state) {
+            glass.watch(grant).await;
+        }
+    });
 }
 
-async fn to_its_end(desk: Desk, notifiers: Vec<Arc<dyn Notifier>>, mut request: Request, origin: Origin) {
+/// Returns what became of it; `None` where it is gone.
+async fn to_its_end(
+    desk: Desk,
+    notifiers: Vec<Arc<dyn Notifier>>,
+    mut request: Request,
+    origin: Origin,
+) -> Option<State> {
     // Each notifier has a task of its own, and gets the newest state once it is done with the one before: one that hangs
     // or panics keeps neither the others nor the deadline waiting.
     let (states, _) = watch::channel(request.clone());
@@ -102,12 +109,13 @@ async fn to_its_end(desk: Desk, notifiers: Vec<Arc<dyn Notifier>>, mut request: 
             }
             News::Nothing | News::Time => {}
             News::Moved(_) | News::Broken => tokio::time::sleep(PAUSE).await,
-            News::Gone => return,
+            News::Gone => return None,
         }
     }
     drop(states);
     let told = async { while updates.join_next().await.is_some() {} };
     let _ = tokio::time::timeout(LAST_WORD, told).await;
+    Some(request.state)
 }
 
 /// What has happened.

@@ -20,6 +20,7 @@ mod ask;
 mod builder;
 mod carry;
 mod check;
+mod closed;
 mod credential;
 mod follow;
 mod grounds;
@@ -48,6 +49,7 @@ use tokio::task::JoinSet;
 
 pub use self::ask::{Escalation, Ticket, Waiting};
 pub use self::builder::{BuildError, GateBuilder};
+pub use self::closed::{AfterGlass, Closed, Ending};
 pub use self::permit::{AnyPermit, Costs, ExecCall, Kind, Permit, ToolCall, ToolPlan};
 pub use self::reload::ReloadError;
 pub use self::run::Failure;
@@ -86,6 +88,8 @@ struct Inner {
     ways: builder::Ways,
     /// The agents that ask too often.
     overflows: overflow::Overflows,
+    /// What is told when a grant ends, where anybody wants to know.
+    glass: Option<Arc<closed::Glass>>,
     /// What follows the open requests; it ends with the gate.
     followers: Mutex<JoinSet<()>>,
     /// Where the gate was built, and where what follows its requests runs.
@@ -127,6 +131,16 @@ impl Gate {
         match check::malformed(self, malformed) {
             Verdict::Deny(denial) => denial,
             Verdict::Allow(_) | Verdict::Ask(_) => check::wrong_permit(),
+        }
+    }
+
+    /// Runs a task that ends with the gate. It must not hold the gate.
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        if let Ok(mut followers) = self.inner.followers.lock() {
+            // What has ended is let go, so that it does not pile up.
+            while followers.try_join_next().is_some() {}
+            // Not where the caller runs: that may be a runtime that ends with this call.
+            followers.spawn_on(task, &self.inner.runtime);
         }
     }
 

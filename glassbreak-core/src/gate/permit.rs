@@ -8,6 +8,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use super::check::{Made, locked, names_of};
+use super::closed::{Entered, Glass};
 use super::hold::within;
 use super::{Denied, Gate};
 use crate::argv::ExecPlan;
@@ -161,6 +162,8 @@ pub(super) struct Held {
     pub(super) pin: Option<Pin>,
     expires: Instant,
     permitted: Instant,
+    /// Whoever waits for the end of the grant hears with this that the call is over.
+    _entered: Option<Entered>,
 }
 
 impl Held {
@@ -172,6 +175,7 @@ impl Held {
             std::time::Duration::from_millis(left.as_millis()).min(gate.inner.permit_time)
         });
         let expires = permitted + left;
+        let entered = made.grant.as_ref().and_then(|grant| Glass::enter(gate, grant.id));
         Self {
             gate: gate.clone(),
             made,
@@ -179,6 +183,7 @@ impl Held {
             pin,
             expires,
             permitted,
+            _entered: entered,
         }
     }
 

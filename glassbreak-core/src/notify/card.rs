@@ -1,18 +1,29 @@
 //! The card: what an approver is shown, rendered by trusted code from the decoded call.
 //!
-//! Everything that an agent or a file wrote is escaped; nothing is cut silently. What cannot be shown whole is marked so,
-//! and then nobody can agree to it ([`Card::is_whole`]). The order is fixed: what happens to what and how much is at
-//! stake; the exact words; where, with what; who asks for whom; which rules stopped it; what may be opened; and last the
-//! agent's own words, marked as unverified.
+//! Everything that an agent or a file wrote is escaped so that it can be read back exactly; nothing is cut silently. What
+//! cannot be shown whole is marked so, and then nobody can agree to it ([`Card::is_whole`]). The order is fixed: what
+//! happens to what and how much is at stake, and what to beware of; the exact words, where and with what; what it changes
+//! and on what; who asks for whom; which rules stopped it; what may be opened and what not; and last the agent's own
+//! words, marked as unverified.
+//!
+//! A card is made once, when people are asked, and does not change: its [digest](Card::digest) is what a vote names. What
+//! changes while a request is open (who has agreed, the time left, what was asked before) is no part of it, and stands in
+//! a [`Sheet`](super::Sheet).
+
+mod action;
+mod meaning;
+mod opens;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use self::action::Action;
+use super::rows::{Row, Tone};
+use super::spell::{quoted, spelled};
 use crate::approval::{Asked, Offer};
-use crate::call::{ArgValue, Args, Call, Exec, Operation, Tool};
-use crate::error::{shown, shown_once, shown_whole};
-use crate::finding::Layer;
-use crate::grant::{Grant, Pins};
+use crate::call::{Call, Operation};
+use crate::error::shown;
+use crate::grant::Pins;
 use crate::judge::Judgement;
 use crate::label::Risk;
 
@@ -24,6 +35,9 @@ const MAX_BYTES: usize = 32 * 1024;
 const MAX_SAYS: usize = 500;
 
 /// What an approver is shown.
+///
+/// Every text in it is escaped: it holds no control character, nothing invisible and no newline. It is not marked up, and
+/// is to be shown as plain text, never as HTML or anything else that gives characters a meaning.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Card {
@@ -39,6 +53,11 @@ pub struct Card {
 }
 
 /// Facts of one kind.
+///
+/// These are the titles that there are, in this order; one without facts is left out. What a call is: `beware`, `runs`,
+/// `in`, `environment`, `input`, `calls`, `with`, `connects`, `file`. What it means: `changes`, `acts on`, `hands over` (a
+/// credential). Who asks:
+/// `asked by`, `started by`, `model`, `for`, `context`. What people decide: `stopped by`, `may open`, `not opened`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Section {
@@ -57,6 +76,8 @@ pub(crate) struct Shown<'a> {
     pub(crate) action: &'a str,
     /// The words of its labels.
     pub(crate) labels: &'a [Box<str>],
+    /// The words of the labels that it may have besides, where it was not understood whole.
+    pub(crate) possible: &'a [Box<str>],
     pub(crate) rules: &'a [Asked],
     pub(crate) offer: Option<&'a Offer>,
     pub(crate) facts: &'a Pins,
@@ -68,31 +89,43 @@ pub(crate) struct Shown<'a> {
 impl Card {
     /// The card of a call.
     pub(crate) fn of(shown: &Shown<'_>) -> Self {
+        let action = Action::of(shown);
         let mut card = Self {
             risk: shown.judgement.facts.risk,
             headline: headline(shown),
             sections: Vec::new(),
             says: shown.call.reason.as_ref().map(|reason| words(reason.as_str())),
-            whole: true,
+            whole: action.whole,
         };
-        match &shown.call.operation {
-            Operation::Exec(exec) => card.exec(shown, exec),
-            Operation::Tool(tool) => card.tool(tool),
-            Operation::Connect(connect) => card.add("connects", [format!("{}:{}", connect.host, connect.port)]),
+        for (title, lines) in action.sections {
+            card.add(title, lines);
         }
-        card.target(shown);
+        card.add("changes", meaning::changes(shown));
+        card.add("acts on", meaning::target(shown));
         card.add(
             "hands over",
             shown.judgement.handover.iter().map(|handover| handover.line()),
         );
-        card.add("file", shown.file.map(str::to_owned));
         card.caller(shown.call);
-        card.add("stopped by", shown.rules.iter().map(rule_line));
-        card.add("may open", offers(shown));
+        card.add("stopped by", shown.rules.iter().map(opens::rule));
+        card.add("may open", opens::offers(shown));
+        card.add("not opened", opens::shut(shown));
+        let mut beware = meaning::beware(shown, &card);
         let text = card.text();
-        if text.len() > MAX_BYTES || text.lines().count() > MAX_LINES {
+        let lines = text.lines().count() + beware.len();
+        if text.len() + beware.iter().map(String::len).sum::<usize>() > MAX_BYTES || lines > MAX_LINES {
             card.whole = false;
             card.cut();
+        }
+        if !card.whole {
+            card.sections
+                .retain(|section| !matches!(&*section.title, "may open" | "not opened"));
+            beware.insert(0, "this cannot be shown whole, so nobody can agree to it".to_owned());
+        }
+        card.add("beware", beware);
+        // A tired reader reads the first lines.
+        if card.sections.last().is_some_and(|last| &*last.title == "beware") {
+            card.sections.rotate_right(1);
         }
         card
     }
@@ -142,21 +175,39 @@ impl Card {
         text.into()
     }
 
-    /// The card as plain text, without a newline at its end.
+    /// The card as plain text, without a newline at its end. A [`Sheet`](super::Sheet) has this and what changes.
     pub fn text(&self) -> String {
-        const WIDE: usize = 12;
-        let mut text = format!("{} risk: {}", self.risk.as_str().to_uppercase(), self.headline);
-        for Section { title, lines } in &self.sections {
-            for (n, line) in lines.iter().enumerate() {
-                let title = if n == 0 { &**title } else { "" };
-                text.push_str(&format!("\n  {title:WIDE$}{line}"));
-            }
-        }
-        if let Some(says) = &self.says {
-            text.push_str(&format!("\n  {:WIDE$}{says}", "agent says"));
-            text.push_str(&format!("\n  {:WIDE$}(unverified: the agent's own words)", ""));
-        }
-        text
+        let lines: Vec<String> = self.rows().map(|row| row.line()).collect();
+        lines.join("\n")
+    }
+
+    /// Its lines, from the first to the last.
+    pub(super) fn rows(&self) -> impl Iterator<Item = Row> {
+        let risk = self.risk.as_str().to_uppercase();
+        let headline = Row {
+            title: None,
+            text: format!("{risk} risk: {}", self.headline),
+            tone: Tone::Risk(self.risk),
+        };
+        let facts = self.sections.iter().flat_map(|Section { title, lines }| {
+            let tone = match &**title {
+                "beware" => Tone::Beware,
+                "runs" | "calls" | "connects" | "with" => Tone::Action,
+                _ => Tone::Plain,
+            };
+            lines.iter().enumerate().map(move |(n, line)| Row {
+                title: Some(if n == 0 { title.clone() } else { "".into() }),
+                text: line.to_string(),
+                tone,
+            })
+        });
+        // What it is comes before the words: they are read first.
+        let says = self.says.iter().map(|says| Row {
+            title: Some("agent says".into()),
+            text: format!("(unverified) {says}"),
+            tone: Tone::Says,
+        });
+        std::iter::once(headline).chain(facts).chain(says)
     }
 
     fn add(&mut self, title: &str, lines: impl IntoIterator<Item = String>) {
@@ -166,68 +217,6 @@ impl Card {
                 title: title.into(),
                 lines,
             });
-        }
-    }
-
-    fn exec(&mut self, shown: &Shown<'_>, exec: &Exec) {
-        let words: Vec<String> = match &shown.judgement.plan {
-            Some(plan) => plan.argv().map(word_line).collect(),
-            None => exec.argv().words().iter().map(|word| word_line(word)).collect(),
-        };
-        self.add("runs", words);
-        self.add("in", [folder(exec.cwd())]);
-        let env = exec
-            .env()
-            .iter()
-            .map(|(name, value)| format!("{}={}", shown_whole(name), word_line(value)));
-        let env: Vec<String> = env.collect();
-        self.add("environment", env);
-        if let Some(stdin) = exec.stdin() {
-            match std::str::from_utf8(stdin) {
-                Ok(text) => {
-                    let lines: Vec<String> = text.split('\n').map(shown_whole).collect();
-                    self.add("input", lines);
-                }
-                Err(_) => {
-                    self.add("input", [format!("{} bytes that are not text", stdin.len())]);
-                    self.whole = false;
-                }
-            }
-        }
-    }
-
-    fn tool(&mut self, tool: &Tool) {
-        self.add("calls", [shown_whole(tool.name.as_str())]);
-        let mut lines = Vec::new();
-        arguments(&tool.arguments, "", &mut lines);
-        self.add("with", lines);
-    }
-
-    fn target(&mut self, shown: &Shown<'_>) {
-        let target = &shown.judgement.facts.target;
-        let mut lines = Vec::new();
-        for (name, fact) in [
-            ("kind", &target.kind),
-            ("namespace", &target.namespace),
-            ("name", &target.name),
-            ("owner", &target.owner),
-        ] {
-            match fact.text() {
-                Some("") => {}
-                Some(text) => lines.push(format!("{name} {}", shown_whole(text))),
-                None => lines.push(format!("{name}: several, or more than it names")),
-            }
-        }
-        self.add("acts on", lines);
-        if !shown.labels.is_empty() {
-            self.add("means", [shown.labels.join(", ")]);
-        }
-        if shown.judgement.facts.partial {
-            let findings = shown.judgement.ruling.findings().iter();
-            let argv = findings.filter(|finding| finding.rule().layer() == Some(Layer::Argv));
-            let mut lines = vec!["not understood whole: treat it as able to do anything".to_owned()];
-            lines.extend(argv.map(|finding| shown_once(finding.why())));
-            self.add("beware", lines);
         }
     }
 
@@ -252,8 +241,9 @@ impl Card {
         self.add("for", [person]);
         if let Some(conversation) = &call.conversation {
             let digest = conversation.digest.as_ref().map(|digest| format!("digest {digest}"));
-            let link = conversation.link.as_ref().map(|link| shown_whole(link.as_str()));
-            let id = shown_whole(conversation.id.as_str());
+            let link = conversation.link.as_ref();
+            let link = link.map(|link| format!("link {}", spelled(link.as_str())));
+            let id = conversation.id.to_string();
             self.add("context", [id].into_iter().chain(link).chain(digest));
         }
     }
@@ -301,36 +291,6 @@ fn part(text: &str) -> String {
     }
 }
 
-/// A text between quotes that it cannot close.
-fn quoted(text: &str) -> String {
-    format!("\"{}\"", shown_whole(text).replace('"', "\\\""))
-}
-
-/// A name that somebody made up; quoted where it could be taken for more than a name.
-fn name_line(name: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
-    if !name.is_empty() && name.chars().all(plain) {
-        name.to_owned()
-    } else {
-        quoted(name)
-    }
-}
-
-/// One word of the argv; quoted where its ends could not be seen.
-fn word_line(word: &str) -> String {
-    let plain = !word.is_empty() && !word.starts_with([' ', '"']) && !word.ends_with(' ');
-    if plain { shown_whole(word) } else { quoted(word) }
-}
-
-fn folder(cwd: &str) -> String {
-    match cwd {
-        "" | "." => "the workspace".to_owned(),
-        // A folder may be called so.
-        cwd if cwd.contains([' ', '"']) => quoted(cwd),
-        cwd => shown_whole(cwd),
-    }
-}
-
 fn words(reason: &str) -> Box<str> {
     let mut cut: String = reason.chars().take(MAX_SAYS).collect();
     let left = reason.chars().count().saturating_sub(MAX_SAYS);
@@ -339,73 +299,6 @@ fn words(reason: &str) -> Box<str> {
         cut.push_str(&format!(" … ({left} more characters)"));
     }
     cut.into()
-}
-
-fn rule_line(asked: &Asked) -> String {
-    let requirement = &asked.requirement;
-    let who = match &requirement.group {
-        Some(group) if requirement.quorum > 1 => format!("{} persons of {group}", requirement.quorum),
-        Some(group) => format!("a person of {group}"),
-        None => "nobody is named".to_owned(),
-    };
-    // Some rules are named after a program.
-    format!(
-        "{}: {} ({who})",
-        shown_whole(asked.rule.as_str()),
-        shown_once(&asked.why)
-    )
-}
-
-fn offers(shown: &Shown<'_>) -> Vec<String> {
-    let minutes = Grant::ONCE;
-    let mut lines = vec![format!("once: exactly this call, within {minutes}")];
-    if let Some(offer) = shown.offer {
-        let held: Vec<String> = shown
-            .pins
-            .iter()
-            .map(|pin| {
-                let value = shown.facts.get(pin).map_or("?", |value| value);
-                format!("{} = {}", shown_whole(pin), quoted(value))
-            })
-            .collect();
-        lines.push(format!(
-            "window: {} for all of {}, at most {} calls, where {}; resource, labels and risk as here",
-            offer.span,
-            shown_whole(shown.action),
-            offer.uses,
-            held.join(", ")
-        ));
-    }
-    lines
-}
-
-fn arguments(args: &Args, path: &str, lines: &mut Vec<String>) {
-    for (name, value) in args {
-        let path = if path.is_empty() {
-            name_line(name)
-        } else {
-            format!("{path}.{}", name_line(name))
-        };
-        argument(value, &path, lines);
-    }
-}
-
-fn argument(value: &ArgValue, path: &str, lines: &mut Vec<String>) {
-    match value {
-        ArgValue::Bool(value) => lines.push(format!("{path} = {value}")),
-        ArgValue::Int(value) => lines.push(format!("{path} = {value}")),
-        ArgValue::Str(text) => lines.push(format!("{path} = {}", quoted(text))),
-        ArgValue::List(items) if items.is_empty() => lines.push(format!("{path} = []")),
-        ArgValue::List(items) => {
-            for (n, item) in items.iter().enumerate() {
-                argument(item, &format!("{path}[{n}]"), lines);
-            }
-        }
-        ArgValue::Record(args) if args.is_empty() => lines.push(format!("{path} = {{}}")),
-        ArgValue::Record(args) => arguments(args, path, lines),
-        // Without quotes, so that no text reads like it.
-        ArgValue::Secret(_) => lines.push(format!("{path} = (secret)")),
-    }
 }
 
 /// A short name for a line of output, such as the first of a list of requests.

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 
+use super::attacks::attacks;
 use super::card::{Card, Shown};
 use crate::approval::{Asked, Offer};
 use crate::bundle::Bundle;
@@ -14,42 +15,6 @@ use crate::grant::Pins;
 use crate::judge::{Judgement, refused};
 
 static BUNDLE: LazyLock<Bundle> = LazyLock::new(|| Bundle::read_only().unwrap());
-
-/// What people have tried: mentions and links of chats, breakouts, blanks, padding, and characters that cannot be seen
-/// or that move others.
-fn attacks() -> Vec<String> {
-    let mut attacks: Vec<String> = [
-        "<!channel>",
-        "<!here> <@U123> <!subteam^S123>",
-        "<https://evil.example|Approve here>",
-        "https://evil.example/approve",
-        "```\nstopped by  nobody\n```",
-        ":white_check_mark: Approved by bob",
-        "\u{1b}[2K\u{1b}[1A",
-        "\u{1b}]8;;https://evil.example\u{1b}\\Approve\u{1b}]8;;\u{1b}\\",
-        "delete\rrestart",
-        "end\0of it",
-        "two\nLOW risk: nothing at all",
-        "x\n  stopped by  nobody\n  may open    everything",
-        "x\n\n  agent says  \"fine\"",
-        "\t\tfar away",
-        "\" = \"safe\", force = \"no\"",
-        "\\n is not \n",
-        "\u{430}dmin",
-        "a\u{a0}b\u{2007}c\u{3000}d",
-        "Z\u{300}\u{301}\u{302}\u{303}\u{304}\u{305}\u{306}\u{307}",
-        "\u{301}\u{301}",
-        " edges ",
-        "",
-    ]
-    .map(str::to_owned)
-    .into();
-    attacks.push(format!("{}kubectl delete everything", "\n".repeat(40)));
-    attacks.push(format!("{}kubectl delete everything", " ".repeat(3_001)));
-    let odd = "\u{202a}\u{202e}\u{2066}\u{2069}\u{200b}\u{200e}\u{200f}\u{2060}\u{feff}\u{2028}\u{2029}\u{ad}\u{3164}\u{e0001}\u{e0041}\u{e007f}\u{e0100}\u{e01ef}\u{1d173}\u{1bca0}\u{85}\u{9b}\u{7f}\u{fffd}\u{e000}";
-    attacks.extend(odd.chars().map(|c| format!("a{c}b")));
-    attacks
-}
 
 fn word(text: &str) -> Word {
     Word::new(text).unwrap()
@@ -94,6 +59,7 @@ fn card_of(call: &Call, judgement: &Judgement, rules: &[Asked]) -> Card {
         judgement,
         action: "tool:restart",
         labels: &["mutating".into()],
+        possible: &[],
         rules,
         offer: Some(&offer),
         facts: &facts,
@@ -119,7 +85,8 @@ fn exec(exec: Exec) -> Call {
 }
 
 /// The titles in the order in which they may come.
-const TITLES: [&str; 19] = [
+const TITLES: [&str; 21] = [
+    "beware",
     "runs",
     "in",
     "environment",
@@ -127,10 +94,10 @@ const TITLES: [&str; 19] = [
     "calls",
     "with",
     "connects",
-    "acts on",
-    "means",
-    "beware",
     "file",
+    "changes",
+    "acts on",
+    "hands over",
     "asked by",
     "started by",
     "model",
@@ -138,6 +105,7 @@ const TITLES: [&str; 19] = [
     "context",
     "stopped by",
     "may open",
+    "not opened",
     "agent says",
 ];
 
@@ -149,7 +117,7 @@ fn stays_in_place(card: &Card) {
         text.chars()
             .all(|c| c == '\n' || c == ' ' || !(c.is_whitespace() || crate::text::is_unshowable(c)))
     );
-    let says = if card.says.is_some() { 2 } else { 0 };
+    let says = usize::from(card.says.is_some());
     let facts: usize = card.sections.iter().map(|section| section.lines.len()).sum();
     let lines: Vec<&str> = text.split('\n').collect();
     assert_eq!(lines.len(), 1 + facts + says, "{text}");
@@ -200,7 +168,8 @@ fn nothing_in_environment_folder_and_input_fakes_a_line() {
         // Input is the one thing that has lines of its own, and each of them stays under its title.
         if let Ok(with) = base().with_stdin(attack.as_bytes()) {
             let card = card(&exec(with));
-            assert_eq!(section(&card, "input").len(), attack.split('\n').count(), "{attack:?}");
+            let lines = attack.split_inclusive('\n').count().max(1);
+            assert_eq!(section(&card, "input").len(), lines, "{attack:?}");
             assert!(card.is_whole());
         }
     }
@@ -251,14 +220,9 @@ fn the_agents_words_come_last_and_are_cut() {
             call.reason = Some(reason);
             let card = card(&call);
             let text = card.text();
-            let lines: Vec<&str> = text.lines().rev().take(2).collect();
-            assert_eq!(lines[0].trim_start(), "(unverified: the agent's own words)");
-            assert!(lines[1].starts_with("  agent says  \""));
-            assert!(
-                lines[1].ends_with(&format!("\" … ({left} more characters)")),
-                "{}",
-                lines[1]
-            );
+            let last = text.lines().last().unwrap();
+            assert!(last.starts_with("  agent says  (unverified) \""), "{last}");
+            assert!(last.ends_with(&format!("\" … ({left} more characters)")), "{last}");
         }
         let mut call = tool(Args::new());
         call.reason = Some(Text::new(&attack).unwrap());
@@ -394,6 +358,6 @@ fn the_conversation_is_shown_where_the_host_names_one() {
         link: Some(Text::new("https://x/\u{202e}c-7").unwrap()),
     });
     let text = card(&call).text();
-    let expected = "  context     c-7\n              https://x/\\u{202e}c-7\n              digest d1\n";
+    let expected = "  context     c-7\n              link https://x/\\u{202e}c-7\n              digest d1\n";
     assert!(text.contains(expected), "{text}");
 }

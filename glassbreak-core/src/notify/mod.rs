@@ -6,10 +6,17 @@
 //! anything: silence is a no.
 
 mod alert;
+#[cfg(test)]
+mod attacks;
 mod card;
 #[cfg(test)]
 mod card_tests;
 mod page;
+#[cfg(test)]
+mod render_tests;
+mod rows;
+mod sheet;
+mod spell;
 #[cfg(target_os = "linux")]
 mod terminal;
 #[cfg(target_os = "linux")]
@@ -22,7 +29,8 @@ use async_trait::async_trait;
 pub use self::alert::Alert;
 pub(crate) use self::card::Shown;
 pub use self::card::{Card, Section};
-pub use self::page::{agreed, came_of, left, needed, page};
+pub use self::page::{agreed, came_of, left, needed};
+pub use self::sheet::{EARLIER, Earlier, Sheet};
 #[cfg(target_os = "linux")]
 pub use self::terminal::Terminal;
 #[cfg(target_os = "linux")]

@@ -19,9 +19,9 @@ use async_trait::async_trait;
 use tokio::sync::OwnedMutexGuard;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::page::{came_of, choices, page, quoted};
+use super::page::{came_of, choices, quoted};
 use super::tty::{Tty, TtyError, Typed};
-use super::{Alert, Notifier, NotifyError};
+use super::{Alert, Notifier, NotifyError, Sheet};
 use crate::approval::{Answer, Ballot, Request, RequestId, VoteRefused};
 use crate::call::Text;
 use crate::clock::{Span, Timestamp};
@@ -75,10 +75,12 @@ impl Notifier for Terminal {
         // Dropped with this future, when the request is settled: the thread then lets go of the terminal.
         let _end = Ends(self, request.id, over.clone());
         let last = Arc::clone(&self.one).lock_owned().await;
+        let sheet = desk.sheet(request).await;
         let (said, heard) = unbounded_channel();
         let (ended, end) = tokio::sync::oneshot::channel();
         let asking = Asking {
             request: request.clone(),
+            sheet,
             account,
             over,
             said,
@@ -175,6 +177,7 @@ impl Drop for Ends<'_> {
 /// One question at the terminal.
 struct Asking {
     request: Request,
+    sheet: Sheet,
     account: Account,
     over: Over,
     said: UnboundedSender<Heard>,
@@ -192,7 +195,11 @@ impl Asking {
         }
         let mut tty = Tty::open()?;
         let request = &self.request;
-        let shown = page(request, Timestamp::now(), tty.width());
+        let shown = if takes_colour() {
+            self.sheet.ansi(tty.width())
+        } else {
+            self.sheet.text(tty.width())
+        };
         tty.say(&format!("\n{shown}\n"))?;
         let _ = self.said.send(Heard::Shown);
         while last.is_some_and(|ended| ended.elapsed() < SETTLE) {
@@ -251,6 +258,13 @@ impl Asking {
         };
         tty.say(&format!("\nThis question is over. {how}\n"))
     }
+}
+
+/// Whether colours are wanted: not where `NO_COLOR` says so, nor on a terminal that is said to have none.
+fn takes_colour() -> bool {
+    let no = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+    !no && !dumb
 }
 
 /// Whether the same person could say something else that is taken.

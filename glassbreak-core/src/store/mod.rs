@@ -149,6 +149,19 @@ pub trait Requests: fmt::Debug + Send + Sync + 'static {
     /// When the store cannot answer.
     async fn pending(&self) -> Result<Vec<Request>, StoreError>;
 
+    /// Earlier requests that asked the same ([`Request::key`]) and are settled: the newest first, at most `most` of them,
+    /// as far as they are kept. People are shown them; nothing is decided by them.
+    ///
+    /// # Errors
+    /// When the store cannot answer. One that does not have this method cannot.
+    async fn earlier(&self, request: &Request, most: usize) -> Result<Vec<Request>, StoreError> {
+        let what = format!(
+            "this store does not tell what was asked before {} (of {most})",
+            request.id
+        );
+        Err(StoreError::new(StoreErrorKind::Unavailable, "earlier", what))
+    }
+
     /// Puts a request in its next state, with its grant, if it still is what was looked at.
     ///
     /// It is refused where the request is final, or at another version ([`Conflict`](Decided::Conflict)); where an

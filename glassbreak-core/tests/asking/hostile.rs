@@ -366,7 +366,7 @@ async fn every_question_that_an_agent_can_bring_about_is_read_back_as_it_was() {
         let kept = serde_json::to_string(request).unwrap();
         let back: Request = serde_json::from_str(&kept).unwrap_or_else(|error| panic!("{error}: {kept}"));
         assert_eq!(back, *request);
-        let shown = glassbreak_core::notify::page(request, glassbreak_core::clock::Timestamp::now(), 80);
+        let shown = house.gate.desk().sheet(request).await.text(80);
         let bad = |c: char| (c.is_control() && c != '\n') || ('\u{2028}'..='\u{202e}').contains(&c) || c == '\u{200b}';
         assert!(!shown.contains(bad), "{shown}");
         read += 1;

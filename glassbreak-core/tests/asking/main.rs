@@ -9,6 +9,7 @@
     reason = "helpers of tests fail like tests"
 )]
 
+mod closed;
 mod credentials;
 mod grants;
 #[cfg(feature = "macros")]

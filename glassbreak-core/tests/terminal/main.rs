@@ -300,3 +300,22 @@ fn sent_to_the_background_it_waits_and_asks_anew_in_the_foreground() {
     let (_, out, screen) = seated.end();
     assert!(out.contains("RESULT denied"), "{at} {out}\n{screen}");
 }
+
+#[test]
+fn on_a_terminal_with_colours_the_card_has_them() {
+    let Some(mut seated) = Seated::start(&me(), &CHILD, |command| {
+        command.env("GLASSBREAK_TTY_CASE", "one").env_remove("NO_COLOR");
+        command.env("TERM", "xterm");
+    }) else {
+        return;
+    };
+    seated.prompt(0);
+    seated.type_in("deny no\n");
+    seated.out.wait("RESULT ");
+    let (_, _, screen) = seated.end();
+    assert!(screen.contains("\u{1b}[1;33mMEDIUM risk: deploy"), "{screen:?}");
+    assert!(
+        screen.contains("\u{1b}[36m  calls       \u{1b}[0m\u{1b}[1mdeploy\u{1b}[0m"),
+        "{screen:?}"
+    );
+}

@@ -109,6 +109,8 @@ impl Seated {
         let mut command = Command::new("setsid");
         command.args(["--ctty", "--wait", program]).args(words).stdin(slave);
         command.stdout(Stdio::piped()).stderr(Stdio::inherit());
+        // What is on the screen is compared as plain text; the tests of colours say otherwise.
+        command.env("NO_COLOR", "1");
         more(&mut command);
         let mut child = command.spawn().unwrap();
         drop(command);

@@ -189,6 +189,14 @@ impl Rig {
         }
     }
 
+    /// What was asked before.
+    pub async fn earlier(&self, request: &Request, most: usize) -> Vec<Request> {
+        match self.store.earlier(request, most).await {
+            Ok(earlier) => earlier,
+            Err(error) => fail(&format!("earlier: {error:?}")),
+        }
+    }
+
     /// A change of a request to another state, with no grant.
     pub fn change(&self, request: &Request, state: State) -> Decide {
         let mut next = request.clone();

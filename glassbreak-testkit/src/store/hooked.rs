@@ -106,6 +106,10 @@ impl Requests for Hooked {
         self.around("pending", self.store.pending()).await
     }
 
+    async fn earlier(&self, request: &Request, most: usize) -> Result<Vec<Request>, StoreError> {
+        self.around("earlier", self.store.earlier(request, most)).await
+    }
+
     async fn decide(&self, decide: Decide) -> Result<Decided, StoreError> {
         self.around("decide", self.store.decide(decide)).await
     }

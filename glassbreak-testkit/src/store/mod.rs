@@ -225,6 +225,7 @@ macro_rules! store_suite {
             of_attempts_that_race_after_asking_one_holds_it
             // Opening requests.
             a_request_is_opened_with_the_times_of_the_store
+            what_was_asked_before_is_told
             the_same_question_joins_while_it_is_open
             another_question_does_not_join
             a_request_past_its_deadline_is_not_joined

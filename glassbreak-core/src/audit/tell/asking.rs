@@ -157,6 +157,34 @@ impl Teller {
         Line::new(Tone::Good, "grant", what).below(below)
     }
 
+    pub(super) fn grant_closed(&self, json: &Value) -> Line {
+        let number = |key: &str| json.get(key).and_then(Value::as_u64).unwrap_or_default();
+        let ending = match (text(json, "ending").as_str(), text(json, "by").as_str()) {
+            ("revoked", by) => format!("revoked by {by}"),
+            ("used-up", _) => "used up".to_owned(),
+            (other, _) => other.to_owned(),
+        };
+        let what = format!(
+            "grant {} is {}, after {} of {} calls",
+            text(json, "grant"),
+            self.paint(Tone::Strong, &ending),
+            number("uses"),
+            number("max_uses")
+        );
+        let calls = json.get("calls").and_then(Value::as_array).into_iter().flatten();
+        let calls = calls.map(|call| {
+            let outcome = match text(call, "outcome").as_str() {
+                "" => "nobody told how it ended".to_owned(),
+                "not_run" => "not run".to_owned(),
+                outcome => outcome.to_owned(),
+            };
+            format!("call {}: {outcome}", text(call, "call"))
+        });
+        Line::new(Tone::Plain, "closed", what)
+            .below([self.about(json)])
+            .below(calls)
+    }
+
     /// What a request is about, where it was told before, and its id.
     fn about(&self, json: &Value) -> String {
         let id = text(json, "request");
@@ -179,6 +207,16 @@ pub(super) fn revoked(json: &Value) -> Line {
 
 pub(super) fn overflow(json: &Value) -> Line {
     Line::new(Tone::Bad, "too often", caller(json)).below([once(json, "why")])
+}
+
+pub(super) fn hook_failed(json: &Value) -> Line {
+    let attempt = json.get("attempt").and_then(Value::as_u64).unwrap_or_default();
+    let again = match json.get("again") {
+        Some(Value::Bool(true)) => "it is tried again",
+        _ => "the next start of a gate tries again",
+    };
+    let what = format!("grant {}, try {attempt}: {}", text(json, "grant"), once(json, "why"));
+    Line::new(Tone::Bad, "no hook", what).below([again.to_owned()])
 }
 
 pub(super) fn not_operated(json: &Value) -> Line {

@@ -111,7 +111,7 @@ fn actor(json: &Value) -> String {
 }
 
 /// What: the command, the tool with its arguments, or the address.
-fn operation(json: &Value) -> String {
+pub(in crate::audit) fn operation(json: &Value) -> String {
     let Some(operation) = json.get("operation") else {
         return "input that is not a call".to_owned();
     };

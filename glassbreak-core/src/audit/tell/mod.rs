@@ -6,6 +6,7 @@ mod asking;
 mod call;
 mod credentials;
 
+pub(super) use self::call::operation;
 use std::collections::HashMap;
 
 use serde_json::Value;
@@ -130,6 +131,8 @@ impl Teller {
             Kind::GrantRevoked => asking::revoked(json),
             Kind::CredentialIssued => self.credential_issued(json),
             Kind::CredentialRevoked => self.credential_revoked(json),
+            Kind::GrantClosed => self.grant_closed(json),
+            Kind::HookFailed => asking::hook_failed(json),
             Kind::OperateRefused => asking::not_operated(json),
             Kind::LockSet => Line::new(Tone::Bad, "locked", lock(json)),
             Kind::LockLifted => Line::new(Tone::Strong, "unlocked", lock(json)),

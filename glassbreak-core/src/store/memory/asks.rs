@@ -115,6 +115,19 @@ impl Asks {
         self.grants.contains_key(id)
     }
 
+    pub(super) fn earlier(&self, request: &Request, most: usize) -> Vec<Request> {
+        let key = request.key();
+        let settled = |kept: &&Kept| kept.key == key && kept.request.state.is_final() && kept.request.id != request.id;
+        let mut earlier: Vec<&Request> = self
+            .requests
+            .values()
+            .filter(settled)
+            .map(|kept| &kept.request)
+            .collect();
+        earlier.sort_by_key(|request| std::cmp::Reverse((request.opened_at, request.id)));
+        earlier.into_iter().take(most).cloned().collect()
+    }
+
     pub(super) fn pending(&self) -> Vec<Request> {
         let all = self.requests.values().map(|kept| &kept.request);
         all.filter(|request| request.state == State::Pending).cloned().collect()

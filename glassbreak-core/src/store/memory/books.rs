@@ -361,6 +361,10 @@ impl Books {
         Ok(self.asks("pending")?.pending())
     }
 
+    pub(super) fn earlier(&self, request: &Request, most: usize) -> Result<Vec<Request>, StoreError> {
+        Ok(self.asks("earlier")?.earlier(request, most))
+    }
+
     pub(super) fn grants(&self) -> Result<Vec<Grant>, StoreError> {
         let asks = self.asks("grants")?;
         Ok(asks.standing(None, self.time.0.newest()))

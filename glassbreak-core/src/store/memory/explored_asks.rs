@@ -273,6 +273,10 @@ fn an_approval_that_races_a_lock_leaves_no_grant() {
         assert!(epochs[1] < epochs[0]);
         assert!(books.grants().unwrap().is_empty() && books.pending().unwrap().is_empty());
         assert!(books.request(&request.id).unwrap().unwrap().state.is_final());
+        assert!(
+            books.earlier(&request, 9).unwrap().is_empty(),
+            "it is not earlier than itself"
+        );
     });
 }
 

@@ -209,6 +209,10 @@ impl Requests for MemoryStore {
         self.shared.books.pending()
     }
 
+    async fn earlier(&self, request: &Request, most: usize) -> Result<Vec<Request>, StoreError> {
+        self.shared.books.earlier(request, most)
+    }
+
     async fn decide(&self, decide: Decide) -> Result<Decided, StoreError> {
         let decided = self.shared.books.decide(decide);
         self.announce_request();

@@ -69,6 +69,33 @@ pub async fn the_same_question_joins_while_it_is_open(rig: Rig) {
     assert_eq!(rig.pending().await, [first.id]);
 }
 
+/// What was asked before is told: the same question, settled, the newest first and no more than is wanted; not the one
+/// that is asked about, none that is open, and no other question.
+pub async fn what_was_asked_before_is_told(rig: Rig) {
+    let mut settled = Vec::new();
+    for n in 0..3 {
+        rig.pass(1_000);
+        let request = rig.opened(rig.question()).await;
+        let next = match n {
+            0 => rig.cancellation(&request),
+            1 => rig.approval(&request),
+            _ => rig.denial(&request, None),
+        };
+        settled.insert(0, rig.decided(next).await);
+    }
+    let other = rig.opened(rig.question().asked_by("another")).await;
+    rig.decided(rig.cancellation(&other)).await;
+    rig.pass(1_000);
+    let open = rig.opened(rig.question()).await;
+    for rig in [rig.clone(), rig.turned()] {
+        assert_eq!(rig.earlier(&open, 9).await, settled);
+        assert_eq!(rig.earlier(&open, 2).await, settled[..2]);
+        assert!(rig.earlier(&open, 0).await.is_empty());
+        assert_eq!(rig.earlier(&settled[0], 9).await, settled[1..], "not itself");
+        assert!(rig.earlier(&other, 9).await.is_empty());
+    }
+}
+
 /// Another session, agent, person or tool, another pinned fact, one more of them, or another rule: another question.
 pub async fn another_question_does_not_join(rig: Rig) {
     let first = rig.opened(rig.question()).await;
