@@ -1,12 +1,7 @@
 //! The attacks on approvals that `SECURITY.md` numbers, where they meet the command: see `glassbreak-sqlite/tests/attacks` for
 //! all others.
 #![cfg(target_os = "linux")]
-#![expect(
-    clippy::unwrap_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "helpers of tests fail like tests"
-)]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail like tests")]
 
 use std::fs;
 use std::io::Write;

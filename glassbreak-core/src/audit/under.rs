@@ -202,7 +202,7 @@ mod tests {
         let lengths = [1, 70_000, 3, 65_535, 65_536, 65_537, 200_000, 2];
         let lines: Vec<Vec<u8>> = (b'a'..).zip(lengths).map(|(byte, length)| vec![byte; length]).collect();
         let mut text = lines.join(&b'\n');
-        let mut expected = lines.clone();
+        let mut expected = lines;
         expected.reverse();
         assert!(read(&text, 99) == expected, "without a newline at the end");
         text.push(b'\n');

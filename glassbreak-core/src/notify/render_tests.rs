@@ -241,7 +241,10 @@ fn read_quoted(text: &str) -> Option<(String, &str)> {
     let mut escaped = false;
     for (at, c) in rest.char_indices() {
         match c {
-            '"' if !escaped => return Some((read(&rest[..at])?, &rest[at + 1..])),
+            '"' if !escaped => {
+                let (quoted, after) = rest.split_at(at);
+                return Some((read(quoted)?, after.strip_prefix('"')?));
+            }
             '\\' => escaped = !escaped,
             _ => escaped = false,
         }
@@ -317,9 +320,9 @@ fn read_argument(line: &str) -> Option<Leaf> {
             way.push(Step::Name(name));
             rest = after;
         } else {
-            let end = rest.find(['.', '[', ' '])?;
-            way.push(Step::Name(rest[..end].to_owned()));
-            rest = &rest[end..];
+            let (name, after) = rest.split_at(rest.find(['.', '[', ' '])?);
+            way.push(Step::Name(name.to_owned()));
+            rest = after;
         }
     }
 }
@@ -375,7 +378,7 @@ fn reads_back(card: &Card, operation: &Operation) {
                 .collect();
             assert_eq!(read, expected);
         }
-        Operation::Connect(_) => unreachable!("not generated"),
+        Operation::Connect(_) => panic!("not generated"),
     }
 }
 

@@ -4,7 +4,7 @@ use glassbreak_core::approval::{Answer, Request, RequestId, State};
 use glassbreak_core::call::wire;
 use glassbreak_core::clock::Timestamp;
 use glassbreak_core::desk::VoteError;
-use glassbreak_core::notify::page;
+use glassbreak_core::notify::Sheet;
 
 use crate::world::{World, agrees, ask, asked, ballot, deploy, passes, refused, use_up, vote, window, word};
 
@@ -46,7 +46,7 @@ pub(crate) async fn a23_what_is_not_shown_whole_and_as_it_is_is_not_agreed_to(wo
             continue;
         };
         let request = escalation.open().await.unwrap().request().clone();
-        let page = page(&request, Timestamp::now(), 80);
+        let page = Sheet::of(&request, None, Timestamp::now()).text(80);
         assert!(!page.contains(is_live), "{n}: {page:?}");
         let forged = page.lines().filter(|line| line.starts_with("  may open")).count();
         assert!(forged <= 1, "{n}: {page}");
@@ -113,7 +113,7 @@ pub(crate) async fn a25_a_secret_argument_is_in_no_card_record_or_store(world: W
     };
     let waiting = ask(sign_in(SECRET).check().await).await;
     let request = waiting.request().clone();
-    let page = page(&request, Timestamp::now(), 80);
+    let page = Sheet::of(&request, None, Timestamp::now()).text(80);
     assert!(page.contains("ada") && page.contains("(secret)"), "{page}");
     let mut kept = format!("{page}{request:?}{}", serde_json::to_string(&request).unwrap());
     agrees(gate.desk(), "sso:bob", &request).await;
@@ -134,7 +134,7 @@ pub(crate) async fn a26_looking_changes_nothing(world: World) {
     let desk = world.desk().await;
     for _ in 0..5 {
         for request in desk.pending().await.unwrap() {
-            let _ = page(&request, Timestamp::now(), 80);
+            let _ = Sheet::of(&request, None, Timestamp::now()).text(80);
             let _ = request.card.text();
             assert!(desk.moved(request.id, 0).await.unwrap().is_some());
         }
