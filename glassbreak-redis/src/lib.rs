@@ -21,8 +21,10 @@
 //!
 //! `appendonly yes` and `maxmemory-policy noeviction`: each connection is looked at before it is used, and again every thirty
 //! seconds. Where replicas follow, set `min-replicas-to-write` and `min-replicas-max-lag` too: a master that is cut off then
-//! takes no calls. Servers of other machines are reached by `rediss://` (feature `tls`), and by
-//! `redis://` only where [`danger_in_clear`](RedisBuilder::danger_in_clear) is said. A user that may do no more than is needed, for the realm `prod`:
+//! takes no calls. Servers of other machines are reached by `rediss://user:password@host` (feature `tls`), and by
+//! `redis://` only where [`danger_in_clear`](RedisBuilder::danger_in_clear) is said; both want an ACL user of their own, not
+//! `default`. A user that may do no more than is needed, for the realm `prod` on one server (tried there; a cluster and sentinels
+//! are asked in other words too, which was not tried):
 //!
 //! ```text
 //! ACL SETUSER gate on >PASSWORD resetkeys ~gb1:{prod}:* resetchannels &gb1:{prod}:* -@all +@read +@write +@scripting
