@@ -49,9 +49,10 @@ pub(super) fn name(name: &str) -> String {
     }
 }
 
-/// One word on a line of its own; quoted where its ends could not be seen.
+/// One word on a line of its own; quoted where its ends could not be seen, or where it begins as the rest of a row that was
+/// folded does.
 pub(super) fn word(word: &str) -> String {
-    let plain = !word.is_empty() && !word.starts_with([' ', '"']) && !word.ends_with(' ');
+    let plain = !word.is_empty() && !word.starts_with([' ', '"', '…']) && !word.ends_with(' ');
     if plain { spelled(word) } else { quoted(word) }
 }
 
@@ -173,6 +174,8 @@ mod tests {
         assert_eq!(spelled(&format!("a{}b", " ".repeat(3_001))), "a\\u{20*3001}b");
         assert_eq!(spelled("a\\u{20*3001}b"), "a\\\\u{20*3001}b");
         assert_eq!(spelled("a        b"), "a        b");
+        // As the rest of a folded row begins.
+        assert_eq!(word("…rest"), "\"…rest\"");
     }
 
     #[test]
