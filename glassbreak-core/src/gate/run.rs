@@ -50,7 +50,18 @@ impl Permit<ExecCall> {
             return Err(Denied(stopped.unwrap_or_else(super::check::wrong_permit)).into());
         };
         let handed = match held.hand_over_to(&plan).await {
-            Ok(handed) => handed,
+            Ok(Some(handed)) => {
+                // A broker may take its time: what was revoked or locked meanwhile does not begin.
+                if let Some(denial) = held.revoked().await.or_else(|| held.stopped()) {
+                    let Handed { credential, out, .. } = handed;
+                    drop(credential);
+                    out.take_back("it was stopped before it began").await;
+                    held.not_run().await;
+                    return Err(Denied(denial).into());
+                }
+                Some(handed)
+            }
+            Ok(None) => None,
             Err(denial) => {
                 held.not_run().await;
                 return Err(Denied(denial).into());

@@ -39,6 +39,7 @@ enum How {
     Fails,
     Panics,
     Hangs,
+    Slow,
     TooLong,
     Over,
     Empty,
@@ -98,6 +99,10 @@ impl CredentialBroker for Fake {
             How::Fails => return Err(BrokerError::new("the vault is sealed")),
             How::Panics => panic!("as told"),
             How::Hangs => std::future::pending().await,
+            How::Slow => {
+                tokio::time::sleep(Duration::from_millis(150)).await;
+                (VALUE, order.not_after)
+            }
             How::TooLong => (VALUE, Timestamp::from_millis(order.not_after.as_millis() + 1)),
             How::Over => (VALUE, order.now),
             How::Empty => ("", order.not_after),
@@ -401,6 +406,24 @@ async fn a_program_finds_its_credential_in_its_variable_and_nowhere_else() {
         Err(Failure::Denied(denied)) => assert_eq!(rules(&denied.0), ["store.credential.broker"]),
         other => panic!("{other:?}"),
     }
+    assert_eq!(records(&house, "call.finished").pop().unwrap()["outcome"], "not_run");
+}
+
+#[tokio::test]
+async fn a_program_that_is_stopped_while_its_broker_works_does_not_begin() {
+    let (house, broker) = house(MemoryStore::new()).await;
+    broker.set(How::Slow);
+    let session = house.session("s-1");
+    let desk = house.gate.desk().clone();
+    let locking = tokio::spawn(async move {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        desk.lock(Target::Session(word("s-1")), text("enough"), word("bob"))
+            .await
+    });
+    let ran = session.exec(["printenv", "KUBE_TOKEN"]).run().await;
+    locking.await.unwrap().unwrap();
+    assert!(matches!(ran, Err(Failure::Denied(_))), "{ran:?}");
+    assert_eq!(broker.revoked().await, broker.last().id);
     assert_eq!(records(&house, "call.finished").pop().unwrap()["outcome"], "not_run");
 }
 
