@@ -28,6 +28,9 @@ struct Carried {
     reached: u8,
     /// The places of the notifiers that have not failed yet; `None` where this gate carries nothing of it.
     left: Option<BTreeSet<usize>>,
+    /// Of those, the places that were busy with an earlier stage when this one was reached: they are called once that has
+    /// ended, and what came of it says nothing of this stage.
+    waiting: BTreeSet<usize>,
     shown: bool,
 }
 
@@ -44,7 +47,7 @@ impl Carrying {
     }
 
     /// Delivers what is reached and was not carried yet. A notifier that carries several stages at once is called once; one
-    /// whose delivery still goes on is not called again, because an update tells it of the stage.
+    /// whose delivery still goes on is called again when that has ended; until then an update tells it of the stage.
     pub(super) fn reached(&mut self, request: &Request) {
         let mut places = BTreeSet::new();
         for (group, _) in request.wanted() {
@@ -66,6 +69,7 @@ impl Carrying {
             }
             let carried = Carried {
                 reached,
+                waiting: current.intersection(&self.busy()).copied().collect(),
                 left: (!current.is_empty()).then_some(current),
                 shown: false,
             };
@@ -106,8 +110,9 @@ impl Carrying {
         })
     }
 
-    /// Waits until a delivery has ended; false where none goes on.
-    pub(super) async fn ended(&mut self) -> bool {
+    /// Waits until a delivery has ended; false where none goes on. Whoever has carried an earlier stage until then is called for
+    /// the one that `request` is at.
+    pub(super) async fn ended(&mut self, request: &Request) -> bool {
         let Some(ended) = self.tasks.join_next_with_id().await else {
             return false;
         };
@@ -122,12 +127,20 @@ impl Carrying {
             let why = format!("{}: it panicked", delivery.notifier());
             self.desk.of_delivery(&delivery).not_delivered(self.request, &why);
         }
+        let mut again = false;
         for carried in self.stages.values_mut() {
+            if carried.waiting.remove(&place) {
+                again = true;
+                continue;
+            }
             let Some(left) = &mut carried.left else { continue };
             if left.contains(&place) {
                 carried.shown |= delivery.is_shown();
                 left.remove(&place);
             }
+        }
+        if again {
+            self.call(place, request, false);
         }
         true
     }

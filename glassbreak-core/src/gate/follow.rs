@@ -93,7 +93,7 @@ async fn to_its_end(
                 let wake = Duration::from_millis(next(&request, reminded).as_millis()) + GRACE;
                 let moved = desk.moved(request.id, request.version);
                 let moved = async { tokio::time::timeout(wake, moved).await.map_or(News::Time, News::of) };
-                match either(moved, async { carrying.ended().await.then_some(News::Nothing) }).await {
+                match either(moved, async { carrying.ended(&request).await.then_some(News::Nothing) }).await {
                     News::Time if request.is_late(Timestamp::now()) => News::of(desk.expire(request.id).await),
                     news => news,
                 }

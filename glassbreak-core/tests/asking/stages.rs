@@ -26,6 +26,8 @@ enum Does {
     Hangs,
     /// Confirms that it is shown, and goes on.
     Goes,
+    /// Fails once the next stage is reached; then it shows it.
+    FailsLate,
 }
 
 #[derive(Debug, Clone)]
@@ -45,6 +47,16 @@ impl Way {
         match self.1 {
             Does::Shows => Ok(()),
             Does::Fails => Err(NotifyError::new(self.0, "nobody is there")),
+            Does::FailsLate => {
+                while request.stage() == 1 {
+                    let now = desk.request(request.id).await.unwrap().unwrap();
+                    if now.stage() > 1 {
+                        return Err(NotifyError::new(self.0, "nobody was there"));
+                    }
+                    tokio::time::sleep(Duration::from_millis(10)).await;
+                }
+                Ok(())
+            }
             Does::Panics => panic!("it cannot deliver"),
             Does::Hangs => std::future::pending().await,
             Does::Goes => {
@@ -249,6 +261,28 @@ async fn a_notifier_that_hangs_holds_no_stage_up_and_nobody_is_asked_before_its_
         (sent.len(), &sent[0]["notifier"], &sent[0]["stage"]),
         (1, &"second".into(), &2.into())
     );
+}
+
+#[tokio::test]
+async fn a_notifier_that_is_busy_when_a_stage_is_reached_is_called_for_it_afterwards() {
+    let house = House::new().await;
+    let only = Way::new("only", Does::FailsLate);
+    let files = staged("[stages.oncall]\nthen = [{ group = \"leads\", after = \"1s\" }]\n");
+    let (gate, session) = gate(&house, "log", &files, &MemoryStore::new(), &[&only])
+        .await
+        .unwrap();
+    let waiting = open(&session, "web").await;
+    let request = at_stage(&gate, waiting.request(), 2, SOON).await;
+    let called = async {
+        while only.calls().len() < 2 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(SOON, called).await.unwrap();
+    assert_eq!(only.calls(), [("deliver", 1), ("deliver", 2)]);
+    let answered = says(&gate, "sso:lee", &request, Answer::Once).await;
+    assert!(matches!(answered, Ok(State::Approved { .. })), "{answered:?}");
+    drop(waiting.wait().await.unwrap());
 }
 
 #[tokio::test]
