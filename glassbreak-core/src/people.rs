@@ -234,6 +234,11 @@ impl People {
         }
     }
 
+    /// Whether `person` is found by an address at `issuer`: then any account of it may be theirs.
+    pub fn has_address(&self, person: &Word, issuer: &str) -> bool {
+        self.mailing.contains(issuer) && self.emails.values().any(|owner| owner == person)
+    }
+
     /// Whether `person` has any account to answer by.
     pub fn can_answer(&self, person: &Word) -> bool {
         let mailed = !self.mailing.is_empty() && self.emails.values().any(|owner| owner == person);

@@ -14,6 +14,12 @@ pub trait Electorate {
     /// The person that an account belongs to.
     fn person_of(&self, account: &Account) -> Option<Word>;
 
+    /// Whether a person is found by an address at this issuer: then any account of it may be theirs.
+    fn has_address(&self, person: &Word, issuer: &str) -> bool {
+        let _ = (person, issuer);
+        false
+    }
+
     /// Everybody who belongs to a group and may answer at all.
     fn members(&self, group: &Word) -> Vec<Word>;
 
@@ -65,6 +71,10 @@ impl fmt::Display for Ineligible {
 impl Electorate for Bundle {
     fn person_of(&self, account: &Account) -> Option<Word> {
         self.people().person_of(account).cloned()
+    }
+
+    fn has_address(&self, person: &Word, issuer: &str) -> bool {
+        self.people().has_address(person, issuer)
     }
 
     fn members(&self, group: &Word) -> Vec<Word> {

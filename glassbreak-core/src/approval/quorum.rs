@@ -42,8 +42,17 @@ pub(super) fn is_for(request: &Request, person: &Word, electorate: &dyn Electora
     let Some(named) = request.path.person() else {
         return false;
     };
-    let account = Account::from_stored(named.as_str()).ok();
-    named == person || account.and_then(|account| electorate.person_of(&account)).as_ref() == Some(person)
+    if named == person {
+        return true;
+    }
+    let Ok(account) = Account::from_stored(named.as_str()) else {
+        return false;
+    };
+    match electorate.person_of(&account) {
+        Some(known) => known == *person,
+        // Whose it is only a token says: it may be anybody's who is found that way, and so nobody of those is let agree.
+        None => electorate.has_address(person, account.issuer()),
+    }
 }
 
 /// How far the stages of a group have come, for who counts as one of it.

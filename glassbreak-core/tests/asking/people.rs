@@ -1,6 +1,8 @@
 //! Who may answer: persons and not accounts, named by the rule now, allowed by policy now.
 
 use glassbreak_core::approval::{Answer, Ballot, Request, State};
+use glassbreak_core::call::Actor;
+use glassbreak_core::desk::VoteError;
 use glassbreak_core::gate::Verdict;
 use glassbreak_core::people::{Account, Email, IdentityResolver as _, Principal};
 use glassbreak_core::store::MemoryStore;
@@ -209,4 +211,34 @@ async fn who_was_found_by_an_address_is_looked_up_again_when_votes_are_counted()
         house.once("sso:bob", &request).await.state,
         State::Approved { .. }
     ));
+}
+
+#[tokio::test]
+async fn whom_the_agent_acts_for_by_an_account_that_nobody_lists_does_not_agree_by_an_address() {
+    let mut files = files();
+    let people = String::from_utf8(files["people.toml"].clone()).unwrap();
+    let more = "[issuers.sso]\nemail = true\n[persons.frank]\ngroups = [\"oncall\"]\nemail = \"frank@example.com\"\n";
+    files.insert("people.toml".to_owned(), format!("{people}{more}").into_bytes());
+    let house = House::over(files, MemoryStore::new()).await;
+    let mut actor = Actor::new(word("ops"), word("s"));
+    actor.instance = Some(word("ops-7"));
+    // The host knows the subject of a token, and the folder an address: nothing says that they are not one person.
+    actor.on_behalf_of = Some(word("sso:0a1"));
+    let session = house.gate.session(actor).workspace(house.root.join("work")).unwrap();
+    let task = waiting(deploy(&session, "web", "prod"));
+    let request = house.asked().await;
+    let account = Account::of_issuer("sso", "0a1").unwrap();
+    let frank = Principal::new(account).verified_email(Email::new("frank@example.com").unwrap());
+    let found = house.gate.bundle().resolve(&frank).unwrap();
+    let own = Ballot {
+        account: found.account,
+        ..ballot("sso:bob", &request, Answer::Once)
+    };
+    match house.gate.desk().vote(request.id, &own).await {
+        Err(VoteError::Refused(why)) => assert_eq!(why.code(), "not-eligible"),
+        other => panic!("{other:?}"),
+    }
+    // Whoever has a listed account and no address is somebody else.
+    assert_eq!(house.once("sso:bob", &request).await.votes.len(), 1);
+    task.abort();
 }
