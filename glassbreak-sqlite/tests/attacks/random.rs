@@ -33,11 +33,10 @@ struct Seat {
     folder: usize,
 }
 
-/// A question that was asked, and by which wording of the rule.
+/// A question that was asked.
 #[derive(Debug, Clone, Copy)]
 struct Question {
     ticket: Ticket,
-    wording: bool,
 }
 
 #[derive(Debug)]
@@ -93,7 +92,7 @@ impl Play {
 
     /// What happens is what may happen: refusals are answers here.
     async fn happens(&self, n: usize, event: Event) {
-        let Seat { gate, folder, .. } = self.seat(n);
+        let Seat { gate, .. } = self.seat(n);
         let desk = gate.desk();
         match event {
             Event::Ask(session, env) => {
@@ -103,10 +102,9 @@ impl Play {
                 {
                     let ticket = waiting.ticket();
                     let mut questions = self.questions.lock().unwrap();
-                    // One that joined is answered by the wording that asked first.
+                    // One that joined has the ticket of the first.
                     if questions.iter().all(|known| known.ticket.request != ticket.request) {
-                        let wording = wording(folder);
-                        questions.push(Question { ticket, wording });
+                        questions.push(Question { ticket });
                     }
                 }
             }
@@ -245,7 +243,7 @@ impl Play {
                 granted.insert(id, grant);
                 let fresh = before.requests.get(&id).is_none_or(|known| !known.state.is_final());
                 if fresh {
-                    approved(&now, &folders, &questions, before.time);
+                    approved(&now, &folders, before.time);
                 }
             }
             before.requests.insert(id, now);
@@ -327,21 +325,27 @@ async fn seat(world: &World, folder_of: usize) -> Seat {
 }
 
 /// A request that came to be approved in this step: by people who may, in time, under the wording that asked.
-fn approved(request: &Request, folders: &[usize], questions: &[Question], time: Option<Timestamp>) {
+fn approved(request: &Request, folders: &[usize], time: Option<Timestamp>) {
     assert!(time.is_none_or(|time| time < request.deadline), "too late: {request:?}");
     let wanted = if request.facts["target.namespace"].as_ref() == "prod" {
         2
     } else {
         1
     };
-    let asked = questions.iter().find(|question| question.ticket.request == request.id);
+    // By the request itself: while it was asked the folder may have been changed.
+    let asked = request
+        .rules
+        .iter()
+        .find(|asked| asked.rule.as_str() == "policy.deploy-asks");
+    let four = glassbreak_core::clock::Span::from_millis(240_000);
+    let worded = asked.map(|asked| asked.requirement.window == Some(four));
     // The last vote was cast at one of the gates, and all were looked at by its folder.
     let good = folders.iter().any(|folder| {
         let may = request
             .votes
             .iter()
             .all(|vote| may_agree(*folder, vote.person.as_str()));
-        may && asked.is_none_or(|question| question.wording == wording(*folder))
+        may && worded.is_none_or(|worded| worded == wording(*folder))
     });
     assert!(good && request.votes.len() >= wanted, "{request:?} by {folders:?}");
 }
