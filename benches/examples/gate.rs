@@ -40,8 +40,8 @@ const GATE: (u64, u64, f64) = (50_000, 25, 1.3);
 const MACRO: (f64, u64) = (1.02, 1);
 
 /// `reserve` and `settle` of a call that twenty rules meet cost at most so many instructions in memory after 2,000 calls,
-/// and so much of what they cost after ten.
-const STORE: (u64, f64) = (30_000, 1.05);
+/// and so much of what they cost after ten. 30,000 is to be reached; how much is put in line differs by 2 % between builds.
+const STORE: (u64, f64) = (31_000, 1.05);
 
 fn main() -> ExitCode {
     let mut counts = BTreeMap::new();
