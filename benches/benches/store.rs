@@ -70,7 +70,9 @@ fn by_history() {
 
 fn threads() {
     const CALLS: u32 = 20_000;
-    println!("calls a second of all threads, each a session of its own; apart: over stores of their own, which is the");
+    println!(
+        "calls a second of all threads, each a session of its own, of one agent, role and person; apart: over stores of their own, which is the"
+    );
     println!("most that this machine has to give at the moment:");
     let rate = |sessions: &[&str], apart: bool| {
         let rounds = (0..5).map(|_| {
