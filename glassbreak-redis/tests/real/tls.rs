@@ -1,20 +1,12 @@
 //! A server behind TLS: who is not known is refused, and who is gets a whole store.
 
 #![cfg(feature = "tls")]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::allow_attributes,
-    reason = "tests stop where they cannot go on, in helpers too"
-)]
-
-mod common;
 
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 
-use common::{PATIENT, Server};
+use crate::common::{PATIENT, Server};
 use glassbreak_core::lock::Target;
 use glassbreak_core::store::{FakeClock, Outcome};
 use glassbreak_redis::{RedisBuilder, RedisStore};
@@ -50,9 +42,9 @@ fn certificates(folder: &Path) {
 
 #[tokio::test]
 async fn a_server_that_is_not_known_is_refused_and_one_that_is_keeps_a_store() {
-    let folder = common::scratch();
+    let folder = crate::common::scratch();
     certificates(&folder);
-    let port = common::free_port();
+    let port = crate::common::free_port();
     let at = |file: &str| folder.join(file).display().to_string();
     let server = Server::with(&[
         "--appendonly",

@@ -1,20 +1,10 @@
 //! The same on a server that sentinels watch over, and on a cluster; and what happens when another server takes over.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::allow_attributes,
-    reason = "tests stop where they cannot go on, in helpers too"
-)]
-
-mod common;
-
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use common::many::{Cluster, Watched};
-use common::realm;
+use crate::common::many::{Cluster, Watched};
+use crate::common::realm;
 use glassbreak_core::store::{FakeClock, Ledger, Locks, Reserved, StoreErrorKind};
 use glassbreak_redis::{RedisBuilder, RedisStore};
 use glassbreak_testkit::store::{Rig, Subject};

@@ -1,17 +1,7 @@
 //! A server that lost something is denied to everybody, until an operator adopts what is left.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::allow_attributes,
-    reason = "tests stop where they cannot go on, in helpers too"
-)]
-
-mod common;
-
-use common::Server;
-use common::pair::{Pair, adopt, denies, message, until};
+use crate::common::Server;
+use crate::common::pair::{Pair, adopt, denies, message, until};
 use glassbreak_core::call::Word;
 use glassbreak_core::lock::Target;
 use glassbreak_core::store::{Fate, Ledger, Locks, Outcome, Reserved, Store, StoreErrorKind};

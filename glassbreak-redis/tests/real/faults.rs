@@ -1,19 +1,9 @@
 //! What goes wrong with a server, and that nothing is allowed by it.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::allow_attributes,
-    reason = "tests stop where they cannot go on, in helpers too"
-)]
-
-mod common;
-
 use std::time::{Duration, Instant};
 
-use common::pair::{Pair, until};
-use common::{PATIENT, Server};
+use crate::common::pair::{Pair, until};
+use crate::common::{PATIENT, Server};
 use glassbreak_core::call::{Text, Word};
 use glassbreak_core::clock::Timestamp;
 use glassbreak_core::lock::Target;

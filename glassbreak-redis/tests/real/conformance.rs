@@ -1,8 +1,5 @@
 //! The Redis store keeps the contract of stores: two connections to one realm.
 
-#[cfg(test)]
-mod common;
-
 use std::sync::{Arc, LazyLock};
 
 use glassbreak_core::store::{FakeClock, Store};
@@ -13,17 +10,14 @@ use glassbreak_testkit::store::Subject;
 const ROUNDS: usize = 200;
 
 /// One for all tests of the process. It ends with the process.
-#[cfg(test)]
-static SERVER: LazyLock<common::Server> = LazyLock::new(common::Server::start);
+static SERVER: LazyLock<crate::common::Server> = LazyLock::new(crate::common::Server::start);
 
-#[cfg(test)]
 fn builder(realm: &str, clock: &Arc<FakeClock>) -> RedisBuilder {
     SERVER.builder(realm).clock(Arc::clone(clock) as _)
 }
 
-#[cfg(test)]
 async fn redis() -> Subject {
-    let (realm, clock) = (common::realm(), Arc::new(FakeClock::default()));
+    let (realm, clock) = (crate::common::realm(), Arc::new(FakeClock::default()));
     let one = Arc::new(builder(&realm, &clock).init().await.unwrap());
     let two = Arc::new(builder(&realm, &clock).connect().await.unwrap());
     let (realm, again) = (realm.clone(), Arc::clone(&clock));

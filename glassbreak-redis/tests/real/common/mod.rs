@@ -1,15 +1,5 @@
 //! Redis servers of tests: each on a free port of this machine, in a folder of its own, and gone with the test.
 
-#![allow(
-    unreachable_pub,
-    dead_code,
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::allow_attributes,
-    reason = "a module of several test binaries, of which not every one needs all"
-)]
-
 pub(crate) mod many;
 pub(crate) mod pair;
 

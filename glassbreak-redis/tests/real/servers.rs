@@ -1,19 +1,9 @@
 //! Which servers are taken, by whom, and what a realm is.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::allow_attributes,
-    reason = "tests stop where they cannot go on, in helpers too"
-)]
-
-mod common;
-
 use std::sync::Arc;
 
-use common::pair::{message, until};
-use common::{PATIENT, Server};
+use crate::common::pair::{message, until};
+use crate::common::{PATIENT, Server};
 use glassbreak_core::lock::Target;
 use glassbreak_core::store::{Durability, FakeClock, Locks, Outcome, Store, Unlocked};
 use glassbreak_redis::RedisStore;
